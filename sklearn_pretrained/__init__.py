@@ -1,0 +1,37 @@
+"""Pretrained networks as scikit-learn transformers.
+
+The road of a row: X → items → digests → known rows | misses → the network's own preprocessing →
+forward with taps → pooling → float32 rows → the user's head. Each station is one module.
+"""
+
+from ._image import PretrainedImageFeaturizer
+from ._module import ModuleFeaturizer
+from ._version import __version__
+
+__all__ = [
+    "ModuleFeaturizer",
+    "ModuleHandle",
+    "PretrainedImageFeaturizer",
+    "__version__",
+    "list_backbones",
+    "list_layers",
+]
+
+_LAZY = {
+    "ModuleHandle": ".backbones",
+    "list_backbones": ".backbones",
+    "list_layers": ".layers",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs torch when it is first asked for."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,215 @@
+"""Items → rows: windows, batches, device, precision, and backing off when memory runs out."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ._pooling import pool
+from ._taps import Tap, read
+from .backbones import Backbone, LoadedNetwork
+from .exceptions import BadItemError
+from .layers import Layer
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn a ``device`` parameter into a device that is there."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device={device!r} is no device; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+        ) from error
+    there = {
+        "cpu": 1,
+        "meta": 0,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }.get(wanted.type, 0)
+    if (wanted.index or 0) >= there:
+        raise ValueError(
+            f"device={device!r} is not on this machine, which has {there} {wanted.type} devices. "
+            "device='auto' takes the best one that is there."
+        )
+    return wanted
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Turn a ``dtype`` parameter into a precision that the device is any good at."""
+    if dtype == "float16" and device.type == "cpu":
+        raise ValueError(
+            "dtype='float16' on a CPU is hundreds of times slower than float32, for want of "
+            "instructions. Use dtype='bfloat16', or a GPU."
+        )
+    return DTYPES[dtype]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a forward is to give: layers, each with its poolings, side by side in this order."""
+
+    outputs: tuple[tuple[Layer, str], ...]
+
+    def rows(
+        self, backbone: Backbone, network: LoadedNetwork, samples: Sequence[Any]
+    ) -> NDArray[np.float32]:
+        """Run one batch and return its rows."""
+        batch = backbone.collate(samples, network.device, network.dtype)
+        mask = backbone.mask(batch)
+        by_layer: dict[str, tuple[Layer, list[str]]] = {}
+        for layer, pooling in self.outputs:
+            by_layer.setdefault(layer.name, (layer, []))[1].append(pooling)
+
+        def tap(layer: Layer, poolings: list[str]) -> Tap:
+            def reduce(x: Tensor) -> dict[str, Tensor]:
+                usable = mask if mask is not None and x.shape[:2] == mask.shape else None
+                return {p: pool(x, p, layer.layout, usable) for p in poolings}
+
+            return Tap(layer.name, layer.module, layer.side, layer.calls, reduce)
+
+        taps = [tap(*wanted) for wanted in by_layer.values()]
+        with network.lock, torch.inference_mode(), _full_precision(network):
+            found = read(network.module, lambda module: backbone.call(module, batch), taps)
+        rows = torch.cat([found[layer.name][p].float() for layer, p in self.outputs], dim=1)
+        return rows.cpu().numpy()
+
+
+def _full_precision(network: LoadedNetwork) -> Any:
+    """Keep convolutions on NVIDIA's chips from rounding float32 to TF32."""
+    if network.device.type != "cuda" or network.dtype != torch.float32:
+        return contextlib.nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    )
+
+
+def _halving(
+    samples: Sequence[Any], run: Callable[[Sequence[Any]], NDArray[np.float32]], network: Any
+) -> NDArray[np.float32]:
+    """Run a batch; where memory runs out, run its halves, and remember what did fit."""
+    most = network.most_samples or len(samples)
+    if len(samples) > most:
+        parts = [samples[i : i + most] for i in range(0, len(samples), most)]
+        return np.concatenate([_halving(part, run, network) for part in parts])
+    try:
+        return run(samples)
+    except Exception as error:
+        if not _is_out_of_memory(error) or len(samples) == 1:
+            raise
+    if network.device.type == "cuda":
+        torch.cuda.empty_cache()
+    if network.most_samples is None:
+        warnings.warn(
+            f"Memory ran out with a batch of {len(samples)}; going on with smaller batches.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    network.most_samples = len(samples) // 2
+    return _halving(samples, run, network)
+
+
+def _one_ahead(tasks: Iterable[Callable[[], Any]]) -> Iterator[Any]:
+    """Yield the tasks' results in order, while the next one is already being worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool_of_one:
+        waiting = None
+        for task in tasks:
+            upcoming = pool_of_one.submit(task)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = upcoming
+        if waiting is not None:
+            yield waiting.result()
+
+
+def embed(
+    items: Any,
+    positions: Sequence[int],
+    *,
+    backbone: Backbone,
+    network: LoadedNetwork,
+    reading: Reading,
+    batch_size: int | str,
+    on_bad: Callable[[int, BadItemError], None],
+    on_batch: Callable[[int], None],
+) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    """Send items through a network, window by window, so that memory stays bounded.
+
+    Parameters
+    ----------
+    items : Items
+    positions : sequence of int
+        Which of them.
+    backbone, network, reading
+        What to run, and what to read.
+    batch_size : int or "auto"
+        Most items in one forward.
+    on_bad : callable
+        Told position and error of an item that cannot be read, which then gives no row.
+    on_batch : callable
+        Told how many items are done, after each batch.
+
+    Yields
+    ------
+    positions, rows
+        In batches, in an order of the network's choosing.
+    """
+
+    def prepare(window: Sequence[int]) -> tuple[list[int], list[Any]]:
+        good, contents = [], []
+        for position in window:
+            try:
+                contents.append(items.load(position))
+            except BadItemError as error:
+                on_bad(position, error)
+            else:
+                good.append(position)
+        return good, backbone.prepare(contents)
+
+    size = backbone.window if batch_size == "auto" else max(backbone.window, int(batch_size))
+    windows = [positions[i : i + size] for i in range(0, len(positions), size)]
+    for good, samples in _one_ahead(functools.partial(prepare, window) for window in windows):
+        for batch in backbone.batches(samples, batch_size, network.device):
+            rows = _halving(
+                [samples[i] for i in batch],
+                lambda part: reading.rows(backbone, network, part),
+                network,
+            )
+            where = [good[i] for i in batch]
+            finite = np.asarray(np.isfinite(rows).all(axis=1))
+            if not finite.all():
+                for k in np.flatnonzero(~finite):
+                    on_bad(where[k], BadItemError(_not_finite(rows[k], reading)))
+                where = [p for p, ok in zip(where, finite, strict=True) if ok]
+                rows = rows[finite]
+            on_batch(len(batch))
+            yield where, rows
+
+
+def _not_finite(row: NDArray[np.float32], reading: Reading) -> str:
+    start = 0
+    for layer, pooling in reading.outputs:
+        width = layer.width(pooling)
+        if not np.isfinite(row[start : start + width]).all():
+            return f"made the network give NaN or Inf at layer {layer.name!r}"
+        start += width
+    return "made the network give NaN or Inf"

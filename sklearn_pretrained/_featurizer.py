@@ -1,0 +1,354 @@
+"""The shared skeleton: fit validates, resolves and pins; transform walks the road of a row."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._progress import Progress
+from ._recipe import Bundle, fingerprint
+from ._sklearn import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    StrOptions,
+    clone_sharing,
+    fit_context,
+    fit_tasks,
+    with_callbacks,
+)
+from .exceptions import BadItemError, BadItemWarning, RandomWeightsWarning
+
+if TYPE_CHECKING:
+    from ._engine import Reading
+    from .backbones import Backbone
+    from .inputs import Items
+    from .layers import Layer, Plan
+
+__all__ = ["BaseFeaturizer"]
+
+
+@dataclass
+class _Counts:
+    """What transforms of one estimator asked for, and what that took."""
+
+    asked: int = 0
+    known: int = 0
+    computed: int = 0
+
+
+class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
+    """A frozen network as a transformer.
+
+    A subclass says how X becomes items (`_read`) and what its parameters mean to the backbone
+    (`_backbone`).
+    """
+
+    _parameter_constraints: dict[str, Any] = {
+        "model": [str, callable, HasMethods("__sklearn_clone__")],
+        "weights": [str, HasMethods("__fspath__"), None],
+        "layer": [str, Integral, Interval(Real, 0, 1, closed="right"), list, tuple],
+        "pooling": [StrOptions({"auto", "avg", "max", "gem", "cls", "flatten", "none"})],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "dtype": [StrOptions({"float32", "bfloat16", "float16"})],
+        "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
+        "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
+        "on_error": [StrOptions({"raise", "nan"})],
+        "verbose": ["boolean"],
+    }
+
+    @abstractmethod
+    def _read(self, X: Any, *, reset: bool) -> Items:
+        """Turn X into items."""
+
+    @abstractmethod
+    def _backbone(self) -> Backbone:
+        """Find the network that the parameters name, without loading it."""
+
+    def __sklearn_clone__(self) -> Any:
+        return clone_sharing(self, "model")
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        # A loaded pickle is in production: it reads no layer that nobody asked for.
+        state.pop("_fitted_here", None)
+        return state
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Any:  # noqa: ARG002
+        """Check the parameters, and pin what decides the features.
+
+        No item is sent through the network; that happens in `transform`.
+
+        Parameters
+        ----------
+        X : array-like of items
+            As in `transform`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted featurizer.
+        """
+        self._read(X, reset=True)
+        self._pin()
+        return self
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit, then transform the same items.
+
+        Parameters
+        ----------
+        X : array-like of items
+            As in `transform`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The features, float32.
+        """
+        items = self._read(X, reset=True)
+        self._pin()
+        with fit_tasks(self, name="fit_transform", n_tasks=None, X=X, y=y) as finished:
+            return self._embed(items, on_batch=finished)
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Compute each item's features.
+
+        Parameters
+        ----------
+        X : array-like of items
+            What the class's own page says.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The features, float32. With ``pooling="none"``, of the shape that the layer gives.
+        """
+        check_is_fitted(self)
+        return self._embed(self._read(X, reset=False))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002
+        """Name the columns: network, layer, number.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored; the columns of X do not decide those of the features.
+
+        Returns
+        -------
+        ndarray of str
+            One name for each column.
+        """
+        check_is_fitted(self)
+        stem = self.model_.rpartition("/")[2]
+        names = [
+            f"{stem}_{layer.name}_{i}"
+            for layer, pooling in self._outputs(self._plan())
+            for i in range(layer.width(pooling))
+        ]
+        return np.asarray(names, dtype=object)
+
+    # -- fit: what decides the features
+
+    def _pin(self) -> None:
+        backbone = self._backbone()
+        plan = self._plan(backbone)
+        outputs = self._outputs(plan)
+        if self.pooling == "none" and len(outputs) > 1:
+            raise ValueError(
+                "pooling='none' keeps the shape of a layer, so it reads one layer at a time; "
+                f"got layer={self.layer!r}."
+            )
+        self._device_and_dtype()
+        if self.weights is None:
+            warnings.warn(
+                f"weights=None: {backbone.name} has random weights; its features mean nothing.",
+                RandomWeightsWarning,
+                stacklevel=3,
+            )
+        self.model_ = backbone.name
+        self.weights_digest_ = backbone.weights.digest()
+        named = [layer.name for layer, _ in outputs]
+        several = isinstance(self.layer, list | tuple)
+        self.layer_ = named if several else named[0]
+        self.pooling_ = [p for _, p in outputs] if several else outputs[0][1]
+        self.n_features_out_ = sum(layer.width(p) for layer, p in outputs)
+        self.bad_items_: dict[int, str] = {}
+        self.counts_ = _Counts()
+        self._fitted_here = True
+
+    def _plan(self, backbone: Backbone | None = None) -> Plan:
+        from .layers import plan
+
+        return plan(self._backbone() if backbone is None else backbone)
+
+    def _outputs(self, plan: Plan) -> list[tuple[Layer, str]]:
+        """Resolve layers and poolings that the parameters ask for."""
+        return [(layer, layer.pooling(self.pooling)) for layer in plan.resolve(self.layer)]
+
+    def _kept(self, plan: Plan, wanted: list[tuple[Layer, str]]) -> list[tuple[Layer, str]]:
+        """List what a forward keeps: while fitting and searching, what else may be asked."""
+        from .layers import PENULTIMATE
+
+        keep = self.keep_layers
+        if keep == "auto":
+            keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
+        if keep is None or self.pooling in {"flatten", "none"}:
+            return list(dict.fromkeys(wanted))
+        layers = plan.resolve([*plan.stages, PENULTIMATE] if keep == "main" else list(keep))
+        more = [(layer, pooling) for layer in layers for pooling in layer.poolings()]
+        return list(dict.fromkeys([*wanted, *more]))
+
+    def _device_and_dtype(self) -> tuple[Any, Any]:
+        from ._engine import resolve_device, resolve_dtype
+
+        device = resolve_device(self.device)
+        return device, resolve_dtype(self.dtype, device)
+
+    # -- transform: the road of a row
+
+    def _embed(self, items: Items, on_batch: Any = None) -> NDArray[np.float32]:
+        from ._cache import resolve_cache
+
+        backbone = self._backbone()
+        plan = self._plan(backbone)
+        wanted = self._outputs(plan)
+        recipe = fingerprint(
+            {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype}
+        )
+        ask, keep = _bundle(recipe, wanted), _bundle(recipe, self._kept(plan, wanted))
+        readings = {_key(output): output for output in self._kept(plan, wanted)}
+        bad: dict[int, str] = {}
+        digests = self._digests(items, bad)
+        out = np.full((len(items), ask.width), np.nan, dtype=np.float32)
+
+        def compute(
+            positions: list[int], bundle: Bundle
+        ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+            outputs = tuple(readings[name] for name, _ in bundle.outputs)
+            yield from self._forward(
+                items,
+                positions,
+                outputs=outputs,
+                backbone=backbone,
+                bad=bad,
+                progress=progress,
+                on_batch=on_batch,
+            )
+
+        with Progress(len(items), shown=self.verbose, name=backbone.name) as progress:
+            work = resolve_cache(self.cache).fetch(ask, keep, digests, compute, out)
+        self.counts_.asked += work.asked
+        self.counts_.known += work.known
+        self.counts_.computed += work.computed
+        self._report(bad)
+        out = self._in_order(out, ask, wanted)
+        return out.reshape(len(out), *wanted[0][0].shape) if self.pooling == "none" else out
+
+    @staticmethod
+    def _in_order(
+        out: NDArray[np.float32], ask: Bundle, wanted: list[tuple[Layer, str]]
+    ) -> NDArray[np.float32]:
+        """Give a layer that was named twice its columns twice."""
+        if len(wanted) == len(ask.outputs):
+            return out
+        return np.hstack([out[:, ask.offsets[_key(output)]] for output in wanted])
+
+    def _digests(self, items: Items, bad: dict[int, str]) -> list[bytes | None]:
+        digests: list[bytes | None] = []
+        for i in range(len(items)):
+            try:
+                digests.append(items.digest(i))
+            except BadItemError as error:
+                self._on_bad(items, bad, i, error)
+                digests.append(None)
+        return digests
+
+    def _on_bad(self, items: Items, bad: dict[int, str], i: int, error: BadItemError) -> None:
+        message = f"{items.name(i)} {error}"
+        if self.on_error == "raise":
+            raise BadItemError(
+                f"{message}. Remove it, or pass on_error='nan' to get a row of NaN for it."
+            ) from error
+        bad[i] = message
+
+    def _report(self, bad: dict[int, str]) -> None:
+        """Tell which rows are NaN: in an attribute, and once in a warning."""
+        self.bad_items_ = dict(sorted(bad.items()))
+        if bad:
+            first = next(iter(self.bad_items_.values()))
+            warnings.warn(
+                f"{len(bad)} items of X could not be read and are rows of NaN; the attribute "
+                f"bad_items_ says which and why. The first: {first}.",
+                BadItemWarning,
+                stacklevel=4,
+            )
+
+    def _forward(
+        self,
+        items: Items,
+        positions: Sequence[int],
+        *,
+        outputs: tuple[tuple[Layer, str], ...],
+        backbone: Backbone,
+        bad: dict[int, str],
+        progress: Progress,
+        on_batch: Any,
+    ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+        from ._engine import Reading, embed
+        from .backbones import load
+
+        def done(n: int) -> None:
+            progress.add(n)
+            if on_batch is not None:
+                on_batch()
+
+        reading: Reading = Reading(outputs)
+        device, dtype = self._device_and_dtype()
+        yield from embed(
+            items,
+            positions,
+            backbone=backbone,
+            network=load(backbone, device, dtype, self.weights_digest_),
+            reading=reading,
+            batch_size=self.batch_size,
+            on_bad=lambda i, error: self._on_bad(items, bad, i, error),
+            on_batch=done,
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "weights_digest_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.on_error == "nan"
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _key(output: tuple[Layer, str]) -> str:
+    layer, pooling = output
+    return f"{layer.name}:{pooling}"
+
+
+def _bundle(recipe: str, outputs: list[tuple[Layer, str]]) -> Bundle:
+    widths = {_key(output): output[0].width(output[1]) for output in outputs}
+    return Bundle(recipe, tuple(widths.items()))

@@ -1,0 +1,90 @@
+"""The only file that touches what scikit-learn keeps private or adds in later versions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import validate_data
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn < 1.9 has no callbacks
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stand-in: there is nothing to support."""
+
+    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the method as it is."""
+        return method
+
+
+__all__ = [
+    "CallbackSupportMixin",
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "clone_sharing",
+    "fit_context",
+    "fit_tasks",
+    "validate_rows",
+    "with_callbacks",
+]
+
+
+def clone_sharing(estimator: BaseEstimator, parameter: str) -> Any:
+    """Clone an estimator as scikit-learn does, but share the object in one parameter.
+
+    scikit-learn deep-copies parameters that are no estimators; for a network that would double
+    its memory at every fold of a search.
+    """
+    bare = copy.copy(estimator)
+    setattr(bare, parameter, None)
+    twin = BaseEstimator.__sklearn_clone__(bare)
+    setattr(twin, parameter, getattr(estimator, parameter))
+    return twin
+
+
+def validate_rows(
+    estimator: Any, X: Any, *, reset: bool, allow_nan: bool, allow_nd: bool = False
+) -> Any:
+    """Check numeric rows, and their number of columns, in scikit-learn's words."""
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=[np.float32, np.float64, np.uint8, np.uint16, np.int64],
+        ensure_all_finite=not allow_nan,
+        allow_nd=allow_nd,
+    )
+
+
+@contextmanager
+def fit_tasks(
+    estimator: Any, *, name: str, n_tasks: int | None, X: Any, y: Any = None
+) -> Iterator[Callable[[], None]]:
+    """Give a function that reports one finished task to scikit-learn's callbacks, where any are.
+
+    Without callbacks the function does nothing.
+    """
+    if not hasattr(estimator, "_init_callback_context"):
+        yield lambda: None
+        return
+    context = estimator._init_callback_context(  # noqa: SLF001
+        task_name=name, max_subtasks=n_tasks
+    )
+    context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
+
+    def finished() -> None:
+        task = context.subcontext(task_name="batch")
+        task.call_on_fit_task_begin(estimator=estimator)
+        task.call_on_fit_task_end(estimator=estimator)
+
+    yield finished
+    context.call_on_fit_task_end(estimator=estimator, X=X, y=y)

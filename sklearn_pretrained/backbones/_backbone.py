@@ -1,0 +1,101 @@
+"""What every source of networks gives: a description that costs nothing, and the way to load."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class Weights(Protocol):
+    """Where a network's numbers come from."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the weights; finds them, and checks what can be checked."""
+
+    def describe(self) -> str:
+        """Say in a few words which weights these are and where they lie."""
+
+
+class Backbone(ABC):
+    """A frozen network with its own preprocessing, described and not yet loaded.
+
+    Attributes
+    ----------
+    name : str
+        Source and name, such as ``"torchvision/resnet50"``.
+    weights : Weights
+        The numbers.
+    growth : int
+        Factor by which positions grow from `rehearse(grown=False)` to `rehearse(grown=True)`.
+    grows_by_rebuilding : bool
+        Whether another input size needs another skeleton.
+    first_token_is_class : bool
+        Whether the first token stands for the whole item although no prefix tells (texts).
+    has_head : bool
+        Whether the network ends in a classifier, which "penultimate" leaves out.
+    stages : tuple of str or None
+        The main layers, where the source knows them better than the plan can derive them.
+    window : int
+        Items that are prepared together.
+    """
+
+    name: str
+    weights: Weights
+    growth: int = 4
+    grows_by_rebuilding: bool = False
+    first_token_is_class: bool = False
+    has_head: bool = True
+    stages: tuple[str, ...] | None = None
+    window: int = 64
+
+    @property
+    @abstractmethod
+    def architecture(self) -> str:
+        """Name all that decides layers and shapes, but no weights: the key of the plan."""
+
+    @abstractmethod
+    def recipe(self) -> dict[str, Any]:
+        """Return all that decides a row besides weights, layers, pooling and precision."""
+
+    @abstractmethod
+    def skeleton(self, *, grown: bool) -> nn.Module:
+        """Build the network on the meta device, in eval mode, for inputs of one of two sizes."""
+
+    @abstractmethod
+    def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
+        """Run a skeleton over meta inputs."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Return the network with its verified weights, on the CPU."""
+
+    @abstractmethod
+    def prepare(self, contents: Sequence[Any]) -> list[Any]:
+        """Turn contents of items into samples that `collate` can join."""
+
+    @abstractmethod
+    def collate(self, samples: Sequence[Any], device: Any, dtype: Any) -> Any:
+        """Join samples into one batch of inputs on a device."""
+
+    @abstractmethod
+    def call(self, network: nn.Module, batch: Any) -> Any:
+        """Run the network over a batch."""
+
+    def mask(self, batch: Any) -> Tensor | None:  # noqa: ARG002
+        """Return which tokens of a batch are real, where a network reads sequences."""
+        return None
+
+    def batches(
+        self, samples: Sequence[Any], batch_size: int | str, device: Any
+    ) -> list[Sequence[int]]:
+        """Say which samples go through the network together.
+
+        On a CPU, eight images fill the caches and more would overflow them.
+        """
+        size = batch_size
+        if not isinstance(size, int):
+            size = 8 if device.type == "cpu" else 64
+        return [range(i, min(i + size, len(samples))) for i in range(0, len(samples), size)]

@@ -1,0 +1,49 @@
+"""What a user writes as ``model`` → a backbone; a source is imported when it is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._backbone import Backbone
+
+
+def find(model: Any, **parameters: Any) -> Backbone:
+    """Find the backbone that ``model`` names, without loading it.
+
+    Parameters
+    ----------
+    model : str, nn.Module, callable or ModuleHandle
+    **parameters
+        What the source takes: ``weights``, ``image_size``, ``resize``, ``preprocessing``, …
+    """
+    if not isinstance(model, str):
+        from ._custom import ModuleBackbone
+
+        return ModuleBackbone(model, **parameters)
+    from . import _torchvision
+
+    source, _, name = model.rpartition("/")
+    if source in {"", "torchvision"} and name in _torchvision.names():
+        return _torchvision.TorchvisionBackbone(name, **parameters)
+    near = _torchvision.suggest(name)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise ValueError(f"model={model!r} is no known network.{hint} list_backbones() names them all.")
+
+
+def list_backbones() -> list[str]:
+    """List the names that ``model`` may have.
+
+    Returns
+    -------
+    list of str
+        The networks of every installed source. Any other can be passed as a module.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import list_backbones
+    >>> [name for name in list_backbones() if name.startswith("vit")]
+    ['vit_b_16', 'vit_b_32', 'vit_h_14', 'vit_l_16', 'vit_l_32']
+    """
+    from . import _torchvision
+
+    return _torchvision.names()

@@ -1,0 +1,72 @@
+"""Uint8 RGB images → network inputs, exactly as a network's own recipe prepares them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as tvf
+
+
+@dataclass(frozen=True)
+class ImagePreprocessing:
+    """Resize the shorter side, crop the centre, scale to [0, 1], normalise.
+
+    Parameters
+    ----------
+    resize, crop : int
+        Length of the shorter side after resizing, and of the square cut from the centre.
+    interpolation : {"bilinear", "bicubic", "nearest"}
+    mean, std : tuple of float
+        Of each channel.
+    resizer : {"fast", "exact"}
+        "fast" resizes tensors, "exact" resizes PIL images; both with antialiasing.
+    """
+
+    resize: int
+    crop: int
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resizer: str = "fast"
+
+    def sized(self, size: int | None) -> ImagePreprocessing:
+        """Return the same for another input size, with the same share of each image."""
+        if size is None or size == self.crop:
+            return self
+        resize = round(self.resize * size / self.crop)
+        return ImagePreprocessing(
+            resize, size, self.interpolation, self.mean, self.std, self.resizer
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the facts that decide the numbers."""
+        return {"kind": "resize-crop-normalise", **asdict(self)}
+
+    def one(self, image: NDArray[np.uint8]) -> Tensor:
+        """Resize and crop one image (H, W, 3) into a uint8 tensor (3, crop, crop)."""
+        mode = InterpolationMode(self.interpolation)
+        if self.resizer == "exact":
+            from PIL import Image
+
+            small = tvf.resize(Image.fromarray(image), [self.resize], interpolation=mode)
+            return tvf.pil_to_tensor(tvf.center_crop(small, [self.crop]))
+        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        pixels = tvf.resize(pixels, [self.resize], interpolation=mode, antialias=True)
+        return tvf.center_crop(pixels, [self.crop])
+
+    def join(self, samples: Sequence[Tensor], device: Any, dtype: torch.dtype) -> Tensor:
+        """Stack and normalise samples on a device."""
+        batch = torch.stack(list(samples)).to(device, non_blocking=True)
+        batch = batch.to(dtype=torch.float32, memory_format=torch.channels_last)
+        mean = torch.tensor(self.mean, device=device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=device).view(1, -1, 1, 1)
+        if self.resizer == "exact":  # in torchvision's order of operations, to the bit
+            return batch.div_(255).sub_(mean).div_(std).to(dtype)
+        return torch.addcmul(-mean / std, batch, 1 / (255 * std)).to(dtype)

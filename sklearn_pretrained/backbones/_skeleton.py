@@ -1,0 +1,42 @@
+"""A builder → a network without weights, or with random ones that a seed decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+_ALLOCATORS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
+SEED = 0
+
+
+class _NoBigTensors(TorchFunctionMode):
+    """Puts what weights are made with on the meta device, and computes all else for real.
+
+    `torch.device("meta")` would also take away the small tensors that some builders compute
+    widths from (RegNet) or keep as tables (Swin).
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in _ALLOCATORS and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def weightless() -> Iterator[None]:
+    """Build networks inside this context without memory for their weights."""
+    with _NoBigTensors():
+        yield
+
+
+def random_network(builder: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network with random weights that are the same in every process."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        return builder()

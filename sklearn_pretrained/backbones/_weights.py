@@ -1,0 +1,189 @@
+"""A weights file: where it lies, whether it is the right one, and its tensors."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..exceptions import WeightsError
+
+EMBEDDED = Path(__file__).parent / "embedded"
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256(path: str, _mtime: int, _size: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Hash a file; an unchanged file is hashed once in a process."""
+    stat = path.stat()
+    return _sha256(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+def check(path: Path, expected: str) -> str:
+    """Return the SHA-256 of a file, which must begin with ``expected``."""
+    found = sha256(path)
+    if not found.startswith(expected):
+        raise WeightsError(
+            f"The weights file {path} is damaged or not the one it claims to be: its SHA-256 is "
+            f"{found}, and {expected} was expected. Delete it and fetch it again."
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file that the user or the package names.
+
+    Parameters
+    ----------
+    path : Path
+    expected : str, default=""
+        What its SHA-256 must begin with.
+    """
+
+    path: Path
+    expected: str = ""
+
+    def digest(self) -> str:
+        """Hash the file and check it."""
+        return check(self.find(), self.expected)
+
+    def find(self) -> Path:
+        """Return the path of the file, which must be there."""
+        if not self.path.is_file():
+            raise WeightsError(f"There is no weights file at {self.path}.")
+        return self.path
+
+    def describe(self) -> str:
+        """Return the path."""
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class TorchHubFile:
+    """A file that torch's own hub folder holds, or that its address provides.
+
+    Parameters
+    ----------
+    url : str
+    expected : str
+        What its SHA-256 must begin with; torchvision writes it into the file's name.
+    """
+
+    url: str
+    expected: str
+
+    @property
+    def path(self) -> Path:
+        """Where torchvision itself keeps the file."""
+        return Path(torch.hub.get_dir()) / "checkpoints" / self.url.rpartition("/")[2]
+
+    def digest(self) -> str:
+        """Find or download the file, hash it and check it."""
+        return check(self.find(), self.expected)
+
+    def find(self) -> Path:
+        """Return the file's path; downloads it where it is not there yet."""
+        path = self.path
+        if path.is_file():
+            return path
+        if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
+            raise self._missing("HF_HUB_OFFLINE is set, so nothing was downloaded")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Writes to a temporary name, checks the hash, and only then renames.
+            torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.expected)
+        except Exception as error:
+            raise self._missing(f"the download failed: {error}") from error
+        return path
+
+    def _missing(self, reason: str) -> WeightsError:
+        return WeightsError(
+            f"The weights {self.path.name} are not on this machine ({reason}). Looked for them at "
+            f"{self.path}. Either connect to the network once, or copy the file there from a "
+            f"machine that has {self.url}, or pass the path of a copy as weights=, or use a "
+            "network that needs no download: model='mobilenet_v2'. The environment variable "
+            "TORCH_HOME moves the folder."
+        )
+
+    def describe(self) -> str:
+        """Return the address."""
+        return self.url
+
+
+@dataclass(frozen=True)
+class RandomWeights:
+    """Weights that a seed decides, the same in every process."""
+
+    network: Any
+
+    def digest(self) -> str:
+        """Hash the tensors."""
+        return self.network.random_digest()
+
+    def describe(self) -> str:
+        """Say what they are."""
+        return "random numbers"
+
+
+def read(path: Path) -> Mapping[str, Tensor]:
+    """Read a state dict; memory-mapped where the format allows, and never by running code."""
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise WeightsError(f"{path} is no valid safetensors file: {error}.") from error
+    try:
+        state = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+    except Exception as error:
+        raise WeightsError(
+            f"{path} could not be read as a file of weights alone: {error}. Save the state dict "
+            "of the network as safetensors, or with torch.save(network.state_dict(), path)."
+        ) from error
+    if isinstance(state, Mapping) and "state_dict" in state:
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(f"{path} holds no state dict (names and tensors).")
+    return state
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Put a state dict into a network that may lie on the meta device."""
+    state = OrderedDict(state)
+    if not hasattr(state, "_metadata"):  # safetensors has no place for the modules' versions
+        state._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]  # noqa: SLF001
+    try:
+        network.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise WeightsError(f"The weights in {where} do not fit the network: {error}") from error
+
+
+def digest_of(network: nn.Module) -> str:
+    """Hash a network's tensors, names and shapes, and the names of its parts."""
+    hasher = hashlib.sha256(repr(network).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        if not isinstance(tensor, Tensor):
+            hasher.update(f"{name}={tensor!r}".encode())
+            continue
+        flat = tensor.detach().cpu().contiguous()
+        hasher.update(f"{name}:{flat.dtype}:{tuple(flat.shape)}".encode())
+        hasher.update(flat.reshape(-1).view(torch.uint8).numpy().data)
+    return hasher.hexdigest()

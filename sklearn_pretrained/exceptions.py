@@ -1,0 +1,41 @@
+"""What can go wrong, by name: every error says what, where, what was got, and what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadItemError",
+    "BadItemWarning",
+    "CacheWarning",
+    "LayerError",
+    "MissingExtraError",
+    "RandomWeightsWarning",
+    "WeightsError",
+]
+
+
+class BadItemError(ValueError):
+    """One item of X cannot be read; the featurizer adds which one."""
+
+
+class LayerError(ValueError):
+    """A layer that the network does not have, or a pooling that it does not allow."""
+
+
+class WeightsError(RuntimeError):
+    """Weights that are missing, damaged, or not the ones that were pinned at fit."""
+
+
+class MissingExtraError(ImportError):
+    """An optional package is needed; the message holds the command that installs it."""
+
+
+class BadItemWarning(UserWarning):
+    """Some rows could not be read and are NaN in the output (``on_error="nan"``)."""
+
+
+class CacheWarning(UserWarning):
+    """The cache had a fault; rows are still right, some are computed again."""
+
+
+class RandomWeightsWarning(UserWarning):
+    """The network runs with random weights, which is only of use in tests."""

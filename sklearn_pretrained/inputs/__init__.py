@@ -1,0 +1,7 @@
+"""X → items: what a featurizer reads, one at a time, with errors that name the row."""
+
+from ._images import read_images
+from ._items import Items
+from ._rows import read_rows
+
+__all__ = ["Items", "read_images", "read_rows"]

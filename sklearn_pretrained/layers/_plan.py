@@ -1,0 +1,192 @@
+"""A backbone → its plan: every layer's name, shape, width and cost, without weights or compute."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from torch import nn
+
+from .. import _pooling
+from .._pooling import Layout
+from ..exceptions import LayerError
+from ._layout import layouts
+from ._stages import head, stages
+from ._trace import trace
+
+PENULTIMATE = "penultimate"
+OUTPUT = "output"
+_BATCH = 2
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One place of a network that can be read.
+
+    Parameters
+    ----------
+    name : str
+        What users call it.
+    module, side, calls
+        Where it is tapped: submodule, its output or input, and how often that runs in a forward.
+    shape : tuple of int
+        Of one item's activation.
+    layout : Layout or None
+        Which axis holds the channels, None where that cannot be told.
+    cost : float
+        Share of the whole network's work that is done when this layer is reached.
+    """
+
+    name: str
+    module: str
+    side: str
+    calls: int
+    shape: tuple[int, ...]
+    layout: Layout | None
+    cost: float
+
+    def pooling(self, asked: str) -> str:
+        """Resolve "auto", and refuse a pooling that makes no sense here."""
+        chosen = _pooling.automatic(self.shape, self.layout) if asked == "auto" else asked
+        reason = _pooling.why_not(chosen, self.shape, self.layout)
+        if reason is not None:
+            raise LayerError(f"pooling={chosen!r} cannot be used at layer {self.name!r}: {reason}.")
+        return chosen
+
+    def width(self, pooling: str) -> int:
+        """Count the columns that a pooling gives here."""
+        return _pooling.width(pooling, self.shape, self.layout)
+
+    def poolings(self) -> tuple[str, ...]:
+        """List the cheap poolings to a vector that make sense here."""
+        if len(self.shape) == 1:
+            return ("flatten",)
+        options = ("cls", "avg", "max") if self.layout is not None else ()
+        return tuple(p for p in options if _pooling.why_not(p, self.shape, self.layout) is None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The layers of one network, in the order in which they are reached.
+
+    Parameters
+    ----------
+    name : str
+        The network.
+    layers : dict of str to Layer
+        Every layer by its name.
+    stages : tuple of str
+        The main stages, which integers and depths count.
+    """
+
+    name: str
+    layers: dict[str, Layer]
+    stages: tuple[str, ...]
+
+    def resolve(self, layer: Any) -> tuple[Layer, ...]:
+        """Turn what a user may write (name, int, depth, or a list) into layers."""
+        asked = layer if isinstance(layer, list | tuple) else [layer]
+        if not asked:
+            raise LayerError("layer=[] names no layer.")
+        return tuple(self._one(one) for one in asked)
+
+    def _one(self, asked: Any) -> Layer:
+        n = len(self.stages)
+        if isinstance(asked, str):
+            if asked in self.layers:
+                return self.layers[asked]
+            near = difflib.get_close_matches(asked, self.layers, n=3, cutoff=0.0)
+            raise LayerError(
+                f"{self.name} has no layer {asked!r}. The nearest names are "
+                f"{', '.join(map(repr, near))}; list_layers({self.name!r}) shows the main ones."
+            )
+        if isinstance(asked, bool) or not isinstance(asked, Real):
+            raise LayerError(
+                "layer must be a name, an int, a float in (0, 1], or a list of them, "
+                f"got {asked!r}."
+            )
+        if isinstance(asked, Integral):
+            index = int(asked)
+            if not -n <= index < n:
+                raise LayerError(
+                    f"layer={asked} is out of range: {self.name} has {n} main stages, "
+                    f"0 to {n - 1} or -{n} to -1."
+                )
+            return self.layers[self.stages[index]]
+        depth = float(asked)
+        if not 0.0 < depth <= 1.0:
+            raise LayerError(f"layer={asked} is no depth: a float must lie in (0, 1].")
+        return self.layers[self.stages[max(0, math.ceil(depth * n - 1e-9) - 1)]]
+
+
+_plans: OrderedDict[str, Plan] = OrderedDict()
+_plans_lock = threading.Lock()
+_MOST_PLANS = 64
+
+
+def plan(backbone: Any) -> Plan:
+    """Plan a backbone's layers, once in a process for each architecture and input size."""
+    key = backbone.architecture
+    with _plans_lock:
+        if key in _plans:
+            _plans.move_to_end(key)
+            return _plans[key]
+    made = _make(backbone)
+    with _plans_lock:
+        _plans[key] = made
+        while len(_plans) > _MOST_PLANS:
+            _plans.popitem(last=False)
+    return made
+
+
+def _make(backbone: Any) -> Plan:
+    network = backbone.skeleton(grown=False)
+    seen = trace(network, lambda net: backbone.rehearse(net, _BATCH, grown=False))
+    try:
+        larger = backbone.skeleton(grown=True) if backbone.grows_by_rebuilding else network
+        grown = trace(
+            larger, lambda net: backbone.rehearse(net, _BATCH + 1, grown=True), costs=False
+        )
+    except Exception:
+        grown = None
+    found = layouts(
+        seen, grown, growth=backbone.growth, batch=_BATCH, first=backbone.first_token_is_class
+    )
+    total = max(seen.total, 1)
+    layers = {
+        visit.name or OUTPUT: Layer(
+            visit.name or OUTPUT, visit.name, "output", visit.calls, visit.shape[1:],
+            found[visit.name], visit.ended / total,
+        )
+        for visit in seen.visits
+    }  # fmt: skip
+    top = head(seen) if backbone.has_head else None
+    main = backbone.stages or tuple(visit.name for visit in stages(seen, top))
+    last = layers[OUTPUT]
+    if top is None:
+        layers[PENULTIMATE] = Layer(
+            PENULTIMATE, last.module, "output", last.calls, last.shape, last.layout, last.cost
+        )
+    else:
+        source = next((v.name for v in seen.visits if v.output in top.inputs), None)
+        layout = found.get(source) if source is not None else None
+        if len(top.in_shape) == 2 or isinstance(top.module, nn.Conv2d):  # noqa: PLR2004
+            layout = Layout(1)
+        elif layout is None and isinstance(top.module, nn.Linear):
+            layout = Layout(len(top.in_shape) - 1)
+        layers[PENULTIMATE] = Layer(
+            PENULTIMATE, top.name, "input", top.calls, top.in_shape[1:], layout,
+            top.started / total,
+        )  # fmt: skip
+    return Plan(backbone.name, layers, main or (OUTPUT,))
+
+
+def names(layers: Sequence[Layer]) -> list[str]:
+    """List the layers' names."""
+    return [layer.name for layer in layers]

@@ -1,0 +1,126 @@
+"""A plan → the table that users read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+from ._plan import OUTPUT, PENULTIMATE, Layer, Plan, plan
+
+_HEADINGS = ("layer", "index", "shape", "width", "cost")
+
+
+class LayerTable(Sequence[Layer]):
+    """A network's layers, in the order in which a forward reaches them.
+
+    Iterate over it for `Layer` records (``name``, ``shape``, ``cost``, …), print it for a table,
+    or turn it into a DataFrame with `to_frame`.
+    """
+
+    def __init__(self, plan: Plan, layers: Sequence[Layer]) -> None:
+        self.plan = plan
+        self._layers = tuple(layers)
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Layer, ...]: ...
+    def __getitem__(self, index: int | slice) -> Layer | tuple[Layer, ...]:
+        """Return one layer, or several."""
+        return self._layers[index]
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._layers)
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        index = {name: i for i, name in enumerate(self.plan.stages)}
+        return [
+            (
+                layer.name,
+                index.get(layer.name, ""),
+                "×".join(map(str, layer.shape)),
+                _width(layer),
+                f"{layer.cost:.1%}",
+            )
+            for layer in self
+        ]
+
+    def to_frame(self) -> Any:
+        """Return the table as a pandas DataFrame."""
+        import pandas as pd
+
+        index = {name: i for i, name in enumerate(self.plan.stages)}
+        return pd.DataFrame(
+            {
+                "layer": [layer.name for layer in self],
+                "index": pd.array([index.get(layer.name) for layer in self], dtype="Int64"),
+                "shape": [layer.shape for layer in self],
+                "width": [_width(layer) for layer in self],
+                "cost": [layer.cost for layer in self],
+            }
+        )
+
+    def __repr__(self) -> str:
+        table = [_HEADINGS, *(tuple(map(str, row)) for row in self._rows())]
+        sizes = [max(len(row[i]) for row in table) for i in range(len(_HEADINGS))]
+        lines = [
+            "  ".join(
+                cell.ljust(size) if i in {0, 2} else cell.rjust(size)
+                for i, (cell, size) in enumerate(zip(row, sizes, strict=True))
+            ).rstrip()
+            for row in table
+        ]
+        return "\n".join([f"{self.plan.name}: {len(self)} layers", *lines])
+
+
+def _width(layer: Layer) -> int:
+    return layer.width("flatten" if layer.layout is None else "avg")
+
+
+def list_layers(
+    model: Any = "mobilenet_v2", *, every: bool = False, **parameters: Any
+) -> LayerTable:
+    """List the layers of a network that a featurizer can read.
+
+    Nothing is loaded or computed: the network is planned from its architecture alone.
+
+    Parameters
+    ----------
+    model : str, callable, nn.Module or featurizer, default="mobilenet_v2"
+        What a featurizer takes as ``model``, or a featurizer itself.
+    every : bool, default=False
+        Whether to list every submodule instead of the main stages.
+    **parameters
+        Further parameters of the featurizer that decide the architecture, such as
+        ``image_size``, ``weights`` or ``preprocessing``.
+
+    Returns
+    -------
+    LayerTable
+        For each layer its name, index (what an integer ``layer`` means), shape of one item's
+        activation, width after pooling, and the share of the whole forward's cost at which it
+        is reached.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import list_layers
+    >>> list_layers("resnet18")
+    torchvision/resnet18: 7 layers
+    layer        index  shape      width    cost
+    maxpool          0  64×56×56      64    6.5%
+    layer1           1  64×56×56      64   32.0%
+    layer2           2  128×28×28    128   54.6%
+    layer3           3  256×14×14    256   77.3%
+    layer4           4  512×7×7      512  100.0%
+    penultimate         512          512  100.0%
+    output              1000        1000  100.0%
+    """
+    from ..backbones import find
+
+    backbone = model._backbone() if hasattr(model, "_backbone") else find(model, **parameters)
+    made = plan(backbone)
+    shown = list(made.layers) if every else [*made.stages, PENULTIMATE, OUTPUT]
+    return LayerTable(made, [made.layers[name] for name in dict.fromkeys(shown)])

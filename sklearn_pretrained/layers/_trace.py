@@ -1,0 +1,109 @@
+"""A network on the meta device → what each submodule gave, in order, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from .._taps import first_tensor
+
+
+@dataclass
+class Visit:
+    """What a submodule did in one forward.
+
+    Where it ran several times, shapes and costs are those of the last time.
+    """
+
+    name: str
+    module: nn.Module
+    calls: int = 0
+    order: int = 0
+    shape: tuple[int, ...] = ()
+    in_shape: tuple[int, ...] = ()
+    started: int = 0
+    ended: int = 0
+    inputs: set[int] = field(default_factory=set)
+    output: int = 0
+
+    @property
+    def own_cost(self) -> int:
+        """Operations inside this submodule."""
+        return self.ended - self.started
+
+
+class _OperationCounter(TorchDispatchMode):
+    """Counts the multiply-adds of everything that runs under it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket if hasattr(func, "overloadpacket") else func)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+@dataclass
+class Trace:
+    """One forward: the submodules' visits in the order in which they ended, and the total cost."""
+
+    visits: list[Visit]
+    total: int
+
+    def __post_init__(self) -> None:
+        self.by_name = {visit.name: visit for visit in self.visits}
+
+
+def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool = True) -> Trace:
+    """Run ``call(network)`` with every submodule watched."""
+    names: dict[nn.Module, Visit] = {}
+    counter = _OperationCounter()
+    kept: list[Tensor] = []  # alive, so that no id is used twice
+    clock = 0
+
+    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+        visit = names[module]
+        visit.started = counter.total
+        tensor = first_tensor(args) if args else first_tensor(kwargs)
+        visit.in_shape = () if tensor is None else tuple(tensor.shape)
+        visit.inputs = set() if tensor is None else {id(tensor)}
+
+    def after(module: nn.Module, _args: Any, output: Any) -> None:
+        nonlocal clock
+        clock += 1
+        visit = names[module]
+        tensor = first_tensor(output)
+        visit.calls += 1
+        visit.order = clock
+        visit.ended = counter.total
+        if tensor is not None:
+            kept.append(tensor)
+            visit.shape, visit.output = tuple(tensor.shape), id(tensor)
+
+    handles = []
+    try:
+        for name, module in network.named_modules():
+            names[module] = Visit(name, module)
+            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            handles.append(module.register_forward_hook(after))
+        with torch.no_grad():
+            if costs:
+                with counter:
+                    call(network)
+            else:
+                call(network)
+    finally:
+        for handle in handles:
+            handle.remove()
+    visits = sorted((v for v in names.values() if v.calls and v.shape), key=lambda v: v.order)
+    return Trace(visits, counter.total)

@@ -1,0 +1,1 @@
+"""Tests, named after the stations that they test."""

@@ -1,0 +1,90 @@
+"""Pooling: plain arithmetic over positions, which padding and prefixes never reach."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sklearn_pretrained._pooling import Layout, automatic, pool, why_not, width
+
+MAPS = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+TOKENS = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(1))
+MASK = torch.tensor([[1, 1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1, 1]])
+
+TABLE = [
+    ("avg", MAPS, Layout(1), MAPS.mean((2, 3))),
+    ("max", MAPS, Layout(1), MAPS.amax((2, 3))),
+    ("gem", MAPS, Layout(1), MAPS.clamp(min=1e-6).pow(3).mean((2, 3)).pow(1 / 3)),
+    ("flatten", MAPS, Layout(1), MAPS.flatten(1)),
+    ("none", MAPS, Layout(1), MAPS.flatten(1)),
+    ("avg", MAPS.permute(0, 2, 3, 1), Layout(3), MAPS.mean((2, 3))),
+    ("max", MAPS.permute(0, 2, 3, 1), Layout(3), MAPS.amax((2, 3))),
+    ("avg", TOKENS, Layout(2, 1, first=True), TOKENS[:, 1:].mean(1)),
+    ("max", TOKENS, Layout(2, 1, first=True), TOKENS[:, 1:].amax(1)),
+    ("cls", TOKENS, Layout(2, 1, first=True), TOKENS[:, 0]),
+    ("last", TOKENS, Layout(2), TOKENS[:, -1]),
+    ("avg", MAPS[:, :, 0, 0], Layout(1), MAPS[:, :, 0, 0]),
+    ("avg", MAPS[:, :, 0, 0], None, MAPS[:, :, 0, 0]),
+]
+
+
+@pytest.mark.parametrize(("pooling", "x", "layout", "expected"), TABLE)
+def test_a_pooling_is_plain_arithmetic_over_positions(pooling, x, layout, expected):
+    """Each pooling equals the one line of arithmetic that its name stands for."""
+    torch.testing.assert_close(pool(x, pooling, layout), expected)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [
+        ("mean", torch.stack([TOKENS[0, :4].mean(0), TOKENS[1, 2:].mean(0)])),
+        ("max", torch.stack([TOKENS[0, :4].amax(0), TOKENS[1, 2:].amax(0)])),
+        ("cls", torch.stack([TOKENS[0, 0], TOKENS[1, 2]])),
+        ("last", torch.stack([TOKENS[0, 3], TOKENS[1, 6]])),
+    ],
+)
+def test_padding_never_reaches_a_row(pooling, expected):
+    """With a mask, padding on the right or the left changes nothing, whatever it holds."""
+    layout = Layout(2, first=True)
+    spoiled = TOKENS.masked_fill(~MASK.unsqueeze(-1).bool(), 1e6)
+
+    torch.testing.assert_close(pool(TOKENS, pooling, layout, MASK), expected)
+    torch.testing.assert_close(pool(spoiled, pooling, layout, MASK), expected)
+
+
+def test_a_pooled_row_shares_no_memory():
+    """An in-place operation after the layer cannot change what was read."""
+    x = TOKENS[:, 0].clone()
+    row = pool(x, "avg", Layout(1))
+    x.zero_()
+
+    assert row.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("pooling", "shape", "layout"),
+    [
+        ("cls", (5, 3, 4), Layout(1)),
+        ("cls", (5,), Layout(1)),
+        ("cls", (7, 5), Layout(2)),
+        ("last", (5, 3, 4), Layout(1)),
+        ("avg", (5, 3, 4), None),
+    ],
+)
+def test_a_pooling_that_makes_no_sense_is_refused_with_an_alternative(pooling, shape, layout):
+    """The reason names what to use instead."""
+    assert "use pooling=" in why_not(pooling, shape, layout)
+
+
+def test_auto_takes_the_class_token_where_there_is_one():
+    """Vectors stay, tokens with a class token give it, all else is averaged."""
+    assert automatic((5,), Layout(1)) == "flatten"
+    assert automatic((7, 5), Layout(2, 1, first=True)) == "cls"
+    assert automatic((49, 5), Layout(2)) == "avg"
+    assert automatic((5, 3, 4), Layout(1)) == "avg"
+
+
+@pytest.mark.parametrize(("pooling", "x", "layout", "expected"), TABLE)
+def test_the_width_is_known_without_computing(pooling, x, layout, expected):
+    """What the plan says a pooling gives is what it gives."""
+    assert width(pooling, tuple(x.shape[1:]), layout) == expected.shape[1]
