@@ -21,6 +21,7 @@ from ._sklearn import (
     HasMethods,
     Interval,
     StrOptions,
+    check_feature_names_in,
     clone_sharing,
     fit_context,
     fit_tasks,
@@ -144,13 +145,13 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._embed(self._read(X, reset=False))
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name the columns: network, layer, number.
 
         Parameters
         ----------
-        input_features : None
-            Ignored; the columns of X do not decide those of the features.
+        input_features : array-like of str, default=None
+            Names of X's columns. They are checked, and do not decide those of the features.
 
         Returns
         -------
@@ -158,6 +159,8 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             One name for each column.
         """
         check_is_fitted(self)
+        if hasattr(self, "n_features_in_"):
+            check_feature_names_in(self, input_features)
         stem = self.model_.rpartition("/")[2]
         names = [
             f"{stem}_{layer.name}_{i}"

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import validate_data
 
 try:
@@ -30,6 +31,7 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "check_feature_names_in",
     "clone_sharing",
     "fit_context",
     "fit_tasks",

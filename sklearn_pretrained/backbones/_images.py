@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tvf
+
+with warnings.catch_warnings():
+    # Decoded pixels are read-only, and nothing here writes to them; torch would warn of that once
+    # in a process, at whatever image comes first. It does so here instead, unheard.
+    warnings.simplefilter("ignore")
+    torch.from_numpy(np.broadcast_to(np.uint8(0), (1,)))
 
 
 @dataclass(frozen=True)

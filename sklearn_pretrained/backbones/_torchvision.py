@@ -79,6 +79,12 @@ class TorchvisionBackbone(Backbone):
             mean=tuple(preset.mean),
             std=tuple(preset.std),
         )
+        if model.startswith(_FIXED_SIZE) and image_size not in {None, self.own_size}:
+            raise ValueError(
+                f"image_size={image_size}: {model} reads images of {self.own_size}×"
+                f"{self.own_size} only, since its positions are fixed. Leave image_size=None, or "
+                "take a convolutional network."
+            )
         self.preprocessing = replace(self.preprocessing.sized(image_size), resizer=resize)
         self.grows_by_rebuilding = model.startswith(_FIXED_SIZE)
 
@@ -120,12 +126,10 @@ class TorchvisionBackbone(Backbone):
             # their pretrained weights expect inputs that they renormalise themselves.
             arguments |= {"init_weights": False, "aux_logits": True}
             arguments["transform_input"] = self.is_pretrained
-        size = self.preprocessing.crop
-        if self.model.startswith("vit_"):
-            arguments["image_size"] = (2 if grown else 1) * (size if grown else self.own_size)
-        if self.model.startswith("maxvit"):
-            side = (2 if grown else 1) * (size if grown else self.own_size)
-            arguments["input_size"] = (side, side)
+        if self.model.startswith(_FIXED_SIZE):
+            side = self.own_size * (2 if grown else 1)
+            is_vit = self.model.startswith("vit_")
+            arguments |= {"image_size": side} if is_vit else {"input_size": (side, side)}
         return arguments
 
     def skeleton(self, *, grown: bool) -> nn.Module:

@@ -147,7 +147,12 @@ def plan(backbone: Any) -> Plan:
 
 def _make(backbone: Any) -> Plan:
     network = backbone.skeleton(grown=False)
-    seen = trace(network, lambda net: backbone.rehearse(net, _BATCH, grown=False))
+    try:
+        seen = trace(network, lambda net: backbone.rehearse(net, _BATCH, grown=False))
+    except Exception as error:
+        raise ValueError(
+            f"{backbone.name} cannot be run over inputs of the size that it is given: {error}"
+        ) from error
     try:
         larger = backbone.skeleton(grown=True) if backbone.grows_by_rebuilding else network
         grown = trace(

@@ -1,0 +1,93 @@
+"""scikit-learn's own checks, all of them, over every estimator.
+
+An estimator of images reads no numeric table, so most checks would skip it. Here the one method
+that turns X into items is replaced by one that reads rows; all else is the real estimator.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+from torch import nn
+
+from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
+from sklearn_pretrained._sklearn import validate_rows
+from sklearn_pretrained.inputs import read_images
+
+
+class ImagesFromRows(PretrainedImageFeaturizer):
+    """The image featurizer, reading each numeric row as the pixels of a small picture."""
+
+    def _read(self, X, *, reset):
+        X = validate_rows(self, X, reset=reset, allow_nan=False)
+        bounded = np.arctan(np.asarray(X, dtype=np.float64)) / np.pi + 0.5
+        return read_images([np.resize(row, (8, 8)) for row in bounded])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string = True, False
+        return tags
+
+
+class AnyWidth(nn.Module):
+    """A network that reads rows of any width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(8, 4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pad or cut to eight numbers, and squash them so that none is too large."""
+        x = nn.functional.pad(torch.atan(x), (0, max(0, 8 - x.shape[1])))[:, :8]
+        return self.head(torch.tanh(self.hidden(x)))
+
+
+ESTIMATORS = [
+    ImagesFromRows(image_size=32, layer="features.2", device="cpu"),
+    ImagesFromRows(image_size=32, layer="features.2", device="cpu", cache=None, batch_size=3),
+    ModuleFeaturizer(AnyWidth, device="cpu"),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_accepts_the_estimator(estimator, check):
+    """Each of scikit-learn's checks passes."""
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_the_checks_really_ran(estimator):
+    """A suite that checks nothing would pass too: at least 40 checks were made."""
+    names = [str(check) for _, check in estimator_checks_generator(estimator, legacy=True)]
+
+    assert len(names) >= 40
+
+
+# The checks that scikit-learn runs on its own estimators and leaves out of check_estimator.
+OWN_CHECKS = [
+    "check_dataframe_column_names_consistency",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_n_features_in_after_fitting",
+    "check_param_validation",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+]
+
+
+# These checks fit on a frame and transform an array, to see what comes out.
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.filterwarnings("ignore:X has feature names, but")
+@pytest.mark.parametrize("name", OWN_CHECKS)
+@pytest.mark.parametrize("estimator", ESTIMATORS[::2], ids=lambda e: type(e).__name__)
+def test_scikit_learn_would_accept_the_estimator_as_its_own(estimator, name):
+    """The checks that are for scikit-learn's own estimators pass too."""
+    getattr(estimator_checks, name)(type(estimator).__name__, clone(estimator))
