@@ -34,7 +34,7 @@ optimiser = torch.optim.Adam(network.parameters(), 3e-3)
 batch = torch.from_numpy(X_train)
 for _ in range(400):
     optimiser.zero_grad()
-    noisy = batch * (torch.rand_like(batch) > 0.3)
+    noisy = batch * torch.rand_like(batch).gt(0.3)
     loss = nn.functional.mse_loss(network(noisy), batch)
     loss.backward()
     optimiser.step()

@@ -20,9 +20,9 @@ Rows = NDArray[np.float32]
 Compute = Callable[[list[int], Bundle], Iterator[tuple[list[int], Rows]]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Work:
-    """What one request took.
+    """What one request took, or several.
 
     Parameters
     ----------
@@ -34,9 +34,15 @@ class Work:
         Rows that went through the network.
     """
 
-    asked: int
-    known: int
-    computed: int
+    asked: int = 0
+    known: int = 0
+    computed: int = 0
+
+    def add(self, other: Work) -> None:
+        """Count another request too."""
+        self.asked += other.asked
+        self.known += other.known
+        self.computed += other.computed
 
 
 class Cache(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._cache import Work, resolve_cache
 from ._progress import Progress
 from ._recipe import Bundle, fingerprint
 from ._sklearn import (
@@ -36,15 +36,6 @@ if TYPE_CHECKING:
     from .layers import Layer, Plan
 
 __all__ = ["BaseFeaturizer"]
-
-
-@dataclass
-class _Counts:
-    """What transforms of one estimator asked for, and what that took."""
-
-    asked: int = 0
-    known: int = 0
-    computed: int = 0
 
 
 class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
@@ -195,7 +186,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.pooling_ = [p for _, p in outputs] if several else outputs[0][1]
         self.n_features_out_ = sum(layer.width(p) for layer, p in outputs)
         self.bad_items_: dict[int, str] = {}
-        self.counts_ = _Counts()
+        self.counts_ = Work()
         self._fitted_here = True
 
     def _plan(self, backbone: Backbone | None = None) -> Plan:
@@ -229,8 +220,6 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     # -- transform: the road of a row
 
     def _embed(self, items: Items, on_batch: Any = None) -> NDArray[np.float32]:
-        from ._cache import resolve_cache
-
         backbone = self._backbone()
         plan = self._plan(backbone)
         wanted = self._outputs(plan)
@@ -259,9 +248,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         with Progress(len(items), shown=self.verbose, name=backbone.name) as progress:
             work = resolve_cache(self.cache).fetch(ask, keep, digests, compute, out)
-        self.counts_.asked += work.asked
-        self.counts_.known += work.known
-        self.counts_.computed += work.computed
+        self.counts_.add(work)
         self._report(bad)
         out = self._in_order(out, ask, wanted)
         return out.reshape(len(out), *wanted[0][0].shape) if self.pooling == "none" else out

@@ -152,7 +152,7 @@ def test_the_memory_limit_is_a_share_of_the_machine_or_what_the_environment_says
 
 
 def test_a_cache_parameter_names_a_cache(cache):
-    """ "memory" is the process's own, None is none, a cache is itself."""
+    """The word "memory" is the process's own, None is none, a cache is itself."""
     assert resolve_cache("memory") is memory_cache()
     assert isinstance(resolve_cache(None), NoCache)
     assert resolve_cache(cache) is cache

@@ -216,7 +216,7 @@ def test_set_params_takes_effect(pictures):
 
 
 def test_a_pipeline_is_saved_in_kilobytes_and_works_in_a_new_process(pictures, tmp_path):
-    """joblib keeps the recipe, not the network."""
+    """Joblib keeps the recipe, not the network."""
     pipeline = make_pipeline(featurizer(layer="features.6"), LogisticRegression())
     pipeline.fit(pictures, [0, 1])
     joblib.dump(pipeline, tmp_path / "pipeline.joblib")

@@ -107,7 +107,7 @@ def test_a_pickle_with_a_module_gives_the_same_rows(dumps):
 
 
 def test_worker_processes_give_the_same_rows():
-    """joblib's processes open the recipe and make the network again."""
+    """Joblib's processes open the recipe and make the network again."""
     ours = featurizer().fit(X)
     parts = joblib.Parallel(n_jobs=2)(joblib.delayed(ours.transform)(X[i::2]) for i in range(2))
 

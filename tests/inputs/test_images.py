@@ -164,10 +164,12 @@ def test_iterators_and_sparse_tables_are_refused():
 )
 def test_an_item_that_cannot_be_an_image_says_why(item, message):
     """Nothing is guessed from the values that one item happens to hold."""
-    with pytest.raises(BadItemError, match=message):
-        items = read_images([item])
+    def road(items):
         items.digest(0)
-        items.load(0)
+        return items.load(0)
+
+    with pytest.raises(BadItemError, match=message):
+        road(read_images([item]))
 
 
 def test_the_range_of_floats_is_never_guessed_from_one_image():

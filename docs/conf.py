@@ -1,0 +1,29 @@
+"""Sphinx: numpydoc for the reference, MyST for the pages, sphinx-gallery for the examples."""
+
+from sklearn_pretrained import __version__
+
+project = "sklearn-pretrained"
+author = "the sklearn-pretrained developers"
+release = version = __version__
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_gallery.gen_gallery",
+]
+html_theme = "furo"
+html_title = "sklearn-pretrained"
+exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
+myst_heading_anchors = 3
+autosummary_generate = True
+numpydoc_show_class_members = False
+autodoc_default_options = {"members": True, "inherited-members": False}
+suppress_warnings = ["config.cache"]
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+}
