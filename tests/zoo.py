@@ -57,20 +57,26 @@ def by_hand(activation: torch.Tensor) -> tuple[str, torch.Tensor]:
     return "avg", activation.mean((1, 2) if last else (2, 3))
 
 
-def reference(network: nn.Module, layer: str, x: torch.Tensor) -> tuple[str, torch.Tensor]:
-    """Read a layer with torchvision's extractor, or with a plain hook where that fails."""
+def reference(
+    network: nn.Module, layers: list[str], x: torch.Tensor
+) -> tuple[str, dict[str, torch.Tensor]]:
+    """Read layers with torchvision's extractor, or with plain hooks where that fails."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return "extractor", create_feature_extractor(network, [layer])(x)[layer]
+            return "extractor", create_feature_extractor(network, layers)(x)
         except Exception:
-            kept = []
-            handle = network.get_submodule(layer).register_forward_hook(
-                lambda _m, _i, out: kept.append(out.clone())
-            )
+            kept = {}
+            handles = [
+                network.get_submodule(layer).register_forward_hook(
+                    lambda _m, _i, out, layer=layer: kept.__setitem__(layer, out.clone())
+                )
+                for layer in layers
+            ]
             network(x)
-            handle.remove()
-            return "hook", kept[-1]
+            for handle in handles:
+                handle.remove()
+            return "hook", kept
 
 
 def compare(name: str) -> list[Row]:
@@ -91,8 +97,9 @@ def compare(name: str) -> list[Row]:
     x = get_model_weights(name).DEFAULT.transforms()(Image.fromarray(picture))[None]
 
     found, start = [], 0
+    how, activations = reference(network, layers, x)
     for layer in layers:
-        how, activation = reference(network, layer, x)
+        activation = activations[layer]
         pooling, expected = by_hand(activation)
         got = rows[:, start : start + expected.shape[1]]
         start += expected.shape[1]
@@ -101,7 +108,7 @@ def compare(name: str) -> list[Row]:
         found.append(Row(name, layer, tuple(activation.shape[1:]), pooling, how, error))
     with torch.no_grad():
         whole = network(x).numpy()
-    error = float(np.linalg.norm(rows[:, start:] - whole) / np.linalg.norm(whole))
+    error = float(np.linalg.norm(rows[:, start:] - whole)) / (float(np.linalg.norm(whole)) or 1.0)
     found.append(Row(name, "output", whole.shape[1:], "avg", "forward", error))
     backbones.unload()
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,26 @@ class _FactoryWeights:
 
     def __init__(self, factory: Callable[[], nn.Module]) -> None:
         self.factory = factory
-        self._digest: str | None = None
 
     def digest(self) -> str:
-        if self._digest is None:
-            self._digest = digest_of(random_network(self.factory))
-        return self._digest
+        return _remember(self.factory, "digest", lambda: digest_of(random_network(self.factory)))
 
     def describe(self) -> str:
         return f"what {_name(self.factory)}() makes"
+
+
+_facts: weakref.WeakKeyDictionary[Any, dict[str, str]] = weakref.WeakKeyDictionary()
+
+
+def _remember(factory: Any, what: str, find: Callable[[], str]) -> str:
+    """Find a fact about what a function makes; once for each function where that is possible."""
+    try:
+        facts = _facts.setdefault(factory, {})
+    except TypeError:  # some callables have no weak references
+        return find()
+    if what not in facts:
+        facts[what] = find()
+    return facts[what]
 
 
 def _name(thing: Any) -> str:
@@ -169,7 +181,11 @@ class ModuleBackbone(Backbone):
     @property
     def architecture(self) -> str:
         """Print of the module: what decides its layers, with the input's shape."""
-        printed = hashlib.sha256(repr(self._made()).encode()).hexdigest()
+
+        def find() -> str:
+            return hashlib.sha256(repr(self._made()).encode()).hexdigest()
+
+        printed = find() if self._module else _remember(self._factory, "printed", find)
         return f"{self.name}@{self.shape}:{printed}"
 
     def recipe(self) -> dict[str, Any]:

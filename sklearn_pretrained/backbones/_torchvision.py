@@ -30,6 +30,7 @@ SHIPPED = {
 """Weights inside this package: the name torchvision gives them, the file, its SHA-256."""
 
 _WITH_TRANSFORMED_INPUT = {"inception_v3", "googlenet"}
+_random_digests: dict[str, str] = {}
 _FIXED_SIZE = ("vit_", "maxvit")
 
 
@@ -144,8 +145,10 @@ class TorchvisionBackbone(Backbone):
         return network(torch.empty(batch, 3, side, side, device="meta"))
 
     def random_digest(self) -> str:
-        """Hash the network that the seed makes."""
-        return digest_of(self._random())
+        """Hash the network that the seed makes, once in a process."""
+        if self.architecture not in _random_digests:
+            _random_digests[self.architecture] = digest_of(self._random())
+        return _random_digests[self.architecture]
 
     def _random(self) -> nn.Module:
         return random_network(lambda: get_model_builder(self.model)(**self._builder_arguments()))

@@ -164,6 +164,7 @@ def test_iterators_and_sparse_tables_are_refused():
 )
 def test_an_item_that_cannot_be_an_image_says_why(item, message):
     """Nothing is guessed from the values that one item happens to hold."""
+
     def road(items):
         items.digest(0)
         return items.load(0)
