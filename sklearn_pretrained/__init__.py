@@ -6,12 +6,15 @@ forward with taps → pooling → float32 rows → the user's head. Each station
 
 from ._image import PretrainedImageFeaturizer
 from ._module import ModuleFeaturizer
+from ._text import BertCLSFeaturizer, PretrainedTextFeaturizer
 from ._version import __version__
 
 __all__ = [
+    "BertCLSFeaturizer",
     "ModuleFeaturizer",
     "ModuleHandle",
     "PretrainedImageFeaturizer",
+    "PretrainedTextFeaturizer",
     "__version__",
     "list_backbones",
     "list_layers",

@@ -21,6 +21,7 @@ from .backbones import Backbone, LoadedNetwork
 from .exceptions import BadItemError
 from .layers import Layer
 
+OnBad = Callable[[int, BadItemError], None]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -141,6 +142,28 @@ def _one_ahead(tasks: Iterable[Callable[[], Any]]) -> Iterator[Any]:
             yield waiting.result()
 
 
+def _prepare(
+    items: Any, window: Sequence[int], backbone: Backbone, on_bad: OnBad
+) -> tuple[list[int], list[Any]]:
+    """Load a window's items and turn them into samples, without those that cannot be read."""
+    loaded, contents = [], []
+    for position in window:
+        try:
+            contents.append(items.load(position))
+        except BadItemError as error:
+            on_bad(position, error)
+        else:
+            loaded.append(position)
+    good, samples = [], []
+    for position, sample in zip(loaded, backbone.prepare(contents), strict=True):
+        if isinstance(sample, BadItemError):
+            on_bad(position, sample)
+        else:
+            good.append(position)
+            samples.append(sample)
+    return good, samples
+
+
 def embed(
     items: Any,
     positions: Sequence[int],
@@ -149,7 +172,7 @@ def embed(
     network: LoadedNetwork,
     reading: Reading,
     batch_size: int | str,
-    on_bad: Callable[[int, BadItemError], None],
+    on_bad: OnBad,
     on_batch: Callable[[int], None],
 ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
     """Send items through a network, window by window, so that memory stays bounded.
@@ -174,20 +197,11 @@ def embed(
         In batches, in an order of the network's choosing.
     """
 
-    def prepare(window: Sequence[int]) -> tuple[list[int], list[Any]]:
-        good, contents = [], []
-        for position in window:
-            try:
-                contents.append(items.load(position))
-            except BadItemError as error:
-                on_bad(position, error)
-            else:
-                good.append(position)
-        return good, backbone.prepare(contents)
-
     size = backbone.window if batch_size == "auto" else max(backbone.window, int(batch_size))
     windows = [positions[i : i + size] for i in range(0, len(positions), size)]
-    for good, samples in _one_ahead(functools.partial(prepare, window) for window in windows):
+    for good, samples in _one_ahead(
+        functools.partial(_prepare, items, window, backbone, on_bad) for window in windows
+    ):
         for batch in backbone.batches(samples, batch_size, network.device):
             rows = _halving(
                 [samples[i] for i in batch],

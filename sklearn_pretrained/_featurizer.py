@@ -152,10 +152,11 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if hasattr(self, "n_features_in_"):
             check_feature_names_in(self, input_features)
+        backbone = self._backbone()
         stem = self.model_.rpartition("/")[2]
         names = [
             f"{stem}_{layer.name}_{i}"
-            for layer, pooling in self._outputs(self._plan())
+            for layer, pooling in self._outputs(self._plan(backbone), backbone)
             for i in range(layer.width(pooling))
         ]
         return np.asarray(names, dtype=object)
@@ -165,7 +166,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _pin(self) -> None:
         backbone = self._backbone()
         plan = self._plan(backbone)
-        outputs = self._outputs(plan)
+        outputs = self._outputs(plan, backbone)
         if self.pooling == "none" and len(outputs) > 1:
             raise ValueError(
                 "pooling='none' keeps the shape of a layer, so it reads one layer at a time; "
@@ -189,16 +190,19 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.counts_ = Work()
         self._fitted_here = True
 
-    def _plan(self, backbone: Backbone | None = None) -> Plan:
+    @staticmethod
+    def _plan(backbone: Backbone) -> Plan:
         from .layers import plan
 
-        return plan(self._backbone() if backbone is None else backbone)
+        return plan(backbone)
 
-    def _outputs(self, plan: Plan) -> list[tuple[Layer, str]]:
+    def _outputs(self, plan: Plan, backbone: Backbone) -> list[tuple[Layer, str]]:  # noqa: ARG002
         """Resolve layers and poolings that the parameters ask for."""
         return [(layer, layer.pooling(self.pooling)) for layer in plan.resolve(self.layer)]
 
-    def _kept(self, plan: Plan, wanted: list[tuple[Layer, str]]) -> list[tuple[Layer, str]]:
+    def _kept(
+        self, plan: Plan, wanted: list[tuple[Layer, str]], backbone: Backbone
+    ) -> list[tuple[Layer, str]]:
         """List what a forward keeps: while fitting and searching, what else may be asked."""
         from .layers import PENULTIMATE
 
@@ -207,8 +211,10 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
         if keep is None or self.pooling in {"flatten", "none"}:
             return list(dict.fromkeys(wanted))
-        layers = plan.resolve([*plan.stages, PENULTIMATE] if keep == "main" else list(keep))
-        more = [(layer, pooling) for layer in layers for pooling in layer.poolings()]
+        main = [*plan.stages, PENULTIMATE, *(n for n in backbone.also_kept if n in plan.layers)]
+        layers = plan.resolve(main if keep == "main" else list(keep))
+        poolings = [*backbone.poolings, *(p for _, p in wanted)]
+        more = [(layer, pooling) for layer in layers for pooling in layer.allowed(poolings)]
         return list(dict.fromkeys([*wanted, *more]))
 
     def _device_and_dtype(self) -> tuple[Any, Any]:
@@ -222,12 +228,13 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _embed(self, items: Items, on_batch: Any = None) -> NDArray[np.float32]:
         backbone = self._backbone()
         plan = self._plan(backbone)
-        wanted = self._outputs(plan)
+        wanted = self._outputs(plan, backbone)
         recipe = fingerprint(
             {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype}
         )
-        ask, keep = _bundle(recipe, wanted), _bundle(recipe, self._kept(plan, wanted))
-        readings = {_key(output): output for output in self._kept(plan, wanted)}
+        kept = self._kept(plan, wanted, backbone)
+        ask, keep = _bundle(recipe, wanted), _bundle(recipe, kept)
+        readings = {_key(output): output for output in kept}
         bad: dict[int, str] = {}
         digests = self._digests(items, bad)
         out = np.full((len(items), ask.width), np.nan, dtype=np.float32)
@@ -249,7 +256,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         with Progress(len(items), shown=self.verbose, name=backbone.name) as progress:
             work = resolve_cache(self.cache).fetch(ask, keep, digests, compute, out)
         self.counts_.add(work)
-        self._report(bad)
+        self._report(bad, backbone)
         out = self._in_order(out, ask, wanted)
         return out.reshape(len(out), *wanted[0][0].shape) if self.pooling == "none" else out
 
@@ -280,7 +287,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             ) from error
         bad[i] = message
 
-    def _report(self, bad: dict[int, str]) -> None:
+    def _report(self, bad: dict[int, str], backbone: Backbone) -> None:  # noqa: ARG002
         """Tell which rows are NaN: in an attribute, and once in a warning."""
         self.bad_items_ = dict(sorted(bad.items()))
         if bad:

@@ -193,16 +193,16 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         return read_images(X, image_shape=self.image_shape, value_range=self.value_range)
 
     def _backbone(self) -> Backbone:
-        from .backbones import find
+        from .backbones import find_image
 
         if not isinstance(self.model, str):
-            return find(self.model, weights=self.weights, preprocessing=self.preprocessing)
+            return find_image(self.model, weights=self.weights, preprocessing=self.preprocessing)
         if self.preprocessing is not None:
             raise ValueError(
                 "preprocessing= goes with a network of your own; "
                 f"{self.model!r} comes with the preprocessing that it was trained on."
             )
-        return find(
+        return find_image(
             self.model, weights=self.weights, image_size=self.image_size, resize=self.resize
         )
 

@@ -144,9 +144,9 @@ class ModuleFeaturizer(BaseFeaturizer):
         return read_rows(X)
 
     def _backbone(self) -> Backbone:
-        from .backbones import find
+        from .backbones import find_image
 
-        return find(self.model, weights=self.weights, shape=tuple(self.row_shape_))
+        return find_image(self.model, weights=self.weights, shape=tuple(self.row_shape_))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

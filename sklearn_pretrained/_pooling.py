@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-POOLINGS = ("avg", "max", "gem", "cls", "mean", "last", "pooler", "flatten", "none")
+UNIT = "+unit"
+"""Behind the name of a pooling: each row is brought to length 1, as some text encoders want."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def why_not(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> str 
 
     Returns None where it does make sense.
     """
+    pooling = pooling.removesuffix(UNIT)
     if pooling in {"flatten", "none"} or (pooling in {"avg", "max"} and len(shape) == 1):
         return None
     if layout is None:
@@ -140,7 +143,7 @@ def pool(x: Tensor, pooling: str, layout: Layout | None, mask: Tensor | None = N
     ----------
     x : Tensor of shape (N, ...)
     pooling : str
-        One of `POOLINGS`, allowed by `why_not`.
+        One that `why_not` allows, perhaps with `UNIT` behind it.
     layout : Layout or None
         None is enough for vectors, and for "flatten" and "none".
     mask : Tensor of shape (N, T), optional
@@ -151,6 +154,8 @@ def pool(x: Tensor, pooling: str, layout: Layout | None, mask: Tensor | None = N
     Tensor of shape (N, D)
         "none" is flat here too; its shape is given back at the end of the road.
     """
+    if pooling.endswith(UNIT):
+        return functional.normalize(pool(x, pooling.removesuffix(UNIT), layout, mask), dim=1)
     if pooling in {"flatten", "none"} or (x.ndim == 2 and pooling in {"avg", "max"}):  # noqa: PLR2004
         return x.flatten(1).clone()
     if layout is None:

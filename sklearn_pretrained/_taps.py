@@ -22,7 +22,7 @@ class Tap:
     side : {"output", "input"}
         What it returns, or the first thing it is given.
     calls : int
-        How often the submodule runs in one forward; the last time is the one that is read.
+        Which of the submodule's runs in one forward is read, counted from 1.
     reduce : callable
         Applied at once, before a later in-place operation can overwrite the activation.
     """
@@ -66,7 +66,7 @@ def read(  # noqa: C901  small closures, each of its own
 
     def take(tap: Tap, value: Any) -> None:
         counts[tap.name] += 1
-        if counts[tap.name] < tap.calls:
+        if counts[tap.name] != tap.calls:
             return
         tensor = first_tensor(value)
         if tensor is None:

@@ -9,6 +9,7 @@ __all__ = [
     "LayerError",
     "MissingExtraError",
     "RandomWeightsWarning",
+    "TruncationWarning",
     "WeightsError",
 ]
 
@@ -35,6 +36,10 @@ class BadItemWarning(UserWarning):
 
 class CacheWarning(UserWarning):
     """The cache had a fault; rows are still right, some are computed again."""
+
+
+class TruncationWarning(UserWarning):
+    """Some texts were longer than what the network reads, and were cut."""
 
 
 class RandomWeightsWarning(UserWarning):

@@ -2,7 +2,17 @@
 
 from ._backbone import Backbone
 from ._custom import ModuleHandle
-from ._find import find, list_backbones
+from ._find import find, find_image, find_text, list_backbones
 from ._registry import LoadedNetwork, load, unload
 
-__all__ = ["Backbone", "LoadedNetwork", "ModuleHandle", "find", "list_backbones", "load", "unload"]
+__all__ = [
+    "Backbone",
+    "LoadedNetwork",
+    "ModuleHandle",
+    "find",
+    "find_image",
+    "find_text",
+    "list_backbones",
+    "load",
+    "unload",
+]

@@ -36,10 +36,12 @@ class Backbone(ABC):
         Whether the first token stands for the whole item although no prefix tells (texts).
     has_head : bool
         Whether the network ends in a classifier, which "penultimate" leaves out.
-    stages : tuple of str or None
-        The main layers, where the source knows them better than the plan can derive them.
     window : int
         Items that are prepared together.
+    poolings : tuple of str
+        Those that cost little, so that a forward may keep them all for a later search.
+    also_kept : tuple of str
+        Layers worth keeping besides the main ones.
     """
 
     name: str
@@ -48,8 +50,9 @@ class Backbone(ABC):
     grows_by_rebuilding: bool = False
     first_token_is_class: bool = False
     has_head: bool = True
-    stages: tuple[str, ...] | None = None
     window: int = 64
+    poolings: tuple[str, ...] = ("cls", "avg", "max")
+    also_kept: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -83,6 +86,10 @@ class Backbone(ABC):
     @abstractmethod
     def call(self, network: nn.Module, batch: Any) -> Any:
         """Run the network over a batch."""
+
+    def blocks(self, network: nn.Module) -> list[tuple[str, int]]:  # noqa: ARG002
+        """List a transformer's blocks (submodule, which of its runs); empty for other networks."""
+        return []
 
     def mask(self, batch: Any) -> Tensor | None:  # noqa: ARG002
         """Return which tokens of a batch are real, where a network reads sequences."""

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ._backbone import Backbone
 
 
 def find(model: Any, **parameters: Any) -> Backbone:
-    """Find the backbone that ``model`` names, without loading it.
+    """Find the backbone that ``model`` names, of images or texts, without loading it.
 
     Parameters
     ----------
     model : str, nn.Module, callable or ModuleHandle
     **parameters
-        What the source takes: ``weights``, ``image_size``, ``resize``, ``preprocessing``, …
+        What the source takes: ``weights``, ``image_size``, ``preprocessing``, ``max_length``, …
+    """
+    if isinstance(model, str) and ("/" in model.removeprefix("torchvision/") or _is_folder(model)):
+        return find_text(model, **parameters)
+    return find_image(model, **parameters)
+
+
+def _is_folder(model: str) -> bool:
+    return Path(model).expanduser().is_dir()
+
+
+def find_image(model: Any, **parameters: Any) -> Backbone:
+    """Find the network that reads images, or any module that the user brings.
+
+    Parameters
+    ----------
+    model : str, nn.Module, callable or ModuleHandle
+    **parameters
+        ``weights``, ``image_size``, ``resize``; for a module ``preprocessing`` or ``shape``.
     """
     if not isinstance(model, str):
         from ._custom import ModuleBackbone
@@ -22,12 +41,29 @@ def find(model: Any, **parameters: Any) -> Backbone:
         return ModuleBackbone(model, **parameters)
     from . import _torchvision
 
-    source, _, name = model.rpartition("/")
-    if source in {"", "torchvision"} and name in _torchvision.names():
+    name = model.removeprefix("torchvision/")
+    if name in _torchvision.names():
         return _torchvision.TorchvisionBackbone(name, **parameters)
     near = _torchvision.suggest(name)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise ValueError(f"model={model!r} is no known network.{hint} list_backbones() names them all.")
+    raise ValueError(
+        f"model={model!r} is no known network over images.{hint} list_backbones() names them all."
+    )
+
+
+def find_text(model: str, **parameters: Any) -> Backbone:
+    """Find the text encoder that ``model`` names, without loading it.
+
+    Parameters
+    ----------
+    model : str
+        Name on the hub, or a local folder.
+    **parameters
+        ``weights``, ``max_length``, ``truncation``, ``prompt``.
+    """
+    from ._text import TextBackbone
+
+    return TextBackbone(model, **parameters)
 
 
 def list_backbones() -> list[str]:

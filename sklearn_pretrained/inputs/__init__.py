@@ -3,5 +3,6 @@
 from ._images import read_images
 from ._items import Items
 from ._rows import read_rows
+from ._texts import read_texts
 
-__all__ = ["Items", "read_images", "read_rows"]
+__all__ = ["Items", "read_images", "read_rows", "read_texts"]

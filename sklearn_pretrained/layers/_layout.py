@@ -92,7 +92,7 @@ def _one(
         return None
     if len(shape) == 2:  # noqa: PLR2004
         return Layout(1)
-    if visit.output in by_tensor:
+    if by_tensor.get(visit.output) is not None:
         return by_tensor[visit.output]
     channel = _by_growth(shape, other.shape) if other is not None else None
     if channel is None:

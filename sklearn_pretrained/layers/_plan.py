@@ -7,7 +7,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,7 +18,7 @@ from .._pooling import Layout
 from ..exceptions import LayerError
 from ._layout import layouts
 from ._stages import head, stages
-from ._trace import trace
+from ._trace import Trace, trace
 
 PENULTIMATE = "penultimate"
 OUTPUT = "output"
@@ -34,7 +34,7 @@ class Layer:
     name : str
         What users call it.
     module, side, calls
-        Where it is tapped: submodule, its output or input, and how often that runs in a forward.
+        Where it is tapped: submodule, its output or input, and at which of its runs.
     shape : tuple of int
         Of one item's activation.
     layout : Layout or None
@@ -63,12 +63,11 @@ class Layer:
         """Count the columns that a pooling gives here."""
         return _pooling.width(pooling, self.shape, self.layout)
 
-    def poolings(self) -> tuple[str, ...]:
-        """List the cheap poolings to a vector that make sense here."""
+    def allowed(self, poolings: Sequence[str]) -> list[str]:
+        """Choose those of some poolings that make sense here."""
         if len(self.shape) == 1:
-            return ("flatten",)
-        options = ("cls", "avg", "max") if self.layout is not None else ()
-        return tuple(p for p in options if _pooling.why_not(p, self.shape, self.layout) is None)
+            return ["flatten"]
+        return [p for p in poolings if _pooling.why_not(p, self.shape, self.layout) is None]
 
 
 @dataclass(frozen=True)
@@ -172,8 +171,14 @@ def _make(backbone: Any) -> Plan:
         for visit in seen.visits
     }  # fmt: skip
     top = head(seen) if backbone.has_head else None
-    main = backbone.stages or tuple(visit.name for visit in stages(seen, top))
     last = layers[OUTPUT]
+    blocks = backbone.blocks(network)
+    if blocks:
+        hidden = _hidden_states(layers, blocks, seen)
+        layers |= hidden
+        main = tuple(hidden)
+    else:
+        main = tuple(visit.name for visit in stages(seen, top))
     if top is None:
         layers[PENULTIMATE] = Layer(
             PENULTIMATE, last.module, "output", last.calls, last.shape, last.layout, last.cost
@@ -192,6 +197,28 @@ def _make(backbone: Any) -> Plan:
     return Plan(backbone.name, layers, main or (OUTPUT,))
 
 
-def names(layers: Sequence[Layer]) -> list[str]:
-    """List the layers' names."""
-    return [layer.name for layer in layers]
+def _hidden_states(
+    layers: dict[str, Layer],
+    blocks: Sequence[tuple[str, int]],
+    seen: Trace,
+) -> dict[str, Layer]:
+    """Name the states between a transformer's blocks as transformers counts them.
+
+    Number 0 is what the first block is given; the last is what the network returns, behind its
+    final normalisation.
+    """
+    first, last = seen.by_name[blocks[0][0]], layers[OUTPUT]
+    shape, layout = last.shape, last.layout
+    n = len(blocks)
+    states = [("hidden_0", first.name, "input", 1, first.started)]
+    for i, (name, call) in enumerate(blocks[:-1], start=1):
+        visit = seen.by_name[name]
+        ended = visit.ended if visit.calls == 1 else visit.ended * i // n
+        states.append((f"hidden_{i}", name, "output", call, ended))
+    total = max(seen.total, 1)
+    named = {
+        name: Layer(name, module, side, call, shape, layout, cost / total)
+        for name, module, side, call, cost in states
+    }
+    named[f"hidden_{n}"] = replace(last, name=f"hidden_{n}")
+    return named

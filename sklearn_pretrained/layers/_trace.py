@@ -64,8 +64,23 @@ class Trace:
         self.by_name = {visit.name: visit for visit in self.visits}
 
 
+# In eval mode these give what they get, with other values; on the meta device there are no values,
+# and working out the shape in Python is most of the price of a plan.
+_SAME_SHAPE = frozenset(
+    {
+        *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm),
+        *(nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh),
+        *(nn.Dropout, nn.Dropout2d, nn.Identity),
+    }
+)
+
+
+def _give_what_it_gets(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
+    return x
+
+
 def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool = True) -> Trace:
-    """Run ``call(network)`` with every submodule watched."""
+    """Run ``call(network)`` with every submodule watched; the skeleton is of no use afterwards."""
     names: dict[nn.Module, Visit] = {}
     counter = _OperationCounter()
     kept: list[Tensor] = []  # alive, so that no id is used twice
@@ -94,6 +109,8 @@ def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool =
     try:
         for name, module in network.named_modules():
             names[module] = Visit(name, module)
+            if type(module) in _SAME_SHAPE:
+                module.forward = _give_what_it_gets
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after))
         with torch.no_grad():

@@ -1,0 +1,355 @@
+"""Texts → features: the estimators that users hold."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+from ._featurizer import BaseFeaturizer
+from ._sklearn import Interval, StrOptions
+from .exceptions import LayerError, TruncationWarning
+
+if TYPE_CHECKING:
+    from .backbones import Backbone
+    from .inputs import Items
+    from .layers import Layer, Plan
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+class PretrainedTextFeaturizer(BaseFeaturizer):
+    """Features of texts from a frozen pretrained text encoder.
+
+    Each text is tokenised as the network's own tokenizer does, sent through the network up to the
+    chosen layer, and pooled over its tokens. Read more in the :ref:`User Guide <texts>`.
+
+    Parameters
+    ----------
+    model : str, default="sentence-transformers/all-MiniLM-L6-v2"
+        A text encoder of transformers, by its name on the hub or the path of a folder: BERT and
+        its kin, T5's encoders, and decoders such as GPT-2, Llama and Qwen, read as encoders. The
+        default is found without a network connection where the extra ``offline`` is installed.
+
+    weights : str or None, default="default"
+        A revision on the hub. None means random weights, which are only of use in tests, and warns.
+
+    layer : str, int, float or list, default="penultimate"
+        Where to read. The default is the network's last hidden state. An int counts hidden states
+        as transformers does, 0 being the embeddings and n the last, from the end where it is
+        negative; a float in (0, 1] is a relative depth; a name is that of any submodule. A list
+        reads several, side by side (``[-4, -3, -2, -1]``).
+
+    pooling : {"auto", "mean", "cls", "pooler", "max", "last"}, default="auto"
+        How tokens become a vector; padding never counts. "auto" is what the encoder's own
+        sentence-transformers settings say, normalisation included; without such settings the
+        mean, and for decoders the last token. "pooler" is BERT's pooled output.
+
+    max_length : int, default=None
+        Tokens that are read of each text. None is the encoder's own setting.
+
+    truncation : {"warn", "cut", "error"}, default="warn"
+        What becomes of longer texts: "warn" cuts them and says once how many, "cut" says nothing,
+        "error" makes each of them a text that cannot be read.
+
+    prompt : str, default=None
+        Put before every text: the name of one of the encoder's own prompts, or a text. None is
+        the encoder's default, mostly nothing.
+
+    batch_size : int or "auto", default="auto"
+        Most texts in one forward. It decides speed and memory, and never the features.
+
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
+
+    dtype : {"float32", "bfloat16", "float16"}, default="float32"
+        Precision of the network. Lower ones are faster and change the features by about 1%.
+
+    cache : "memory", path, FeatureCache or None, default="memory"
+        Where known rows are kept, so that a text is sent through the network once for a whole
+        search.
+
+    keep_layers : {"auto", "main"}, list or None, default="auto"
+        Which layers a forward keeps in the cache besides those asked for. "auto" keeps all hidden
+        states while fitting and searching, and none in an estimator loaded from a pickle.
+
+    on_error : {"raise", "nan"}, default="raise"
+        Whether a text that cannot be read (None, NaN, half characters) is an error, or a row of
+        NaN.
+
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    model_ : str
+        Source and name of the network.
+
+    weights_digest_ : str
+        SHA-256 of the weights. `transform` refuses to work with any others.
+
+    layer_ : str or list of str
+        The layer that is read, by name.
+
+    pooling_ : str or list of str
+        The pooling that is used; "+unit" behind it says that rows are brought to length 1.
+
+    n_features_out_ : int
+        Number of columns.
+
+    bad_items_ : dict of int to str
+        Which items of the last transform could not be read, and why.
+
+    counts_ : object
+        Rows ``asked`` for, ``known`` already, and ``computed``, since fit.
+
+    See Also
+    --------
+    BertCLSFeaturizer : Reads the class token.
+    PretrainedImageFeaturizer : The same for images.
+    list_layers : The layers of a network, their widths and costs.
+
+    Notes
+    -----
+    What a text holds is text: "[CLS]" in it is not the special token. An empty text is a text.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import PretrainedTextFeaturizer
+    >>> texts = ["The cat sat on the mat.", "Stocks fell sharply."]
+    >>> PretrainedTextFeaturizer().fit_transform(texts).shape
+    (2, 384)
+    """
+
+    _parameter_constraints = {
+        **BaseFeaturizer._parameter_constraints,
+        "model": [str],
+        "weights": [str, None],
+        "pooling": [StrOptions({"auto", "mean", "cls", "pooler", "max", "last"})],
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "truncation": [StrOptions({"warn", "cut", "error"})],
+        "prompt": [str, None],
+    }
+
+    def __init__(
+        self,
+        model: str = MINILM,
+        *,
+        weights: str | None = "default",
+        layer: Any = "penultimate",
+        pooling: str = "auto",
+        max_length: int | None = None,
+        truncation: str = "warn",
+        prompt: str | None = None,
+        batch_size: int | str = "auto",
+        device: str = "auto",
+        dtype: str = "float32",
+        cache: Any = "memory",
+        keep_layers: Any = "auto",
+        on_error: str = "raise",
+        verbose: bool = False,
+    ) -> None:
+        self.model = model
+        self.weights = weights
+        self.layer = layer
+        self.pooling = pooling
+        self.max_length = max_length
+        self.truncation = truncation
+        self.prompt = prompt
+        self.batch_size = batch_size
+        self.device = device
+        self.dtype = dtype
+        self.cache = cache
+        self.keep_layers = keep_layers
+        self.on_error = on_error
+        self.verbose = verbose
+
+    def _read(self, X: Any, *, reset: bool) -> Items:  # noqa: ARG002
+        from .inputs import read_texts
+
+        return read_texts(X)
+
+    def _backbone(self) -> Backbone:
+        from .backbones import find_text
+
+        return find_text(
+            self.model,
+            weights=self.weights,
+            max_length=self.max_length,
+            truncation=self.truncation,
+            prompt=self.prompt,
+        )
+
+    def _outputs(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
+        layers = plan.resolve(self.layer)
+        if self.pooling == "pooler":
+            return [(self._pooler(plan, layers), "flatten")]
+        pooling = backbone.pooling if self.pooling == "auto" else self.pooling
+        return [(layer, layer.pooling(pooling)) for layer in layers]
+
+    def _pooler(self, plan: Plan, layers: tuple[Layer, ...]) -> Layer:
+        last = plan.layers[plan.stages[-1]]
+        if len(layers) > 1 or layers[0].module != last.module or layers[0].side != last.side:
+            raise LayerError(
+                "pooling='pooler' reads the last hidden state, on which the pooler was trained; "
+                f"got layer={self.layer!r}. Use pooling='cls' for other layers."
+            )
+        if "pooler" not in plan.layers:
+            raise LayerError(f"{plan.name} has no pooler; use pooling='cls' or 'mean'.")
+        return plan.layers["pooler"]
+
+    def _report(self, bad: dict[int, str], backbone: Any) -> None:
+        super()._report(bad, backbone)
+        if backbone.n_cut and self.truncation == "warn" and not getattr(self, "_told_cut", False):
+            self._told_cut = True
+            warnings.warn(
+                f"{backbone.n_cut} texts were longer than {backbone.max_length} tokens and were "
+                "cut. Pass a larger max_length where the network allows it, or truncation='cut' "
+                "to hear no more of it.",
+                TruncationWarning,
+                stacklevel=4,
+            )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        return tags
+
+
+class BertCLSFeaturizer(PretrainedTextFeaturizer):
+    """Features of texts: the class token of a frozen BERT, or BERT's pooled output.
+
+    The preset of `PretrainedTextFeaturizer` that most tutorials on BERT and logistic regression
+    write by hand. It works for networks whose texts begin with a class token (BERT, RoBERTa,
+    DistilBERT, MiniLM, MPNet, ELECTRA, DeBERTa, XLM-R, ModernBERT, …) and refuses others.
+
+    Parameters
+    ----------
+    model : str, default="sentence-transformers/all-MiniLM-L6-v2"
+        As in `PretrainedTextFeaturizer`; the default is a BERT of six layers.
+
+    weights : str or None, default="default"
+        A revision on the hub. None means random weights.
+
+    layer : str, int, float or list, default="penultimate"
+        Where to read; the default is the last hidden state.
+
+    pooling : {"cls", "pooler"}, default="cls"
+        The class token itself, or what BERT's pooler makes of the last one.
+
+    max_length : int, default=None
+        Tokens that are read of each text. None is the encoder's own setting.
+
+    truncation : {"warn", "cut", "error"}, default="warn"
+        What becomes of longer texts.
+
+    prompt : str, default=None
+        Put before every text.
+
+    batch_size : int or "auto", default="auto"
+        Most texts in one forward.
+
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
+
+    dtype : {"float32", "bfloat16", "float16"}, default="float32"
+        Precision of the network.
+
+    cache : "memory", path, FeatureCache or None, default="memory"
+        Where known rows are kept.
+
+    keep_layers : {"auto", "main"}, list or None, default="auto"
+        Which layers a forward keeps in the cache besides those asked for.
+
+    on_error : {"raise", "nan"}, default="raise"
+        Whether a text that cannot be read is an error, or a row of NaN.
+
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    model_ : str
+        Source and name of the network.
+
+    weights_digest_ : str
+        SHA-256 of the weights.
+
+    layer_ : str or list of str
+        The layer that is read, by name.
+
+    pooling_ : str or list of str
+        The pooling that is used.
+
+    n_features_out_ : int
+        Number of columns.
+
+    bad_items_ : dict of int to str
+        Which items of the last transform could not be read, and why.
+
+    counts_ : object
+        Rows ``asked`` for, ``known`` already, and ``computed``, since fit.
+
+    See Also
+    --------
+    PretrainedTextFeaturizer : Any pooling, any text encoder.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_pretrained import BertCLSFeaturizer
+    >>> texts = ["I loved it", "What a bore", "Wonderful!", "A waste of time"]
+    >>> model = make_pipeline(BertCLSFeaturizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0])
+    >>> model.predict(["Great fun"]).tolist()
+    [1]
+    """
+
+    _parameter_constraints = {
+        **PretrainedTextFeaturizer._parameter_constraints,
+        "pooling": [StrOptions({"cls", "pooler"})],
+    }
+
+    def __init__(
+        self,
+        model: str = MINILM,
+        *,
+        weights: str | None = "default",
+        layer: Any = "penultimate",
+        pooling: str = "cls",
+        max_length: int | None = None,
+        truncation: str = "warn",
+        prompt: str | None = None,
+        batch_size: int | str = "auto",
+        device: str = "auto",
+        dtype: str = "float32",
+        cache: Any = "memory",
+        keep_layers: Any = "auto",
+        on_error: str = "raise",
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            model,
+            weights=weights,
+            layer=layer,
+            pooling=pooling,
+            max_length=max_length,
+            truncation=truncation,
+            prompt=prompt,
+            batch_size=batch_size,
+            device=device,
+            dtype=dtype,
+            cache=cache,
+            keep_layers=keep_layers,
+            on_error=on_error,
+            verbose=verbose,
+        )
+
+    def _outputs(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
+        if not backbone.first_token_is_class:
+            raise LayerError(
+                f"{plan.name} has no class token: its texts begin with a token like any other. "
+                "Use PretrainedTextFeaturizer(pooling='mean'), or 'last' for a decoder."
+            )
+        return super()._outputs(plan, backbone)

@@ -1,0 +1,330 @@
+"""A transformers text encoder → a backbone: tokenised once, sorted by length, padded little."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..exceptions import BadItemError, WeightsError
+from ._backbone import Backbone, Weights
+from ._skeleton import random_network, weightless
+from ._text_folders import (
+    KNOWN_DIGESTS,
+    FolderWeights,
+    find_folder,
+    sentence_settings,
+    tokenizer_digest,
+)
+from ._weights import RandomWeights, digest_of
+
+TOKENS_IN_A_BATCH = {"cpu": 2048, "cuda": 65536, "mps": 8192}
+_ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
+_DECODER = re.compile("CausalLM|LMHeadModel")
+_random_digests: dict[str, str] = {}
+
+
+@contextmanager
+def _quietly() -> Any:
+    """Keep transformers from reporting what is expected here (a head that is left out)."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@functools.lru_cache(maxsize=8)
+def _config(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, trust_remote_code=False, local_files_only=True
+    )
+    if not tokenizer.is_fast:
+        raise WeightsError(
+            f"The tokenizer in {folder} has no fast form (tokenizer.json). Convert it with "
+            "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)."
+        )
+    # What a user writes is text: "[CLS]" in an e-mail is five characters, not a command.
+    tokenizer.backend_tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+class TextBackbone(Backbone):
+    """A text encoder of transformers, or a decoder read as one.
+
+    Parameters
+    ----------
+    model : str
+        Name on the hub, or a local folder.
+    weights : str or None
+        Revision on the hub, "default", or None for random weights.
+    max_length : int or None
+        Tokens that are read of each text.
+    truncation : {"warn", "cut", "error"}
+        What becomes of longer texts.
+    prompt : str or None
+        Name of one of the encoder's prompts, or the text that is put before every text.
+    """
+
+    growth = 2
+    has_head = False
+    window = 1024
+    poolings = ("cls", "mean", "max", "last")
+    also_kept = ("pooler",)
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        weights: str | None = "default",
+        max_length: int | None = None,
+        truncation: str = "warn",
+        prompt: str | None = None,
+    ) -> None:
+        revision = weights if weights not in {None, "default"} else None
+        self.folder = find_folder(model, revision)
+        self.config = _config(self.folder)
+        self.settings = sentence_settings(self.folder)
+        is_local = self.folder == Path(model).expanduser().absolute()
+        self.name = self.folder.name if is_local else model
+        self.weights: Weights = (
+            RandomWeights(self)
+            if weights is None
+            else FolderWeights(
+                self.folder, "" if is_local or revision else KNOWN_DIGESTS.get(model, "")
+            )
+        )
+        self.truncation = truncation
+        self.prompt = self._find_prompt(prompt)
+        self.max_length = self._find_length(max_length)
+        self.n_cut = 0
+
+    @property
+    def tokenizer(self) -> Any:
+        """The encoder's own tokenizer."""
+        return _tokenizer(self.folder)
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether each token sees only those before it, so that the last one knows most."""
+        return any(_DECODER.search(name) for name in self.config.architectures or [])
+
+    @property
+    def first_token_is_class(self) -> bool:  # type: ignore[override]
+        """Whether every text begins with a token that stands for the whole."""
+        cls = self.tokenizer.cls_token_id
+        return cls is not None and self.tokenizer("a")["input_ids"][0] == cls
+
+    @property
+    def pooling(self) -> str:
+        """What pooling="auto" means: the folder's own word, else mean, or last of a decoder."""
+        if self.settings.pooling is not None:
+            return self.settings.pooling + ("+unit" if self.settings.unit else "")
+        return "last" if self.is_decoder else "mean"
+
+    def _find_prompt(self, prompt: str | None) -> str:
+        if prompt is None:
+            return self.settings.default_prompt
+        return dict(self.settings.prompts).get(prompt, prompt)
+
+    def _find_length(self, asked: int | None) -> int:
+        limits = [self.settings.max_length, self.tokenizer.model_max_length]
+        positions = getattr(self.config, "max_position_embeddings", None)
+        if isinstance(positions, int) and positions > 0:
+            # RoBERTa and its kin count positions from behind the padding token.
+            is_roberta = type(self.config).__name__.endswith(
+                ("RobertaConfig", "RobertaXLConfig", "CamembertConfig", "MPNetConfig")
+            )
+            limits.append(positions - 2 if is_roberta else positions)
+        most = min(limit for limit in limits[1:] if limit is not None)
+        if asked is None:
+            return min(most, limits[0] or most, 1 << 20)
+        if asked > most and most < 1 << 20:
+            raise ValueError(f"max_length={asked}: {self.name} reads at most {most} tokens.")
+        if asked <= self.tokenizer.num_special_tokens_to_add():
+            raise ValueError(f"max_length={asked} leaves no room for a text beside special tokens.")
+        return asked
+
+    @property
+    def architecture(self) -> str:
+        """The configuration, which decides every layer."""
+        return f"{self.name}:{self.config.to_json_string()}"
+
+    def recipe(self) -> dict[str, Any]:
+        """Return name, configuration, tokenizer and length."""
+        return {
+            "network": self.config.to_json_string(),
+            "tokenizer": tokenizer_digest(self.folder),
+            "max_length": self.max_length,
+            "prompt": self.prompt,
+        }
+
+    def _empty(self) -> nn.Module:
+        import transformers
+
+        encoder = _ENCODERS.get(self.config.model_type)
+        if encoder is not None:
+            return getattr(transformers, encoder)(self.config)
+        return transformers.AutoModel.from_config(self.config)
+
+    def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
+        """Build the encoder on the meta device."""
+        with weightless(), _quietly():
+            return self._empty().eval().to("meta")
+
+    def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
+        """Run a skeleton over tokens that mean nothing."""
+        ids = torch.zeros(batch, 16 if grown else 8, dtype=torch.long, device="meta")
+        return self.call(network, {"input_ids": ids})
+
+    def blocks(self, network: nn.Module) -> list[tuple[str, int]]:
+        """Find the list of as many parts as the configuration has layers."""
+        n = self.config.num_hidden_layers
+        if self.config.model_type == "albert":
+            return [("encoder.albert_layer_groups.0", i + 1) for i in range(n)]
+        lists = [
+            name
+            for name, module in network.named_modules()
+            if isinstance(module, nn.ModuleList) and len(module) == n
+        ]
+        if not lists:
+            return []
+        name = min(lists, key=lambda path: path.count("."))
+        return [(f"{name}.{i}", 1) for i in range(n)]
+
+    def random_digest(self) -> str:
+        """Hash the network that the seed makes, once in a process."""
+        if self.architecture not in _random_digests:
+            _random_digests[self.architecture] = digest_of(self._random())
+        return _random_digests[self.architecture]
+
+    def _random(self) -> nn.Module:
+        with _quietly():
+            return random_network(self._empty)
+
+    def build(self) -> nn.Module:
+        """Load the encoder from its folder; nothing else is read, and no code is run."""
+        if isinstance(self.weights, RandomWeights):
+            return self._random()
+        import transformers
+
+        self.weights.digest()
+        kind = getattr(transformers, _ENCODERS.get(self.config.model_type, "AutoModel"))
+        with _quietly():
+            network, report = kind.from_pretrained(
+                self.folder,
+                config=self.config,
+                dtype=torch.float32,
+                trust_remote_code=False,
+                local_files_only=True,
+                use_safetensors=bool(list(self.folder.glob("*.safetensors"))) or None,
+                weights_only=True,
+                output_loading_info=True,
+            )
+        missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
+        if missing:
+            raise WeightsError(
+                f"The weights in {self.folder} do not fit the network: {len(missing)} tensors are "
+                f"missing, such as {missing[0]!r}."
+            )
+        if report["missing_keys"]:
+            del network.pooler
+            network.pooler = None
+        return network
+
+    def prepare(self, contents: Sequence[Any]) -> list[Any]:
+        """Turn texts into tokens; a text that cannot be read comes back as its error."""
+        if not contents:
+            return []
+        pairs = [text if isinstance(text, tuple) else (text, None) for text in contents]
+        firsts = [self.prompt + first for first, _ in pairs]
+        seconds = [second for _, second in pairs]
+        if any(second is not None for second in seconds):
+            seconds = [second or "" for second in seconds]
+        encoded = self.tokenizer(
+            firsts,
+            seconds if seconds[0] is not None else None,
+            truncation=True,
+            max_length=self.max_length,
+            padding=False,
+            return_attention_mask=False,
+        )
+        return [self._sample(encoded, i) for i in range(len(contents))]
+
+    def _sample(self, encoded: Any, i: int) -> dict[str, list[int]] | BadItemError:
+        if encoded.encodings[i].overflowing:
+            if self.truncation == "error":
+                return BadItemError(
+                    f"is longer than {self.max_length} tokens; shorten it, raise max_length, or "
+                    "pass truncation='cut'"
+                )
+            self.n_cut += 1
+        sample = {name: encoded[name][i] for name in encoded}
+        if not sample["input_ids"]:
+            return BadItemError("is empty, and this network has no token that stands for nothing")
+        return sample
+
+    def batches(
+        self, samples: Sequence[Any], batch_size: int | str, device: Any
+    ) -> list[Sequence[int]]:
+        """Put texts of like length together, so that little is padded."""
+        most = batch_size if isinstance(batch_size, int) else len(samples)
+        budget = TOKENS_IN_A_BATCH.get(device.type, 2048)
+        lengths = [len(sample["input_ids"]) for sample in samples]
+        order = sorted(range(len(samples)), key=lambda i: -lengths[i])
+        made: list[list[int]] = []
+        for i in order:
+            if (
+                not made
+                or len(made[-1]) >= most
+                or (len(made[-1]) + 1) * lengths[made[-1][0]] > budget
+            ):
+                made.append([])
+            made[-1].append(i)
+        return list(made)
+
+    def collate(
+        self,
+        samples: Sequence[dict[str, list[int]]],
+        device: Any,
+        dtype: torch.dtype,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
+        """Pad tokens on the right, which neither encoders nor decoders look at."""
+        longest = max(len(sample["input_ids"]) for sample in samples)
+        fillers = {"input_ids": self.tokenizer.pad_token_id or 0}
+        batch = {
+            name: torch.tensor(
+                [s[name] + [fillers.get(name, 0)] * (longest - len(s[name])) for s in samples]
+            )
+            for name in samples[0]
+        }
+        lengths = torch.tensor([len(sample["input_ids"]) for sample in samples])
+        batch["attention_mask"] = (torch.arange(longest) < lengths[:, None]).long()
+        return {name: tensor.to(device) for name, tensor in batch.items()}
+
+    def call(self, network: nn.Module, batch: dict[str, Tensor]) -> Any:
+        """Run the encoder."""
+        extra = {"use_cache": False} if self.is_decoder else {}
+        return network(**batch, **extra)
+
+    def mask(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return which tokens are real."""
+        return batch["attention_mask"]

@@ -1,0 +1,73 @@
+"""X of texts, in any container → items whose content is a text, or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import _digest
+from ..exceptions import BadItemError
+from ._columns import is_missing, to_list
+
+Text = str | tuple[str, str]
+_PAIR = 2
+
+
+class Texts:
+    """Texts, or pairs of texts."""
+
+    def __init__(self, sources: Sequence[Any]) -> None:
+        self._sources = sources
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def digest(self, i: int) -> bytes:
+        """Hash the UTF-8 form."""
+        try:
+            return _digest.of_text(self.load(i))
+        except UnicodeEncodeError as error:
+            raise BadItemError(
+                f"holds half a character (U+{ord(error.object[error.start]):04X} at position "
+                f"{error.start}), which is no text; decode its source with the right encoding, or "
+                "mend it with text.encode('utf-8', 'replace').decode()"
+            ) from error
+
+    def load(self, i: int) -> Text:
+        """Return one text as a plain `str`, or a pair of them."""
+        source = self._sources[i]
+        if isinstance(source, str):
+            return str(source)
+        if is_missing(source):
+            raise BadItemError("is missing")
+        if isinstance(source, bytes):
+            raise BadItemError("is bytes; decode it first, as text.decode('utf-8')")
+        if isinstance(source, list | tuple):
+            return self._pair(source)
+        raise BadItemError(f"is of type {type(source).__name__}; a text is a str")
+
+    @staticmethod
+    def _pair(source: Sequence[Any]) -> Text:
+        if len(source) == _PAIR and all(isinstance(part, str) for part in source):
+            return str(source[0]), str(source[1])
+        if any(is_missing(part) for part in source):
+            raise BadItemError("is a pair of which one text is missing")
+        raise BadItemError("is a sequence; a pair of texts has two str")
+
+    def name(self, i: int) -> str:
+        """Say which item."""
+        return f"Item {i} of X"
+
+
+def read_texts(X: Any) -> Texts:
+    """Read texts of any container.
+
+    Parameters
+    ----------
+    X : array-like of str or of (str, str)
+
+    Returns
+    -------
+    Texts
+    """
+    return Texts(to_list(X, what="texts"))
