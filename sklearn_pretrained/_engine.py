@@ -196,7 +196,6 @@ def embed(
     positions, rows
         In batches, in an order of the network's choosing.
     """
-
     size = backbone.window if batch_size == "auto" else max(backbone.window, int(batch_size))
     windows = [positions[i : i + size] for i in range(0, len(positions), size)]
     for good, samples in _one_ahead(

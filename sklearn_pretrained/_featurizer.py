@@ -188,6 +188,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.n_features_out_ = sum(layer.width(p) for layer, p in outputs)
         self.bad_items_: dict[int, str] = {}
         self.counts_ = Work()
+        self._told: set[str] = set()
         self._fitted_here = True
 
     @staticmethod

@@ -200,8 +200,8 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
 
     def _report(self, bad: dict[int, str], backbone: Any) -> None:
         super()._report(bad, backbone)
-        if backbone.n_cut and self.truncation == "warn" and not getattr(self, "_told_cut", False):
-            self._told_cut = True
+        if backbone.n_cut and self.truncation == "warn" and "cut" not in self._told:
+            self._told.add("cut")
             warnings.warn(
                 f"{backbone.n_cut} texts were longer than {backbone.max_length} tokens and were "
                 "cut. Pass a larger max_length where the network allows it, or truncation='cut' "

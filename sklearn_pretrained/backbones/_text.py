@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import re
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -34,13 +33,17 @@ _random_digests: dict[str, str] = {}
 @contextmanager
 def _quietly() -> Any:
     """Keep transformers from reporting what is expected here (a head that is left out)."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 @functools.lru_cache(maxsize=8)
@@ -62,8 +65,6 @@ def _tokenizer(folder: Path) -> Any:
             f"The tokenizer in {folder} has no fast form (tokenizer.json). Convert it with "
             "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)."
         )
-    # What a user writes is text: "[CLS]" in an e-mail is five characters, not a command.
-    tokenizer.backend_tokenizer.encode_special_tokens = True
     return tokenizer
 
 
@@ -193,7 +194,15 @@ class TextBackbone(Backbone):
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
         """Run a skeleton over tokens that mean nothing."""
         ids = torch.zeros(batch, 16 if grown else 8, dtype=torch.long, device="meta")
-        return self.call(network, {"input_ids": ids})
+        batch = {"input_ids": ids}
+        # A mask's values decide which way some networks take, and there are no values here: a
+        # form of mask that is taken as it is keeps them from looking.
+        if self.is_decoder:
+            n, length = ids.shape
+            batch["attention_mask"] = torch.ones(n, 1, length, length, device="meta")
+        elif self.config.model_type.startswith("deberta"):
+            batch["attention_mask"] = torch.ones_like(ids)
+        return self.call(network, batch)
 
     def blocks(self, network: nn.Module) -> list[tuple[str, int]]:
         """Find the list of as many parts as the configuration has layers."""
@@ -266,6 +275,8 @@ class TextBackbone(Backbone):
             max_length=self.max_length,
             padding=False,
             return_attention_mask=False,
+            # What a user writes is text: "[CLS]" in an e-mail is five characters, no command.
+            split_special_tokens=True,
         )
         return [self._sample(encoded, i) for i in range(len(contents))]
 
