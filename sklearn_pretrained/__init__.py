@@ -4,9 +4,10 @@ The road of a row: X → items → digests → known rows | misses → the netwo
 forward with taps → pooling → float32 rows → the user's head. Each station is one module.
 """
 
+from ._bert import BertCLSFeaturizer
 from ._image import PretrainedImageFeaturizer
 from ._module import ModuleFeaturizer
-from ._text import BertCLSFeaturizer, PretrainedTextFeaturizer
+from ._text import PretrainedTextFeaturizer
 from ._version import __version__
 
 __all__ = [

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._bad_items import BadItems
 from ._cache import Work, resolve_cache
 from ._progress import Progress
 from ._recipe import Bundle, fingerprint
@@ -27,7 +28,7 @@ from ._sklearn import (
     fit_tasks,
     with_callbacks,
 )
-from .exceptions import BadItemError, BadItemWarning, RandomWeightsWarning
+from .exceptions import RandomWeightsWarning
 
 if TYPE_CHECKING:
     from ._engine import Reading
@@ -236,8 +237,8 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         kept = self._kept(plan, wanted, backbone)
         ask, keep = _bundle(recipe, wanted), _bundle(recipe, kept)
         readings = {_key(output): output for output in kept}
-        bad: dict[int, str] = {}
-        digests = self._digests(items, bad)
+        bad = BadItems(items, raises=self.on_error == "raise")
+        digests = bad.digests()
         out = np.full((len(items), ask.width), np.nan, dtype=np.float32)
 
         def compute(
@@ -270,35 +271,9 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             return out
         return np.hstack([out[:, ask.offsets[_key(output)]] for output in wanted])
 
-    def _digests(self, items: Items, bad: dict[int, str]) -> list[bytes | None]:
-        digests: list[bytes | None] = []
-        for i in range(len(items)):
-            try:
-                digests.append(items.digest(i))
-            except BadItemError as error:
-                self._on_bad(items, bad, i, error)
-                digests.append(None)
-        return digests
-
-    def _on_bad(self, items: Items, bad: dict[int, str], i: int, error: BadItemError) -> None:
-        message = f"{items.name(i)} {error}"
-        if self.on_error == "raise":
-            raise BadItemError(
-                f"{message}. Remove it, or pass on_error='nan' to get a row of NaN for it."
-            ) from error
-        bad[i] = message
-
-    def _report(self, bad: dict[int, str], backbone: Backbone) -> None:  # noqa: ARG002
-        """Tell which rows are NaN: in an attribute, and once in a warning."""
-        self.bad_items_ = dict(sorted(bad.items()))
-        if bad:
-            first = next(iter(self.bad_items_.values()))
-            warnings.warn(
-                f"{len(bad)} items of X could not be read and are rows of NaN; the attribute "
-                f"bad_items_ says which and why. The first: {first}.",
-                BadItemWarning,
-                stacklevel=4,
-            )
+    def _report(self, bad: BadItems, backbone: Backbone) -> None:  # noqa: ARG002
+        """Tell what went wrong on the way."""
+        self.bad_items_ = bad.report()
 
     def _forward(
         self,
@@ -307,7 +282,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         *,
         outputs: tuple[tuple[Layer, str], ...],
         backbone: Backbone,
-        bad: dict[int, str],
+        bad: BadItems,
         progress: Progress,
         on_batch: Any,
     ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
@@ -328,7 +303,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             network=load(backbone, device, dtype, self.weights_digest_),
             reading=reading,
             batch_size=self.batch_size,
-            on_bad=lambda i, error: self._on_bad(items, bad, i, error),
+            on_bad=bad.add,
             on_batch=done,
         )
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..exceptions import BadItemError, WeightsError
+from ..exceptions import BadItemError
+from . import _transformers
 from ._backbone import Backbone, Weights
 from ._skeleton import random_network, weightless
 from ._text_folders import (
@@ -25,47 +24,8 @@ from ._text_folders import (
 from ._weights import RandomWeights, digest_of
 
 TOKENS_IN_A_BATCH = {"cpu": 2048, "cuda": 65536, "mps": 8192}
-_ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
 _DECODER = re.compile("CausalLM|LMHeadModel")
 _random_digests: dict[str, str] = {}
-
-
-@contextmanager
-def _quietly() -> Any:
-    """Keep transformers from reporting what is expected here (a head that is left out)."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
-
-
-@functools.lru_cache(maxsize=8)
-def _config(folder: Path) -> Any:
-    from transformers import AutoConfig
-
-    return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-
-
-@functools.lru_cache(maxsize=8)
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(
-        folder, trust_remote_code=False, local_files_only=True
-    )
-    if not tokenizer.is_fast:
-        raise WeightsError(
-            f"The tokenizer in {folder} has no fast form (tokenizer.json). Convert it with "
-            "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)."
-        )
-    return tokenizer
 
 
 class TextBackbone(Backbone):
@@ -102,7 +62,7 @@ class TextBackbone(Backbone):
     ) -> None:
         revision = weights if weights not in {None, "default"} else None
         self.folder = find_folder(model, revision)
-        self.config = _config(self.folder)
+        self.config = _transformers.config(self.folder)
         self.settings = sentence_settings(self.folder)
         is_local = self.folder == Path(model).expanduser().absolute()
         self.name = self.folder.name if is_local else model
@@ -121,7 +81,7 @@ class TextBackbone(Backbone):
     @property
     def tokenizer(self) -> Any:
         """The encoder's own tokenizer."""
-        return _tokenizer(self.folder)
+        return _transformers.tokenizer(self.folder)
 
     @property
     def is_decoder(self) -> bool:
@@ -178,31 +138,23 @@ class TextBackbone(Backbone):
             "prompt": self.prompt,
         }
 
-    def _empty(self) -> nn.Module:
-        import transformers
-
-        encoder = _ENCODERS.get(self.config.model_type)
-        if encoder is not None:
-            return getattr(transformers, encoder)(self.config)
-        return transformers.AutoModel.from_config(self.config)
-
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
         """Build the encoder on the meta device."""
-        with weightless(), _quietly():
-            return self._empty().eval().to("meta")
+        with weightless():
+            return _transformers.empty(self.config).eval().to("meta")
 
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
         """Run a skeleton over tokens that mean nothing."""
         ids = torch.zeros(batch, 16 if grown else 8, dtype=torch.long, device="meta")
-        batch = {"input_ids": ids}
+        inputs = {"input_ids": ids}
         # A mask's values decide which way some networks take, and there are no values here: a
         # form of mask that is taken as it is keeps them from looking.
         if self.is_decoder:
             n, length = ids.shape
-            batch["attention_mask"] = torch.ones(n, 1, length, length, device="meta")
+            inputs["attention_mask"] = torch.ones(n, 1, length, length, device="meta")
         elif self.config.model_type.startswith("deberta"):
-            batch["attention_mask"] = torch.ones_like(ids)
-        return self.call(network, batch)
+            inputs["attention_mask"] = torch.ones_like(ids)
+        return self.call(network, inputs)
 
     def blocks(self, network: nn.Module) -> list[tuple[str, int]]:
         """Find the list of as many parts as the configuration has layers."""
@@ -226,38 +178,14 @@ class TextBackbone(Backbone):
         return _random_digests[self.architecture]
 
     def _random(self) -> nn.Module:
-        with _quietly():
-            return random_network(self._empty)
+        return random_network(lambda: _transformers.empty(self.config))
 
     def build(self) -> nn.Module:
         """Load the encoder from its folder; nothing else is read, and no code is run."""
         if isinstance(self.weights, RandomWeights):
             return self._random()
-        import transformers
-
         self.weights.digest()
-        kind = getattr(transformers, _ENCODERS.get(self.config.model_type, "AutoModel"))
-        with _quietly():
-            network, report = kind.from_pretrained(
-                self.folder,
-                config=self.config,
-                dtype=torch.float32,
-                trust_remote_code=False,
-                local_files_only=True,
-                use_safetensors=bool(list(self.folder.glob("*.safetensors"))) or None,
-                weights_only=True,
-                output_loading_info=True,
-            )
-        missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
-        if missing:
-            raise WeightsError(
-                f"The weights in {self.folder} do not fit the network: {len(missing)} tensors are "
-                f"missing, such as {missing[0]!r}."
-            )
-        if report["missing_keys"]:
-            del network.pooler
-            network.pooler = None
-        return network
+        return _transformers.load(self.folder, self.config)
 
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
