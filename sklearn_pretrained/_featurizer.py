@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseFeaturizer"]
 
+_FREE = frozenset(
+    {"model", "weights", "batch_size", "device", "cache", "keep_layers", "on_error", "verbose"}
+)
+"""Parameters that may change after fit."""
+
 
 class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """A frozen network as a transformer.
@@ -135,6 +140,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             The features, float32. With ``pooling="none"``, of the shape that the layer gives.
         """
         check_is_fitted(self)
+        self._check_unchanged()
         return self._embed(self._read(X, reset=False))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -190,7 +196,23 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.bad_items_: dict[int, str] = {}
         self.counts_ = Work()
         self._told: set[str] = set()
+        self._pinned = self._deciding_parameters()
         self._fitted_here = True
+
+    def _deciding_parameters(self) -> dict[str, Any]:
+        """Return the parameters that decide rows; the network's digest stands for the network."""
+        parameters = self.get_params(deep=False)
+        return {name: value for name, value in parameters.items() if name not in _FREE}
+
+    def _check_unchanged(self) -> None:
+        """Refuse parameters that were set after fit: the head learned from other features."""
+        for name, now in self._deciding_parameters().items():
+            then = self._pinned[name]
+            if now is not then and now != then:
+                raise ValueError(
+                    f"{name}={now!r} was set after fit, which pinned {name}={then!r}. Call fit "
+                    "again, and fit the estimators behind this one too."
+                )
 
     @staticmethod
     def _plan(backbone: Backbone) -> Plan:

@@ -215,6 +215,18 @@ def test_set_params_takes_effect(pictures):
     assert (ours.layer_, ours.pooling_) == ("features.3", "max")
 
 
+def test_a_parameter_set_after_fit_is_refused_until_the_next_fit(pictures):
+    """Of those that decide rows; where and how they are computed may change."""
+    ours = featurizer(layer="features.3").fit(pictures)
+    before = ours.transform(pictures)
+    ours.set_params(batch_size=1, cache="memory", on_error="nan")
+    np.testing.assert_allclose(ours.transform(pictures), before, rtol=1e-4, atol=1e-6)
+    for change in ({"layer": "features.2"}, {"image_size": 96}, {"resize": "exact"}):
+        changed = pickle.loads(pickle.dumps(ours)).set_params(**change)
+        with pytest.raises(ValueError, match="was set after fit"):
+            changed.transform(pictures)
+
+
 def test_a_pipeline_is_saved_in_kilobytes_and_works_in_a_new_process(pictures, tmp_path):
     """Joblib keeps the recipe, not the network."""
     pipeline = make_pipeline(featurizer(layer="features.6"), LogisticRegression())

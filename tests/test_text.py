@@ -342,6 +342,24 @@ def test_an_encoder_that_is_nowhere_says_where_it_was_looked_for(monkeypatch):
         featurizer().fit(["a"])
 
 
+def test_an_encoder_in_the_hubs_cache_needs_no_network(tmp_path, monkeypatch):
+    """Laid out as huggingface_hub does it, and read although the hub is out of reach."""
+    import huggingface_hub.constants
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    home = tmp_path / "models--someone--tiny"
+    text_zoo.make_folder(home / "snapshots" / commit, "BERT")
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    ours = featurizer(model="someone/tiny").fit(text_zoo.TEXTS)
+
+    assert ours.transform(text_zoo.TEXTS).shape == (8, 16)
+    assert ours.model_ == "someone/tiny"
+    assert featurizer(model="someone/tiny", weights=commit).fit(["the"]).n_features_out_ == 16
+
+
 def test_the_default_is_checked_against_its_known_digest(monkeypatch):
     """Wherever it was found."""
     name = "sentence-transformers/all-MiniLM-L6-v2"

@@ -18,8 +18,8 @@ from ._text_folders import (
     KNOWN_DIGESTS,
     FolderWeights,
     find_folder,
+    folder_digest,
     sentence_settings,
-    tokenizer_digest,
 )
 from ._weights import RandomWeights, digest_of
 
@@ -132,8 +132,8 @@ class TextBackbone(Backbone):
     def recipe(self) -> dict[str, Any]:
         """Return name, configuration, tokenizer and length."""
         return {
-            "network": self.config.to_json_string(),
-            "tokenizer": tokenizer_digest(self.folder),
+            "network": "transformers",
+            "folder": folder_digest(self.folder),
             "max_length": self.max_length,
             "prompt": self.prompt,
         }

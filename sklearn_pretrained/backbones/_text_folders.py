@@ -24,7 +24,8 @@ KNOWN_DIGESTS = {
 """SHA-256 of encoders whose weights must be these, wherever they come from."""
 
 _NEEDED = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/*"]
-_TOKENIZER_FILES = (
+_DECIDING_FILES = (
+    "config.json",
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"),
     *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"),
     *("special_tokens_map.json", "added_tokens.json"),
@@ -103,10 +104,10 @@ class FolderWeights:
         return str(self.folder)
 
 
-def tokenizer_digest(folder: Path) -> str:
-    """Hash the files that decide how text becomes tokens."""
+def folder_digest(folder: Path) -> str:
+    """Hash the files that decide the network's form, and how text becomes tokens."""
     parts = [
-        f"{name}={sha256(folder / name)}" for name in _TOKENIZER_FILES if (folder / name).is_file()
+        f"{name}={sha256(folder / name)}" for name in _DECIDING_FILES if (folder / name).is_file()
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
