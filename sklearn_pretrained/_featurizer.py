@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._bad_items import BadItems
 from ._cache import Work, resolve_cache
+from ._outputs import Output, bundle, in_order, key, main_layers, with_more
 from ._progress import Progress
 from ._recipe import Bundle, fingerprint
 from ._sklearn import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ._engine import Reading
     from .backbones import Backbone
     from .inputs import Items
-    from .layers import Layer, Plan
+    from .layers import Plan
 
 __all__ = ["BaseFeaturizer"]
 
@@ -220,26 +221,19 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         return plan(backbone)
 
-    def _outputs(self, plan: Plan, backbone: Backbone) -> list[tuple[Layer, str]]:  # noqa: ARG002
+    def _outputs(self, plan: Plan, backbone: Backbone) -> list[Output]:  # noqa: ARG002
         """Resolve layers and poolings that the parameters ask for."""
         return [(layer, layer.pooling(self.pooling)) for layer in plan.resolve(self.layer)]
 
-    def _kept(
-        self, plan: Plan, wanted: list[tuple[Layer, str]], backbone: Backbone
-    ) -> list[tuple[Layer, str]]:
+    def _kept(self, plan: Plan, wanted: list[Output], backbone: Backbone) -> list[Output]:
         """List what a forward keeps: while fitting and searching, what else may be asked."""
-        from .layers import PENULTIMATE
-
         keep = self.keep_layers
         if keep == "auto":
             keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
         if keep is None or self.pooling in {"flatten", "none"}:
             return list(dict.fromkeys(wanted))
-        main = [*plan.stages, PENULTIMATE, *(n for n in backbone.also_kept if n in plan.layers)]
-        layers = plan.resolve(main if keep == "main" else list(keep))
-        poolings = [*backbone.poolings, *(p for _, p in wanted)]
-        more = [(layer, pooling) for layer in layers for pooling in layer.allowed(poolings)]
-        return list(dict.fromkeys([*wanted, *more]))
+        layers = main_layers(plan, backbone) if keep == "main" else plan.resolve(list(keep))
+        return with_more(wanted, layers, backbone.poolings)
 
     def _device_and_dtype(self) -> tuple[Any, Any]:
         from ._engine import resolve_device, resolve_dtype
@@ -257,16 +251,16 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype}
         )
         kept = self._kept(plan, wanted, backbone)
-        ask, keep = _bundle(recipe, wanted), _bundle(recipe, kept)
-        readings = {_key(output): output for output in kept}
+        ask, keep = bundle(recipe, wanted), bundle(recipe, kept)
+        readings = {key(output): output for output in kept}
         bad = BadItems(items, raises=self.on_error == "raise")
         digests = bad.digests()
         out = np.full((len(items), ask.width), np.nan, dtype=np.float32)
 
         def compute(
-            positions: list[int], bundle: Bundle
+            positions: list[int], chosen: Bundle
         ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-            outputs = tuple(readings[name] for name, _ in bundle.outputs)
+            outputs = tuple(readings[name] for name, _ in chosen.outputs)
             yield from self._forward(
                 items,
                 positions,
@@ -281,17 +275,8 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             work = resolve_cache(self.cache).fetch(ask, keep, digests, compute, out)
         self.counts_.add(work)
         self._report(bad, backbone)
-        out = self._in_order(out, ask, wanted)
+        out = in_order(out, ask, wanted)
         return out.reshape(len(out), *wanted[0][0].shape) if self.pooling == "none" else out
-
-    @staticmethod
-    def _in_order(
-        out: NDArray[np.float32], ask: Bundle, wanted: list[tuple[Layer, str]]
-    ) -> NDArray[np.float32]:
-        """Give a layer that was named twice its columns twice."""
-        if len(wanted) == len(ask.outputs):
-            return out
-        return np.hstack([out[:, ask.offsets[_key(output)]] for output in wanted])
 
     def _report(self, bad: BadItems, backbone: Backbone) -> None:  # noqa: ARG002
         """Tell what went wrong on the way."""
@@ -302,7 +287,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         items: Items,
         positions: Sequence[int],
         *,
-        outputs: tuple[tuple[Layer, str], ...],
+        outputs: tuple[Output, ...],
         backbone: Backbone,
         bad: BadItems,
         progress: Progress,
@@ -337,13 +322,3 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = self.on_error == "nan"
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _key(output: tuple[Layer, str]) -> str:
-    layer, pooling = output
-    return f"{layer.name}:{pooling}"
-
-
-def _bundle(recipe: str, outputs: list[tuple[Layer, str]]) -> Bundle:
-    widths = {_key(output): output[0].width(output[1]) for output in outputs}
-    return Bundle(recipe, tuple(widths.items()))

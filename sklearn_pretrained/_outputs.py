@@ -1,0 +1,57 @@
+"""Layers with their poolings → what a forward reads, and the records that hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._recipe import Bundle
+
+if TYPE_CHECKING:
+    from .backbones import Backbone
+    from .layers import Layer, Plan
+
+    Output = tuple[Layer, str]
+else:
+    Output = tuple
+
+
+def key(output: Output) -> str:
+    """Name an output as records do."""
+    layer, pooling = output
+    return f"{layer.name}:{pooling}"
+
+
+def bundle(recipe: str, outputs: Sequence[Output]) -> Bundle:
+    """Lay outputs side by side in one record."""
+    widths = {key(output): output[0].width(output[1]) for output in outputs}
+    return Bundle(recipe, tuple(widths.items()))
+
+
+def main_layers(plan: Plan, backbone: Backbone) -> list[Layer]:
+    """List the layers that a search is likely to ask for."""
+    from .layers import PENULTIMATE
+
+    also = [name for name in backbone.also_kept if name in plan.layers]
+    return [plan.layers[name] for name in (*plan.stages, PENULTIMATE, *also)]
+
+
+def with_more(
+    wanted: Sequence[Output], layers: Sequence[Layer], poolings: Sequence[str]
+) -> list[Output]:
+    """Add to what is wanted the cheap poolings, and the wanted ones, of further layers."""
+    tried = [*poolings, *(pooling for _, pooling in wanted)]
+    more = [(layer, pooling) for layer in layers for pooling in layer.allowed(tried)]
+    return list(dict.fromkeys([*wanted, *more]))
+
+
+def in_order(
+    rows: NDArray[np.float32], ask: Bundle, wanted: Sequence[Output]
+) -> NDArray[np.float32]:
+    """Give a layer that was named twice its columns twice."""
+    if len(wanted) == len(ask.outputs):
+        return rows
+    return np.hstack([rows[:, ask.offsets[key(output)]] for output in wanted])
