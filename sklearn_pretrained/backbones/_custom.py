@@ -134,6 +134,11 @@ class ModuleBackbone(Backbone):
         preprocessing: Callable[[Any], Tensor] | None = None,
         shape: tuple[int, ...] | None = None,
     ) -> None:
+        if weights is None:
+            raise ValueError(
+                "weights=None asks for random weights, which goes with the name of a network; a "
+                "network of your own comes with its weights, or takes the path of a state dict."
+            )
         self.preprocessing = preprocessing
         self._module: nn.Module | None = None
         if isinstance(model, ModuleHandle | nn.Module):

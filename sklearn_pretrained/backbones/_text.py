@@ -62,7 +62,8 @@ class TextBackbone(Backbone):
     ) -> None:
         revision = weights if weights not in {None, "default"} else None
         self.folder = find_folder(model, revision)
-        self.config = _transformers.config(self.folder)
+        self.version = folder_digest(self.folder)
+        self.config = _transformers.config(self.folder, self.version)
         self.settings = sentence_settings(self.folder)
         is_local = self.folder == Path(model).expanduser().absolute()
         self.name = self.folder.name if is_local else model
@@ -81,7 +82,7 @@ class TextBackbone(Backbone):
     @property
     def tokenizer(self) -> Any:
         """The encoder's own tokenizer."""
-        return _transformers.tokenizer(self.folder)
+        return _transformers.tokenizer(self.folder, self.version)
 
     @property
     def is_decoder(self) -> bool:
@@ -133,7 +134,7 @@ class TextBackbone(Backbone):
         """Return name, configuration, tokenizer and length."""
         return {
             "network": "transformers",
-            "folder": folder_digest(self.folder),
+            "folder": self.version,
             "max_length": self.max_length,
             "prompt": self.prompt,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.util
 import json
@@ -151,7 +150,6 @@ _MODES = {
 }
 
 
-@functools.lru_cache(maxsize=32)
 def sentence_settings(folder: Path) -> SentenceSettings:
     """Read what sentence-transformers wrote into a folder."""
     modules = read_json(folder / "modules.json").get("")

@@ -33,16 +33,16 @@ def _quietly() -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=8)
-def config(folder: Path) -> Any:
-    """Read a folder's configuration."""
+def config(folder: Path, version: str) -> Any:  # noqa: ARG001
+    """Read a folder's configuration, once for each ``version`` of its files."""
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
 @functools.lru_cache(maxsize=8)
-def tokenizer(folder: Path) -> Any:
-    """Read a folder's tokenizer, in its fast form."""
+def tokenizer(folder: Path, version: str) -> Any:  # noqa: ARG001
+    """Read a folder's tokenizer in its fast form, once for each ``version`` of its files."""
     from transformers import AutoTokenizer
 
     found = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
