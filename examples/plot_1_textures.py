@@ -58,5 +58,5 @@ left.set(xticks=[], yticks=[16, 48, 80], yticklabels=names, title="Test patches"
 ConfusionMatrixDisplay.from_predictions(
     y_test, pipeline.predict(X_test), ax=right, colorbar=False, cmap="Blues"
 )
-right.set_title(f"Pretrained features: {score:.1%} (raw pixels: {pixel_score:.1%})")
+right.set_title(f"{score:.1%} right (raw pixels: {pixel_score:.1%})")
 plt.show()

@@ -8,12 +8,11 @@ from typing import Any
 from .exceptions import MissingExtraError
 
 
-def need(module: str, *, extra: str, purpose: str) -> Any:
-    """Import ``module``, which comes with the package's ``extra``, for ``purpose``."""
+def need(module: str, *, install: str, purpose: str) -> Any:
+    """Import a package that only ``purpose`` needs; ``install`` is what pip would take."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"{purpose} needs the package {module.partition('.')[0]!r}. "
-            f"Install it with: pip install 'sklearn-pretrained[{extra}]'"
+            f"{purpose} needs {module}. Install it with: pip install {install!r}"
         ) from error

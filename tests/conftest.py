@@ -8,6 +8,8 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
 
+from sklearn_pretrained._engine import Reading
+
 
 @pytest.fixture(scope="session")
 def pictures() -> list[np.ndarray]:
@@ -24,6 +26,20 @@ def patches(pictures: list[np.ndarray]) -> list[np.ndarray]:
         for top in (0, 100, 200)
         for left in (0, 120, 240, 360)
     ]
+
+
+@pytest.fixture
+def forwarded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect the number of rows of every forward."""
+    sizes: list[int] = []
+    whole = Reading.rows
+
+    def counting(self, backbone, network, samples):
+        sizes.append(len(samples))
+        return whole(self, backbone, network, samples)
+
+    monkeypatch.setattr(Reading, "rows", counting)
+    return sizes
 
 
 class TinyConvNet(nn.Module):

@@ -12,7 +12,6 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
 from sklearn_pretrained._cache import NoCache, RowCache, memory_cache, resolve_cache
-from sklearn_pretrained._engine import Reading
 from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained._store import LIMIT_VARIABLE, MemoryStore, default_memory
 from tests.conftest import make_mlp
@@ -161,20 +160,6 @@ def test_a_cache_parameter_names_a_cache(cache):
 
 
 # -- through the estimators
-
-
-@pytest.fixture
-def forwarded(monkeypatch):
-    """Collect the number of rows of every forward."""
-    sizes = []
-    whole = Reading.rows
-
-    def counting(self, backbone, network, samples):
-        sizes.append(len(samples))
-        return whole(self, backbone, network, samples)
-
-    monkeypatch.setattr(Reading, "rows", counting)
-    return sizes
 
 
 def test_a_search_over_layers_folds_and_heads_costs_one_forward_for_each_row(patches, forwarded):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from sklearn_pretrained import list_layers
 from sklearn_pretrained.backbones import find
-from sklearn_pretrained.exceptions import LayerError
+from sklearn_pretrained.exceptions import LayerError, MissingExtraError
 from sklearn_pretrained.layers import plan
 from tests.conftest import make_convnet
 
@@ -125,6 +127,15 @@ def test_the_table_reads_well_and_becomes_a_frame():
     assert list(frame["layer"]) == [layer.name for layer in table]
     assert frame["width"].tolist() == [8, 12, 16, 16, 5]
     assert len(list_layers(make_convnet, shape=(3, 32, 32), every=True)) > len(table)
+
+
+def test_a_frame_without_pandas_says_what_to_install(monkeypatch):
+    """The table itself needs nothing."""
+    table = list_layers("alexnet")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+    with pytest.raises(MissingExtraError, match=r"needs pandas.*pip install .pandas."):
+        table.to_frame()
 
 
 def test_an_unknown_network_is_refused_with_the_nearest_names():

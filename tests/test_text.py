@@ -22,7 +22,6 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained import BertCLSFeaturizer, PretrainedTextFeaturizer, backbones, list_layers
 from sklearn_pretrained._cache import memory_cache
-from sklearn_pretrained._engine import Reading
 from sklearn_pretrained.backbones import _text_folders, find_text
 from sklearn_pretrained.exceptions import (
     BadItemError,
@@ -249,36 +248,20 @@ def test_texts_that_were_cut_are_counted_once():
         featurizer(truncation="error").fit_transform(long)
 
 
-def test_equal_texts_are_encoded_once(monkeypatch):
+def test_equal_texts_are_encoded_once(forwarded):
     """A column with repetitions costs its distinct texts."""
-    sizes = []
-    whole = Reading.rows
-
-    def counting(self, backbone, network, samples):
-        sizes.append(len(samples))
-        return whole(self, backbone, network, samples)
-
-    monkeypatch.setattr(Reading, "rows", counting)
     rows = featurizer().fit_transform(["a", "b"] * 50)
 
-    assert sum(sizes) == 2
+    assert sum(forwarded) == 2
     assert (rows[::2] == rows[0]).all()
 
 
 # -- scikit-learn
 
 
-def test_a_search_over_hidden_states_and_poolings_encodes_each_text_once(monkeypatch):
+def test_a_search_over_hidden_states_and_poolings_encodes_each_text_once(forwarded):
     """Seven layers, three poolings, three folds, two heads: twelve texts, twelve forwards."""
     memory_cache().store.clear()
-    sizes = []
-    whole = Reading.rows
-
-    def counting(self, backbone, network, samples):
-        sizes.append(len(samples))
-        return whole(self, backbone, network, samples)
-
-    monkeypatch.setattr(Reading, "rows", counting)
     words = [(w, v) for w in ("film", "book", "play") for v in ("good", "bad", "fine", "dull")]
     texts = [f"The {word} is {verdict}" for word, verdict in words]
     y = [1, 0, 1, 0] * 3
@@ -290,7 +273,7 @@ def test_a_search_over_hidden_states_and_poolings_encodes_each_text_once(monkeyp
     }
     search = GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(texts, y)
 
-    assert sum(sizes) == 12
+    assert sum(forwarded) == 12
     assert search.best_score_ > 0.8
 
 

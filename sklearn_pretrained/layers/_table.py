@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
+from .._optional import need
 from ._plan import OUTPUT, PENULTIMATE, Layer, Plan, plan
 
 _HEADINGS = ("layer", "index", "shape", "width", "cost")
@@ -50,8 +51,7 @@ class LayerTable(Sequence[Layer]):
 
     def to_frame(self) -> Any:
         """Return the table as a pandas DataFrame."""
-        import pandas as pd
-
+        pd = need("pandas", install="pandas", purpose="LayerTable.to_frame")
         index = {name: i for i, name in enumerate(self.plan.stages)}
         return pd.DataFrame(
             {
