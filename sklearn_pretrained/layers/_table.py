@@ -112,7 +112,7 @@ def list_layers(
     layer        index  shape      width    cost
     maxpool          0  64×56×56      64    6.5%
     layer1           1  64×56×56      64   32.0%
-    layer2           2  128×28×28    128   54.6%
+    layer2           2  128×28×28    128   54.7%
     layer3           3  256×14×14    256   77.3%
     layer4           4  512×7×7      512  100.0%
     penultimate         512          512  100.0%
