@@ -51,7 +51,7 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
     dtype : {"float32", "bfloat16", "float16"}, default="float32"
         Precision of the network.
 
-    cache : "memory", path, FeatureCache or None, default="memory"
+    cache : "memory" or None, default="memory"
         Where known rows are kept.
 
     keep_layers : {"auto", "main"}, list or None, default="auto"

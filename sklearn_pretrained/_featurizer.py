@@ -60,7 +60,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str],
         "dtype": [StrOptions({"float32", "bfloat16", "float16"})],
-        "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
+        "cache": [StrOptions({"memory"}), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["boolean"],

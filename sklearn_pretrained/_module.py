@@ -48,7 +48,7 @@ class ModuleFeaturizer(BaseFeaturizer):
     dtype : {"float32", "bfloat16", "float16"}, default="float32"
         Precision of the network.
 
-    cache : "memory", path, FeatureCache or None, default="memory"
+    cache : "memory" or None, default="memory"
         Where known rows are kept, so that each is sent through the network once.
 
     keep_layers : {"auto", "main"}, list or None, default="auto"

@@ -66,7 +66,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     dtype : {"float32", "bfloat16", "float16"}, default="float32"
         Precision of the network. Lower ones are faster and change the features by about 1%.
 
-    cache : "memory", path, FeatureCache or None, default="memory"
+    cache : "memory" or None, default="memory"
         Where known rows are kept, so that a text is sent through the network once for a whole
         search.
 

@@ -386,6 +386,20 @@ def test_settings_of_sentence_transformers_are_read_from_a_folder(tmp_path):
         backbones.unload()
 
 
+def test_stages_that_are_not_read_are_refused_not_left_out(tmp_path):
+    """A dense stage behind the pooling makes other features than the pooling does."""
+    from sentence_transformers.sentence_transformer import modules
+
+    body = modules.Transformer(str(text_zoo.make_folder(tmp_path / "plain", "BERT")))
+    pooling, dense = modules.Pooling(16), modules.Dense(16, 4)
+    SentenceTransformer(modules=[body, pooling, dense], device="cpu").save(str(tmp_path / "dense"))
+
+    with pytest.raises(LayerError, match=r"Dense\).*pooling='mean'"):
+        featurizer(model=str(tmp_path / "dense")).fit(["the"])
+    ours = featurizer(model=str(tmp_path / "dense"), pooling="mean").fit(["the"])
+    assert ours.n_features_out_ == 16
+
+
 def test_changed_weights_in_a_folder_are_noticed(tmp_path):
     """The digest that was pinned is the one that must be found."""
     folder = text_zoo.make_folder(tmp_path / "bert", "BERT")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..exceptions import BadItemError
+from ..exceptions import BadItemError, LayerError
 from . import _transformers
 from ._backbone import Backbone, Weights
 from ._skeleton import random_network, weightless
@@ -98,6 +98,12 @@ class TextBackbone(Backbone):
     @property
     def pooling(self) -> str:
         """What pooling="auto" means: the folder's own word, else mean, or last of a decoder."""
+        if self.settings.unread:
+            raise LayerError(
+                f"{self.name} makes its features in stages that are not read here "
+                f"({self.settings.unread}), so pooling='auto' would not be what it was trained "
+                "for. Choose a pooling yourself, such as pooling='mean'."
+            )
         if self.settings.pooling is not None:
             return self.settings.pooling + ("+unit" if self.settings.unit else "")
         return "last" if self.is_decoder else "mean"

@@ -133,6 +133,8 @@ class SentenceSettings:
     prompts : dict of str to str
     default_prompt : str
         Put before every text, unless the user says otherwise.
+    unread : str
+        What the folder asks for and this package does not do, such as a dense stage.
     """
 
     pooling: str | None = None
@@ -140,6 +142,7 @@ class SentenceSettings:
     max_length: int | None = None
     prompts: tuple[tuple[str, str], ...] = ()
     default_prompt: str = ""
+    unread: str = ""
 
 
 _MODES = {
@@ -162,12 +165,14 @@ def sentence_settings(folder: Path) -> SentenceSettings:
     if set(kinds) <= {"Transformer", "Pooling", "Normalize"} and "Pooling" in kinds:
         place = modules[kinds.index("Pooling")]["path"]
         pooling = _pooling_of(read_json(folder / place / "config.json"))
+    unread = "" if pooling is not None else " → ".join(kinds)
     length = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
     return SentenceSettings(
         pooling=pooling,
         unit="Normalize" in kinds,
         max_length=length,
         prompts=tuple(prompts.items()),
+        unread=unread,
         default_prompt=prompts.get(config.get("default_prompt_name") or "", ""),
     )
 
