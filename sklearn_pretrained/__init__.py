@@ -5,6 +5,7 @@ forward with taps → pooling → float32 rows → the user's head. Each station
 """
 
 from ._bert import BertCLSFeaturizer
+from ._cache import FeatureCache, memory_cache
 from ._image import PretrainedImageFeaturizer
 from ._module import ModuleFeaturizer
 from ._text import PretrainedTextFeaturizer
@@ -12,6 +13,7 @@ from ._version import __version__
 
 __all__ = [
     "BertCLSFeaturizer",
+    "FeatureCache",
     "ModuleFeaturizer",
     "ModuleHandle",
     "PretrainedImageFeaturizer",
@@ -19,6 +21,7 @@ __all__ = [
     "__version__",
     "list_backbones",
     "list_layers",
+    "memory_cache",
 ]
 
 _LAZY = {

@@ -1,52 +1,81 @@
-"""Digests → which rows are known; the others are computed, once, and kept (policy, no bytes)."""
+"""A ``cache`` parameter → a cache: of this process, on disk, or none."""
 
 from __future__ import annotations
 
 import functools
 import os
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ._fetch import Cache, Compute, Forecast, NoCache, RowCache, Work
 from ._recipe import Bundle
-from ._store import MemoryStore, Store, default_memory
+from ._store import MemoryStore, Rows, default_memory
+from .disk import DiskStore, disk_store
 
-Rows = NDArray[np.float32]
-Compute = Callable[[list[int], Bundle], Iterator[tuple[list[int], Rows]]]
+__all__ = [
+    "Cache",
+    "FeatureCache",
+    "MemoryCache",
+    "NoCache",
+    "RowCache",
+    "Work",
+    "memory_cache",
+    "resolve_cache",
+]
+# A file of a few pages: less would hold no rows.
+_LEAST = 1 << 20
 
 
-@dataclass
-class Work:
-    """What one request took, or several.
+class FeatureCache:
+    """Features on disk, shared by processes, runs, and machines that mount the same folder.
+
+    Each distinct item is sent through a network once for all who use the file: processes claim
+    the rows that they compute, wait for those of others, and take over from one that died. What
+    was stored survives a killed process; a row that was damaged is told by its checksum and
+    computed again. A fault, such as a full disk, gives a `CacheWarning` and never an error.
+
+    The file is opened at first use. It is a SQLite database that holds numbers and no pickles.
 
     Parameters
     ----------
-    asked : int
-        Rows asked for.
-    known : int
-        Rows that were known, or are the same as another of this request.
-    computed : int
-        Rows that went through the network.
+    path : str or Path
+        The file, made with its folders if it is not there, or a folder that is, in which it is
+        called ``features.sqlite``. A ``~`` is your home folder. Beside it lie a journal and a
+        folder, ``<path>-owners``, in which processes see each other live.
+    max_size : int, default=None
+        Bytes that the file may take, at least 1 MiB. The least recently used rows make room for
+        new ones. None means no limit.
+
+    See Also
+    --------
+    sklearn_pretrained.PretrainedImageFeaturizer : Takes it as its parameter ``cache``.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import FeatureCache
+    >>> cache = FeatureCache("features.sqlite", max_size=10 * 2**30)
+    >>> cache.stats()
+    {'rows': 0, 'bytes': 0, 'hits': 0, 'misses': 0, 'forwards': 0}
     """
 
-    asked: int = 0
-    known: int = 0
-    computed: int = 0
+    def __init__(self, path: str | os.PathLike[str], max_size: int | None = None) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"path must be a str or a Path, got {type(path).__name__} {path!r}.")
+        if max_size is not None and max_size < _LEAST:
+            raise ValueError(
+                f"max_size={max_size!r} is too small: pass at least {_LEAST} bytes (1 MiB), or "
+                "None for no limit."
+            )
+        # Absolute, since a worker process may start in another folder.
+        self.path = Path(path).expanduser().absolute()
+        if self.path.is_dir():
+            self.path /= "features.sqlite"
+        self.max_size = max_size
 
-    def add(self, other: Work) -> None:
-        """Count another request too."""
-        self.asked += other.asked
-        self.known += other.known
-        self.computed += other.computed
-
-
-class Cache(Protocol):
-    """What a featurizer needs of any cache."""
+    @property
+    def _store(self) -> DiskStore:
+        return disk_store(self.path, self.max_size)
 
     def fetch(
         self,
@@ -55,118 +84,144 @@ class Cache(Protocol):
         digests: Sequence[bytes | None],
         compute: Compute,
         out: Rows,
+        *,
+        forecast: Forecast | None = None,
     ) -> Work:
-        """Fill ``out`` with the wanted outputs of each item, computing what is not known."""
+        """Fill rows with known features, compute the others, and keep them.
+
+        Featurizers call this.
+
+        Parameters
+        ----------
+        wanted : Bundle
+            The outputs that each row shall hold.
+        keep : Bundle
+            The outputs that are stored of each row that is computed.
+        digests : sequence of bytes or None
+            What each item is known by. None leaves that row as it is.
+        compute : callable
+            Takes positions and a bundle; yields positions and their rows, batch by batch.
+        out : ndarray of shape (n, width)
+            Where the rows go.
+        forecast : callable, default=None
+            Told how many rows are asked, known and missing, before any is computed.
+
+        Returns
+        -------
+        Work
+            How many rows were asked, known and computed.
+        """
+        return RowCache(self._store).fetch(wanted, keep, digests, compute, out, forecast=forecast)
+
+    def stats(self) -> dict[str, int]:
+        """Tell what the file holds, and what it was of use for.
+
+        Returns
+        -------
+        dict
+            ``rows`` and ``bytes`` in the file. Since it was made, over all processes: distinct
+            rows that were known when asked for (``hits``) or not (``misses``), and rows sent
+            through a network (``forwards``). Another process's last second of hits may lack.
+        """
+        return self._store.stats()
+
+    def verify(self) -> dict[str, int]:
+        """Read everything, and remove the rows that are damaged.
+
+        A file whose structure is damaged is set aside under another name.
+
+        Returns
+        -------
+        dict
+            ``rows`` that are right, and ``damaged`` ones that were removed.
+        """
+        return self._store.verify()
+
+    def prune(self, max_size: int | None = None) -> int:
+        """Remove the least recently used rows, and make the file smaller.
+
+        Parameters
+        ----------
+        max_size : int, default=None
+            Bytes that the file shall take at most. None means that of the cache.
+
+        Returns
+        -------
+        int
+            How many rows were removed.
+        """
+        limit = self.max_size if max_size is None else max_size
+        if limit is None:
+            raise ValueError("This cache has no max_size: say how many bytes prune shall leave.")
+        return self._store.prune(limit)
+
+    def clear(self) -> None:
+        """Remove all rows and statistics; the file stays."""
+        self._store.clear()
+
+    def __sklearn_clone__(self) -> FeatureCache:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FeatureCache) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        limit = "" if self.max_size is None else f", max_size={self.max_size}"
+        return f"FeatureCache({str(self.path)!r}{limit})"
 
 
-def _places(digests: Sequence[bytes | None]) -> dict[bytes, list[int]]:
-    """Group positions by content; items that could not be read are left out."""
-    places: dict[bytes, list[int]] = defaultdict(list)
-    for i, digest in enumerate(digests):
-        if digest is not None:
-            places[digest].append(i)
-    return places
+class MemoryCache(RowCache):
+    """Features in memory, shared by all featurizers of a process; `memory_cache` returns it."""
 
+    store: MemoryStore
 
-def _columns(bundle: Bundle, wanted: Bundle) -> slice | NDArray[np.intp]:
-    """Find the wanted outputs' columns in a bundle's rows."""
-    parts = [bundle.offsets[name] for name, _ in wanted.outputs]
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate([np.arange(part.start, part.stop) for part in parts])
+    def __init__(self, max_size: int) -> None:
+        super().__init__(MemoryStore(max_size))
 
+    def stats(self) -> dict[str, int]:
+        """Tell what the cache holds, and what it was of use for.
 
-class NoCache:
-    """Keeps nothing; equal items of one request are still computed once."""
+        Returns
+        -------
+        dict
+            ``rows`` and ``bytes`` held. Since the process began: distinct rows that were known
+            when asked for (``hits``) or not (``misses``), and rows sent through a network
+            (``forwards``).
+        """
+        return {"rows": len(self.store), "bytes": self.store.n_bytes, **self.store.counts}
 
-    def fetch(
-        self,
-        wanted: Bundle,
-        keep: Bundle,  # noqa: ARG002
-        digests: Sequence[bytes | None],
-        compute: Compute,
-        out: Rows,
-    ) -> Work:
-        """Compute every distinct item."""
-        places = _places(digests)
-        computed = 0
-        for positions, rows in compute([where[0] for where in places.values()], wanted):
-            computed += len(positions)
-            for position, row in zip(positions, rows, strict=True):
-                out[places[digests[position]]] = row  # type: ignore[index]
-        return Work(len(digests), len(digests) - computed, computed)
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.store.clear()
 
-
-class RowCache:
-    """Knows which rows a store holds, whatever bundle they were stored in.
-
-    Parameters
-    ----------
-    store : Store
-        Where the rows lie.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._locks: dict[str, Any] = defaultdict(threading.RLock)
-
-    def fetch(
-        self,
-        wanted: Bundle,
-        keep: Bundle,
-        digests: Sequence[bytes | None],
-        compute: Compute,
-        out: Rows,
-    ) -> Work:
-        """Serve known rows, compute the rest, and keep what they gave."""
-        places = _places(digests)
-        # One request of a recipe at a time: two that ask for the same rows compute them once,
-        # and their forwards could not have run side by side anyway.
-        with self._locks[wanted.recipe]:
-            missing = self._serve(wanted, places, out)
-            computed = 0
-            if missing:
-                columns = _columns(keep, wanted)
-                for positions, rows in compute([places[digest][0] for digest in missing], keep):
-                    found = [digests[position] for position in positions]
-                    self.store.put(keep, found, rows)
-                    computed += len(positions)
-                    for digest, row in zip(found, rows[:, columns], strict=True):
-                        out[places[digest]] = row  # type: ignore[index]
-        return Work(len(digests), len(digests) - computed, computed)
-
-    def after_fork(self) -> None:
-        """Take locks that nobody holds: a forked child has none of its parent's threads."""
-        self._locks = defaultdict(threading.RLock)
-        self.store.after_fork()
-
-    def _serve(self, wanted: Bundle, places: dict[bytes, list[int]], out: Rows) -> list[bytes]:
-        """Scatter the known rows; return the digests of the others."""
-        missing = list(places)
-        names = {name for name, _ in wanted.outputs}
-        for bundle in self.store.bundles(wanted.recipe):
-            if not missing:
-                break
-            if not names <= bundle.offsets.keys():
-                continue
-            columns = _columns(bundle, wanted)
-            rest = []
-            for digest, row in zip(missing, self.store.get(bundle, missing), strict=True):
-                if row is None:
-                    rest.append(digest)
-                else:
-                    out[places[digest]] = row[columns]
-            missing = rest
-        return missing
+    def __repr__(self) -> str:
+        return f"MemoryCache(max_size={self.store.max_bytes})"
 
 
 @functools.cache
-def memory_cache() -> RowCache:
-    """Return the cache that all featurizers of this process share."""
-    cache = RowCache(MemoryStore(default_memory()))
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=cache.after_fork)
-    return cache
+def memory_cache() -> MemoryCache:
+    """Return the cache that all featurizers with ``cache="memory"`` share.
+
+    It holds a quarter of the machine's memory and at most 4 GiB, or as many bytes as the
+    environment variable ``SKLEARN_PRETRAINED_MEMORY_CACHE`` says; the least recently used rows go
+    first.
+
+    Returns
+    -------
+    MemoryCache
+        With the methods ``stats`` and ``clear``.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import memory_cache
+    >>> memory_cache().clear()
+    >>> memory_cache().stats()["rows"]
+    0
+    """
+    return MemoryCache(default_memory())
 
 
 def resolve_cache(cache: Any) -> Cache:
@@ -175,6 +230,11 @@ def resolve_cache(cache: Any) -> Cache:
         return NoCache()
     if isinstance(cache, str) and cache == "memory":
         return memory_cache()
+    if isinstance(cache, str | os.PathLike):
+        return FeatureCache(cache)
     if hasattr(cache, "fetch"):
         return cache
-    raise ValueError(f"cache must be 'memory' or None, got {cache!r}.")
+    raise TypeError(
+        "cache must be 'memory', None, the path of a file or a FeatureCache, got "
+        f"{type(cache).__name__} {cache!r}."
+    )

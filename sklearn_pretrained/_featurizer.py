@@ -60,7 +60,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str],
         "dtype": [StrOptions({"float32", "bfloat16", "float16"})],
-        "cache": [StrOptions({"memory"}), HasMethods("fetch"), None],
+        "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["boolean"],
@@ -271,8 +271,10 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 on_batch=on_batch,
             )
 
-        with Progress(len(items), shown=self.verbose, name=backbone.name) as progress:
-            work = resolve_cache(self.cache).fetch(ask, keep, digests, compute, out)
+        with Progress(shown=self.verbose, name=backbone.name) as progress:
+            work = resolve_cache(self.cache).fetch(
+                ask, keep, digests, compute, out, forecast=progress.forecast
+            )
         self.counts_.add(work)
         self._report(bad, backbone)
         out = in_order(out, ask, wanted)

@@ -48,8 +48,10 @@ class ModuleFeaturizer(BaseFeaturizer):
     dtype : {"float32", "bfloat16", "float16"}, default="float32"
         Precision of the network.
 
-    cache : "memory" or None, default="memory"
-        Where known rows are kept, so that each is sent through the network once.
+    cache : "memory", path, FeatureCache or None, default="memory"
+        Where known rows are kept, so that a row is sent through the network once for a whole
+        search. "memory" is shared by all featurizers of a process. A path, or a `FeatureCache`,
+        is a file that processes, runs and machines share. None keeps nothing.
 
     keep_layers : {"auto", "main"}, list or None, default="auto"
         Which layers a forward keeps in the cache besides those asked for.

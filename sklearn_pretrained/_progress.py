@@ -1,30 +1,39 @@
-"""Rows done → a bar with rate and time left, where the user asks for one."""
+"""Rows done → a line that says what is to come, and a bar with rate and time left."""
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import Any, Self
 
 
 class Progress:
-    """A progress bar over rows that must be computed, or nothing at all.
+    """A forecast and a progress bar over the rows that must be computed, or nothing at all.
 
     Parameters
     ----------
-    total : int
-        Rows asked for.
     shown : bool
-        Whether there is a bar.
+        Whether anything is shown.
     name : str
         What stands before it.
     """
 
-    def __init__(self, total: int, *, shown: bool, name: str) -> None:
+    def __init__(self, *, shown: bool, name: str) -> None:
+        self._shown, self._name = shown, name
         self._bar: Any = None
-        if shown:
-            from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=name, unit="row")
+    def forecast(self, asked: int, known: int, missing: int) -> None:
+        """Tell what is to be done before it begins."""
+        if not self._shown:
+            return
+        from tqdm import tqdm
+
+        tqdm.write(
+            f"{self._name}: {asked:,} rows asked, {known:,} known, {missing:,} to compute",
+            file=sys.stderr,
+        )
+        if missing:
+            self._bar = tqdm(total=missing, desc=self._name, unit="row")
 
     def add(self, rows: int) -> None:
         """Count rows that are done."""
@@ -41,6 +50,6 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         if self._bar is not None:
-            if kind is None:  # rows that were known already count as done
+            if kind is None:  # other processes computed what is left
                 self._bar.update(self._bar.total - self._bar.n)
             self._bar.close()

@@ -66,9 +66,10 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     dtype : {"float32", "bfloat16", "float16"}, default="float32"
         Precision of the network. Lower ones are faster and change the features by about 1%.
 
-    cache : "memory" or None, default="memory"
+    cache : "memory", path, FeatureCache or None, default="memory"
         Where known rows are kept, so that a text is sent through the network once for a whole
-        search.
+        search. "memory" is shared by all featurizers of a process. A path, or a `FeatureCache`,
+        is a file that processes, runs and machines share. None keeps nothing.
 
     keep_layers : {"auto", "main"}, list or None, default="auto"
         Which layers a forward keeps in the cache besides those asked for. "auto" keeps all hidden

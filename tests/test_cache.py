@@ -11,9 +11,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
-from sklearn_pretrained._cache import NoCache, RowCache, memory_cache, resolve_cache
+from sklearn_pretrained._cache import FeatureCache, NoCache, RowCache, memory_cache, resolve_cache
 from sklearn_pretrained._recipe import Bundle
-from sklearn_pretrained._store import LIMIT_VARIABLE, MemoryStore, default_memory
+from sklearn_pretrained._store import LIMIT_VARIABLE, OVERHEAD, MemoryStore, default_memory
 from tests.conftest import make_mlp
 
 ALL = Bundle("r", (("a", 2), ("b", 3), ("c", 1)))
@@ -108,7 +108,7 @@ def test_what_was_computed_before_an_interruption_is_kept(cache):
 
 def test_the_least_recently_used_rows_go_first():
     """The cache stays within its bytes."""
-    store = MemoryStore(3 * ONE.width * 4)
+    store = MemoryStore(3 * (ONE.width * 4 + OVERHEAD))
     cache = RowCache(store)
     fetch(cache, ONE, ONE, [b"x", b"y", b"z"])
     fetch(cache, ONE, ONE, [b"x"])
@@ -150,13 +150,15 @@ def test_the_memory_limit_is_a_share_of_the_machine_or_what_the_environment_says
         default_memory()
 
 
-def test_a_cache_parameter_names_a_cache(cache):
-    """The word "memory" is the process's own, None is none, a cache is itself."""
+def test_a_cache_parameter_names_a_cache(cache, tmp_path):
+    """The word "memory" is the process's own, None is none, a path is a file, a cache is itself."""
     assert resolve_cache("memory") is memory_cache()
     assert isinstance(resolve_cache(None), NoCache)
     assert resolve_cache(cache) is cache
-    with pytest.raises(ValueError, match="cache must be 'memory' or None"):
-        resolve_cache("disc")
+    assert resolve_cache(str(tmp_path / "rows")) == FeatureCache(tmp_path / "rows")
+    assert resolve_cache(tmp_path / "rows") == FeatureCache(tmp_path / "rows")
+    with pytest.raises(TypeError, match="the path of a file or a FeatureCache, got int 3"):
+        resolve_cache(3)
 
 
 # -- through the estimators
@@ -192,7 +194,7 @@ def test_a_loaded_pipeline_stops_early_and_keeps_what_it_needs(patches, forwarde
     fitted = PretrainedImageFeaturizer(image_size=64, layer="features.2").fit(patches)
     loaded = pickle.loads(pickle.dumps(fitted))
     loaded.transform(patches)
-    assert memory_cache().store.n_bytes == 24 * 24 * 4
+    assert memory_cache().store.n_bytes == 24 * (24 * 4 + OVERHEAD)
 
     loaded.transform(patches)
     assert sum(forwarded) == 24

@@ -24,7 +24,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2, resnet18
 from torchvision.transforms import Compose, Resize, ToTensor
 
-from sklearn_pretrained import PretrainedImageFeaturizer, backbones
+from sklearn_pretrained import PretrainedImageFeaturizer, backbones, memory_cache
 from sklearn_pretrained.backbones._torchvision import SHIPPED
 from sklearn_pretrained.backbones._weights import EMBEDDED, read
 from sklearn_pretrained.exceptions import (
@@ -329,14 +329,20 @@ def test_callbacks_hear_of_every_batch(patches):
 
 
 def test_a_progress_bar_shows_rows_and_rate(patches, capsys):
-    """verbose=True, and nothing without it."""
+    """verbose=True, and nothing without it; a line before the work says how much there is."""
+    memory_cache().clear()
     featurizer().fit_transform(patches)
     assert capsys.readouterr().err == ""
-    featurizer(verbose=True).fit_transform(patches)
+    asking = featurizer(verbose=True, cache="memory")
+    asking.fit_transform([*patches[:20], patches[0]])
     shown = capsys.readouterr().err
-
-    assert "24/24" in shown
+    assert "mobilenet_v2: 21 rows asked, 1 known, 20 to compute" in shown
+    assert "20/20" in shown
     assert "row/s" in shown
+
+    asking.fit_transform(patches[:20])
+    told = capsys.readouterr().err
+    assert told == "torchvision/mobilenet_v2: 20 rows asked, 20 known, 0 to compute\n"
 
 
 # -- what can be wrong

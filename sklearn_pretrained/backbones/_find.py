@@ -82,4 +82,4 @@ def list_backbones() -> list[str]:
     """
     from . import _torchvision
 
-    return _torchvision.names()
+    return list(_torchvision.names())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -34,9 +35,10 @@ _random_digests: dict[str, str] = {}
 _FIXED_SIZE = ("vit_", "maxvit")
 
 
-def names() -> list[str]:
+@functools.cache
+def names() -> tuple[str, ...]:
     """List torchvision's classifiers."""
-    return list_models(module=torchvision.models)
+    return tuple(list_models(module=torchvision.models))
 
 
 def suggest(name: str) -> list[str]:
