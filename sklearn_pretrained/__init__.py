@@ -14,6 +14,7 @@ from ._version import __version__
 __all__ = [
     "BertCLSFeaturizer",
     "FeatureCache",
+    "LayerScoreDisplay",
     "ModuleFeaturizer",
     "ModuleHandle",
     "PretrainedImageFeaturizer",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "LayerScoreDisplay": ".inspection",
     "ModuleHandle": ".backbones",
     "list_backbones": ".backbones",
     "list_layers": ".layers",

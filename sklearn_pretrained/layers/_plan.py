@@ -82,11 +82,14 @@ class Plan:
         Every layer by its name.
     stages : tuple of str
         The main stages, which integers and depths count.
+    flops : float
+        Floating-point operations of the whole network over one item.
     """
 
     name: str
     layers: dict[str, Layer]
     stages: tuple[str, ...]
+    flops: float
 
     def resolve(self, layer: Any) -> tuple[Layer, ...]:
         """Turn what a user may write (name, int, depth, or a list) into layers."""
@@ -194,7 +197,7 @@ def _make(backbone: Any) -> Plan:
             PENULTIMATE, top.name, "input", top.calls, top.in_shape[1:], layout,
             top.started / total,
         )  # fmt: skip
-    return Plan(backbone.name, layers, main or (OUTPUT,))
+    return Plan(backbone.name, layers, main or (OUTPUT,), seen.total / _BATCH)
 
 
 def _hidden_states(

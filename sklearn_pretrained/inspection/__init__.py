@@ -1,0 +1,6 @@
+"""Searches that are done → what they tell, as plots and tables."""
+
+from ._display import LayerScoreDisplay
+from ._scores import Curve, LayerScore
+
+__all__ = ["Curve", "LayerScore", "LayerScoreDisplay"]

@@ -1,0 +1,238 @@
+"""Searches over layers → score against depth, with the cost of each layer, drawn or as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._optional import need
+from ._scores import Curve, LayerScore, all_curves
+
+_HEADINGS = ("layer", "cost", "GFLOP", "score", "± std", "")
+
+
+class LayerScoreDisplay:
+    """Score of each layer that a search tried, against the depth at which it lies.
+
+    Use `from_search` to make one. Printed, it is a table. Of layers that score within one standard
+    error of the best, the cheapest is marked: it is seldom worth paying for more.
+
+    Read more in the :doc:`guide to layers </layers>`.
+
+    Parameters
+    ----------
+    curves : list of Curve
+        For each network its name, and the scores and costs of its layers.
+    score_name : str
+        What was scored.
+
+    Attributes
+    ----------
+    curves : list of Curve
+        Each has ``name``, ``scores``, ``best``, ``threshold`` and ``cheapest``.
+    ax_ : matplotlib Axes
+        Axes with the drawing.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    lines_ : list of matplotlib Line2D
+        One for each curve.
+
+    See Also
+    --------
+    list_layers : Layers of a network and their costs, without a search.
+
+    Notes
+    -----
+    The standard error is that of the mean over folds, as if these were independent. They share
+    training rows, so it is a rule of thumb and no test.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_pretrained import LayerScoreDisplay, PretrainedImageFeaturizer
+    >>> X, y = load_digits(n_class=2, return_X_y=True)
+    >>> featurizer = PretrainedImageFeaturizer(
+    ...     image_shape=(8, 8), value_range=(0, 16), image_size=32
+    ... )
+    >>> pipeline = make_pipeline(featurizer, LogisticRegression())
+    >>> grid = {"pretrainedimagefeaturizer__layer": ["features.3", "features.13"]}
+    >>> search = GridSearchCV(pipeline, grid, cv=3).fit(X[:60], y[:60])
+    >>> display = LayerScoreDisplay.from_search(search)
+    >>> display.curves[0].cheapest.name
+    'features.3'
+    """
+
+    def __init__(self, *, curves: list[Curve], score_name: str = "score") -> None:
+        self.curves = curves
+        self.score_name = score_name
+
+    @classmethod
+    def from_search(
+        cls,
+        search: Any,
+        *,
+        metric: str | None = None,
+        ax: Any = None,
+        plot: bool = True,
+        **kwargs: Any,
+    ) -> LayerScoreDisplay:
+        """Read one search, or several, and draw them.
+
+        Parameters
+        ----------
+        search : fitted search, list or dict of them
+            A ``GridSearchCV``, ``RandomizedSearchCV`` or halving search of which the grid varies
+            one featurizer's ``layer``. Whatever else it varied, each layer stands with its best
+            score; networks (``model``) get a curve each. A dict names several searches.
+        metric : str, default=None
+            Which score, where the search has several. None means the one that it refits by.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+        plot : bool, default=True
+            Whether to draw at once; the table needs no matplotlib.
+        **kwargs : dict
+            Passed to `plot`.
+
+        Returns
+        -------
+        LayerScoreDisplay
+            The display, drawn.
+        """
+        display = cls(curves=all_curves(search, metric=metric), score_name=metric or "score")
+        return display.plot(ax=ax, **kwargs) if plot else display
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        x: str = "auto",
+        score_name: str | None = None,
+        negate_score: bool = False,
+        line_kw: dict[str, Any] | None = None,
+    ) -> LayerScoreDisplay:
+        """Draw score ± standard deviation over the folds.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+        x : {"auto", "layer", "cost"}, default="auto"
+            What lies below. "layer" are the layers' names in order, with the share of the network's
+            cost at which each is reached; "cost" is that share, in per cent. "auto" names the
+            layers of one curve, and compares several by cost.
+        score_name : str, default=None
+            What to write beside the scores.
+        negate_score : bool, default=False
+            Whether to draw the negative of the scores, for ``neg_…`` metrics.
+        line_kw : dict, default=None
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        LayerScoreDisplay
+            The display itself.
+        """
+        plt = need("matplotlib.pyplot", install="matplotlib", purpose="LayerScoreDisplay.plot")
+        if x not in {"auto", "layer", "cost"}:
+            raise ValueError(f"x must be 'auto', 'layer' or 'cost', got {x!r}.")
+        named = x == "layer" or (x == "auto" and len(self.curves) == 1)
+        if named and len(self.curves) > 1:
+            raise ValueError("x='layer' goes with one curve; compare several by x='cost'.")
+        if ax is None:
+            _, ax = plt.subplots(layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_: list[Any] = []
+        sign = -1 if negate_score else 1
+        for curve in self.curves:
+            self._draw(curve, named=named, sign=sign, line_kw=line_kw or {})
+        if named:
+            scores = self.curves[0].scores
+            ax.set_xticks(
+                range(len(scores)), [f"{s.name}\n{s.cost:.0%}" for s in scores], rotation=60,
+                ha="right", rotation_mode="anchor",
+            )  # fmt: skip
+            ax.set_xlabel("layer, and share of the network's cost")
+        else:
+            ax.set_xlabel("share of the network's cost at the layer (%)")
+        ax.set_ylabel(score_name or self.score_name)
+        ax.legend()
+        return self
+
+    def _draw(self, curve: Curve, *, named: bool, sign: int, line_kw: dict[str, Any]) -> None:
+        def at(score: LayerScore) -> float:
+            return curve.scores.index(score) if named else 100 * score.cost
+
+        means = [sign * score.mean for score in curve.scores]
+        bars = self.ax_.errorbar(
+            [at(score) for score in curve.scores],
+            means,
+            yerr=[score.std for score in curve.scores],
+            **{"marker": "o", "capsize": 3, "label": curve.name, **line_kw},
+        )
+        self.lines_.append(bars[0])
+        colour = bars[0].get_color()
+        if curve.cheapest is not None:
+            self.ax_.plot(
+                at(curve.cheapest), sign * curve.cheapest.mean, marker="*", markersize=16,
+                linestyle="none", color=colour, markeredgecolor="black",
+                label=f"{curve.cheapest.name}: the cheapest within one standard error",
+            )  # fmt: skip
+        if np.isfinite(curve.threshold):
+            self.ax_.axhline(sign * curve.threshold, color=colour, linestyle=":", linewidth=1)
+
+    def to_frame(self) -> Any:
+        """Return the scores as a table.
+
+        Returns
+        -------
+        pandas DataFrame
+            One line for each layer of each curve: its cost as a share and in operations, its score,
+            and whether it is the best, and the cheapest within one standard error of the best.
+        """
+        pd = need("pandas", install="pandas", purpose="LayerScoreDisplay.to_frame")
+        return pd.DataFrame(
+            {
+                "curve": curve.name,
+                "layer": score.name,
+                "cost": score.cost,
+                "flops": score.flops,
+                "mean": score.mean,
+                "std": score.std,
+                "standard_error": score.error,
+                "best": score is curve.best,
+                "cheapest_within_one_error": score is curve.cheapest,
+                "params": score.params,
+            }
+            for curve in self.curves
+            for score in curve.scores
+        )
+
+    def __repr__(self) -> str:
+        return "\n\n".join(_text(curve) for curve in self.curves)
+
+
+def _text(curve: Curve) -> str:
+    rows: list[tuple[str, ...]] = [_HEADINGS]
+    for score in curve.scores:
+        marks = ["best"] if score is curve.best else []
+        marks += ["cheapest within one standard error"] if score is curve.cheapest else []
+        rows.append(
+            (
+                score.name, f"{score.cost:.1%}", f"{score.flops / 1e9:.3g}", f"{score.mean:.4f}",
+                f"{score.std:.4f}", ", ".join(marks),
+            )
+        )  # fmt: skip
+    sizes = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    lines = [
+        "  ".join(
+            cell.ljust(size) if i in {0, 5} else cell.rjust(size)
+            for i, (cell, size) in enumerate(zip(row, sizes, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([f"{curve.name}: {len(curve.scores)} layers", *lines])

@@ -1,0 +1,174 @@
+"""A fitted search → the score and the cost of each layer that it tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+
+@dataclass(frozen=True)
+class LayerScore:
+    """The best that a search found with one layer, over all else that it varied.
+
+    Parameters
+    ----------
+    name : str
+        The layer, or several joined by ``+``.
+    cost : float
+        Share of the whole network's work that is done when it is reached.
+    flops : float
+        The same in floating-point operations for one item.
+    mean, std, error : float
+        Of the scores over the folds: mean, standard deviation, and standard error of the mean.
+    params : dict
+        The candidate that scored so.
+    """
+
+    name: str
+    cost: float
+    flops: float
+    mean: float
+    std: float
+    error: float
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The layers of one network in one search, from the first that is reached to the last."""
+
+    name: str
+    scores: tuple[LayerScore, ...]
+
+    @property
+    def best(self) -> LayerScore | None:
+        """The layer of the highest score; None where all fits failed."""
+        scored = [score for score in self.scores if not np.isnan(score.mean)]
+        return max(scored, key=lambda score: score.mean, default=None)
+
+    @property
+    def threshold(self) -> float:
+        """The best score less its standard error."""
+        best = self.best
+        if best is None:
+            return np.nan
+        # One split tells no error: then only the best itself will do.
+        return best.mean - (0.0 if np.isnan(best.error) else best.error)
+
+    @property
+    def cheapest(self) -> LayerScore | None:
+        """The layer of the least cost that scores within one standard error of the best."""
+        near = [score for score in self.scores if score.mean >= self.threshold]
+        return min(near, key=lambda score: score.flops, default=None)
+
+
+def curves_of(search: Any, *, name: str | None, metric: str | None) -> list[Curve]:
+    """Read a search's results: one curve for each network that it tried."""
+    check_is_fitted(search, "cv_results_")
+    results, metric = search.cv_results_, _metric(search, metric)
+    parameter = _layer_parameter(results)
+    prefix = parameter.removesuffix("layer")
+    folds = sum(k.startswith("split") and k.endswith(f"_test_{metric}") for k in results)
+    found: dict[str, dict[str, list[LayerScore]]] = {}
+    for i in _last_rounds(results, parameter):
+        params = dict(results["params"][i])
+        network, layer, cost, flops = _place(_featurizer(search.estimator, prefix, params))
+        mean, std = (float(results[f"{what}_test_{metric}"][i]) for what in ("mean", "std"))
+        # The results hold the deviation of the folds themselves, not of what they are drawn from.
+        error = std / np.sqrt(folds - 1) if folds > 1 else np.nan
+        score = LayerScore(layer, cost, flops, mean, std, error, params)
+        found.setdefault(network, {}).setdefault(layer, []).append(score)
+    return [
+        Curve(
+            _curve_name(name, network, several=len(found) > 1),
+            tuple(sorted(map(_best, layers.values()), key=lambda score: score.flops)),
+        )
+        for network, layers in found.items()
+    ]
+
+
+def _best(scores: Sequence[LayerScore]) -> LayerScore:
+    return max(scores, key=lambda score: -np.inf if np.isnan(score.mean) else score.mean)
+
+
+def _curve_name(name: str | None, network: str, *, several: bool) -> str:
+    if name is None:
+        return network
+    return f"{name}, {network}" if several else name
+
+
+def _last_rounds(results: Mapping[str, Any], parameter: str) -> list[int]:
+    """List candidates; a halving search scores some again, over more rows, and the last counts."""
+    layers = [repr(params[parameter]) for params in results["params"]]
+    rounds = results.get("iter", np.zeros(len(layers), int))
+    last: dict[str, int] = {}
+    for layer, number in zip(layers, rounds, strict=True):
+        last[layer] = max(number, last.get(layer, number))
+    return [i for i, layer in enumerate(layers) if rounds[i] == last[layer]]
+
+
+def all_curves(searches: Any, *, metric: str | None) -> list[Curve]:
+    """Read one search, a list of them, or a dict that names them."""
+    if isinstance(searches, Mapping):
+        named = [(str(name), search) for name, search in searches.items()]
+    elif isinstance(searches, Sequence):
+        named = [(f"search {i}", search) for i, search in enumerate(searches, start=1)]
+    else:
+        return curves_of(searches, name=None, metric=metric)
+    if not named:
+        raise ValueError("No search was given.")
+    return [
+        curve for name, search in named for curve in curves_of(search, name=name, metric=metric)
+    ]
+
+
+def _metric(search: Any, metric: str | None) -> str:
+    known = [
+        key.removeprefix("mean_test_") for key in search.cv_results_ if key.startswith("mean_test_")
+    ]
+    if metric is None:
+        refit = getattr(search, "refit", None)
+        metric = refit if isinstance(refit, str) and refit in known else known[0]
+        if len(known) > 1 and metric != refit:
+            raise ValueError(f"This search has several scores; pass metric, one of {known}.")
+    if metric not in known:
+        raise ValueError(f"metric={metric!r} is no score of this search; it has {known}.")
+    return metric
+
+
+def _layer_parameter(results: Mapping[str, Any]) -> str:
+    names = [key.removeprefix("param_") for key in results if key.startswith("param_")]
+    layers = [name for name in names if name == "layer" or name.endswith("__layer")]
+    if len(layers) != 1:
+        raise ValueError(
+            "A search over the layer of one featurizer is needed: its grid must have one parameter "
+            f"that ends in 'layer', such as 'featurizer__layer'; this one has {names}."
+        )
+    return layers[0]
+
+
+def _featurizer(estimator: Any, prefix: str, params: Mapping[str, Any]) -> Any:
+    """Return the candidate's featurizer, unfitted."""
+    path = prefix.removesuffix("__")
+    own = params.get(path) or (estimator.get_params()[path] if path else estimator)
+    mine = {
+        name.removeprefix(prefix): value
+        for name, value in params.items()
+        if name.startswith(prefix)
+    }
+    return clone(own).set_params(**mine)
+
+
+def _place(featurizer: Any) -> tuple[str, str, float, float]:
+    """Find network, layer and cost of what a featurizer reads."""
+    backbone = featurizer._backbone()
+    plan = featurizer._plan(backbone)
+    layers = plan.resolve(featurizer.layer)
+    cost = max(layer.cost for layer in layers)
+    name = "+".join(layer.name for layer in layers)
+    return backbone.name.rpartition("/")[2], name, cost, cost * plan.flops
