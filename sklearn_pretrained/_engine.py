@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ._pooling import pool
 from ._taps import Tap, read
-from .backbones import Backbone, LoadedNetwork
+from .backbones import Backbone, LoadedNetwork, UnpackableError
 from .exceptions import BadItemError
 from .layers import Layer
 
@@ -73,12 +73,33 @@ class Reading:
         """Run one batch and return its rows."""
         batch = backbone.collate(samples, network.device, network.dtype)
         mask = backbone.mask(batch)
+        names = {layer.name for layer, _ in self.outputs}
+        if network.packing is not None and not names & network.unpackable:
+            packed, restore = backbone.pack(batch, network.packing)
+            with contextlib.suppress(UnpackableError):
+                return self._run(backbone, network, packed, mask, restore)
+        return self._run(backbone, network, batch, mask)
+
+    def _run(
+        self,
+        backbone: Backbone,
+        network: LoadedNetwork,
+        batch: Any,
+        mask: Tensor | None,
+        restore: Callable[[Tensor, Any], Tensor] | None = None,
+    ) -> NDArray[np.float32]:
         by_layer: dict[str, tuple[Layer, list[str]]] = {}
         for layer, pooling in self.outputs:
             by_layer.setdefault(layer.name, (layer, []))[1].append(pooling)
 
         def tap(layer: Layer, poolings: list[str]) -> Tap:
             def reduce(x: Tensor) -> dict[str, Tensor]:
+                if restore is not None:
+                    try:
+                        x = restore(x, layer.shape)
+                    except UnpackableError:
+                        network.unpackable.add(layer.name)
+                        raise
                 usable = mask if mask is not None and x.shape[:2] == mask.shape else None
                 return {p: pool(x, p, layer.layout, usable) for p in poolings}
 

@@ -1,6 +1,6 @@
 """A name, path or network → a frozen backbone with its own preprocessing."""
 
-from ._backbone import Backbone
+from ._backbone import Backbone, UnpackableError
 from ._custom import ModuleHandle
 from ._find import find, find_image, find_text, list_backbones
 from ._registry import LoadedNetwork, load, unload
@@ -9,6 +9,7 @@ __all__ = [
     "Backbone",
     "LoadedNetwork",
     "ModuleHandle",
+    "UnpackableError",
     "find",
     "find_image",
     "find_text",

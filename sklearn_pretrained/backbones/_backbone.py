@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -17,6 +17,10 @@ class Weights(Protocol):
 
     def describe(self) -> str:
         """Say in a few words which weights these are and where they lie."""
+
+
+class UnpackableError(Exception):
+    """What is asked cannot be had without padding."""
 
 
 class Backbone(ABC):
@@ -86,6 +90,18 @@ class Backbone(ABC):
     @abstractmethod
     def call(self, network: nn.Module, batch: Any) -> Any:
         """Run the network over a batch."""
+
+    def find_packing(self, network: nn.Module) -> Any:  # noqa: ARG002
+        """Find out how a loaded network runs sequences without padding; None where it cannot."""
+        return None
+
+    def pack(self, batch: Any, packing: Any) -> tuple[Any, Callable[[Tensor, Any], Tensor]]:
+        """Return a batch without padding, and what brings activations back into the padded form.
+
+        The latter takes an activation and its layer's shape for one item; it raises
+        `UnpackableError` where it cannot.
+        """
+        raise NotImplementedError
 
     def blocks(self, network: nn.Module) -> list[tuple[str, int]]:  # noqa: ARG002
         """List a transformer's blocks (submodule, which of its runs); empty for other networks."""

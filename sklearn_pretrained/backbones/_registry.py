@@ -6,11 +6,13 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..exceptions import WeightsError
+from ..fast import fast_paths, speed_up
 from ._backbone import Backbone
 
 MOST_NETWORKS = 4
@@ -31,6 +33,10 @@ class LoadedNetwork:
         Held during a forward that reads layers, since hooks belong to the network.
     most_samples : int or None
         The batch that fitted, after memory ran out.
+    packing : object or None
+        How sequences are run without padding, where they can be.
+    unpackable : set of str
+        Layers that cannot be read then.
     """
 
     module: nn.Module
@@ -38,6 +44,8 @@ class LoadedNetwork:
     dtype: torch.dtype
     lock: threading.RLock = field(default_factory=threading.RLock)
     most_samples: int | None = None
+    packing: Any = None
+    unpackable: set[str] = field(default_factory=set)
 
 
 _loaded: OrderedDict[tuple[str, ...], LoadedNetwork] = OrderedDict()
@@ -56,14 +64,23 @@ def load(
             "Bring back the weights that were pinned, or fit again (the estimators behind this "
             "one too, since they learned from the old features)."
         )
-    key = (backbone.name, backbone.architecture, found, str(device), str(dtype))
+    key = (backbone.name, backbone.architecture, found, str(device), str(dtype), str(fast_paths()))
     with _lock:
         if key not in _loaded:
-            _loaded[key] = LoadedNetwork(_freeze(backbone.build(), device, dtype), device, dtype)
+            _loaded[key] = _make(backbone, device, dtype)
         _loaded.move_to_end(key)
         while len(_loaded) > MOST_NETWORKS:
             _loaded.popitem(last=False)
         return _loaded[key]
+
+
+def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> LoadedNetwork:
+    network = LoadedNetwork(_freeze(backbone.build(), device, dtype), device, dtype)
+    if fast_paths():
+        speed_up(network.module, device, dtype)
+        if device.type == "cpu":
+            network.packing = backbone.find_packing(network.module)
+    return network
 
 
 def _freeze(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..exceptions import BadItemError, LayerError
 from . import _transformers
 from ._backbone import Backbone, Weights
+from ._packed import Packing, find_packing, packed
 from ._skeleton import random_network, weightless
 from ._text_folders import (
     KNOWN_DIGESTS,
@@ -266,8 +267,22 @@ class TextBackbone(Backbone):
         batch["attention_mask"] = (torch.arange(longest) < lengths[:, None]).long()
         return {name: tensor.to(device) for name, tensor in batch.items()}
 
-    def call(self, network: nn.Module, batch: dict[str, Tensor]) -> Any:
+    def find_packing(self, network: nn.Module) -> Packing | None:
+        """Try whether the encoder gives the same without padding."""
+        return None if self.is_decoder else find_packing(network, self.config)
+
+    def pack(
+        self, batch: dict[str, Tensor], packing: Packing
+    ) -> tuple[dict[str, Any], Callable[[Tensor, Any], Tensor]]:
+        """Lay all texts into one row of tokens."""
+        inputs, segments = packing.inputs(batch)
+        return {**inputs, "segments": segments}, segments.restore
+
+    def call(self, network: nn.Module, batch: dict[str, Any]) -> Any:
         """Run the encoder."""
+        if "segments" in batch:
+            with packed(batch["segments"]):
+                return network(**{name: x for name, x in batch.items() if name != "segments"})
         extra = {"use_cache": False} if self.is_decoder else {}
         return network(**batch, **extra)
 

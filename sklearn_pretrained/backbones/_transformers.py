@@ -17,7 +17,7 @@ _ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5Enco
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep transformers from reporting what is expected here (a head that is left out)."""
     from transformers.utils import logging
 
@@ -59,7 +59,7 @@ def empty(config: Any) -> nn.Module:
     import transformers
 
     encoder = _ENCODERS.get(config.model_type)
-    with _quietly():
+    with quietly():
         if encoder is not None:
             return getattr(transformers, encoder)(config)
         return transformers.AutoModel.from_config(config)
@@ -70,7 +70,7 @@ def load(folder: Path, config: Any) -> nn.Module:
     import transformers
 
     kind = getattr(transformers, _ENCODERS.get(config.model_type, "AutoModel"))
-    with _quietly():
+    with quietly():
         network, report = kind.from_pretrained(
             folder,
             config=config,

@@ -1,0 +1,158 @@
+"""Texts without padding: the same features, whatever texts share a batch."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_pretrained import PretrainedTextFeaturizer, backbones
+from sklearn_pretrained.backbones._packed import Segments
+from sklearn_pretrained.fast._switch import VARIABLE
+from tests import text_zoo
+from tests.conftest import relative_error
+
+PACKED = ["BERT", "RoBERTa", "DistilBERT", "ELECTRA", "XLM-R", "CamemBERT"]
+TEXTS = ["word " * n + "end" for n in (1, 30, 30, 2, 9, 30, 120, 1, 5)]
+
+
+@pytest.fixture(autouse=True)
+def empty_registry():
+    backbones.unload()
+    yield
+    backbones.unload()
+
+
+def featurizer(**parameters):
+    return PretrainedTextFeaturizer(**{"cache": None, "device": "cpu", **parameters})
+
+
+def network_of(ours):
+    backbone = ours._backbone()
+    device, dtype = ours._device_and_dtype()
+    return backbones.load(backbone, device, dtype, ours.weights_digest_)
+
+
+@pytest.mark.parametrize("family", text_zoo.FAMILIES)
+def test_encoders_that_can_be_run_without_padding_are(family, tmp_path):
+    """Others keep their padding: windows, relative positions, decoders."""
+    folder = text_zoo.make_folder(tmp_path / "network", family)
+    ours = featurizer(model=str(folder)).fit(text_zoo.TEXTS)
+
+    assert (network_of(ours).packing is not None) == (family in PACKED)
+
+
+@pytest.mark.parametrize(
+    ("layer", "pooling"),
+    [
+        *[(layer, pooling) for layer in (0, 3, 6) for pooling in ("mean", "cls", "max", "last")],
+        ("penultimate", "auto"),
+        ("penultimate", "pooler"),
+    ],
+)
+def test_features_are_those_of_padded_batches(monkeypatch, layer, pooling):
+    """Of the real MiniLM, for every layer and pooling."""
+    ours = featurizer(layer=layer, pooling=pooling)
+    fast = ours.fit_transform(TEXTS)
+    assert network_of(ours).packing is not None
+    assert not network_of(ours).unpackable
+    monkeypatch.setenv(VARIABLE, "0")
+    backbones.unload()
+    padded = ours.fit_transform(TEXTS)
+
+    assert network_of(ours).packing is None
+    assert relative_error(fast, padded) < 1e-5
+
+
+def test_a_text_does_not_depend_on_its_neighbours():
+    """Alone, or among texts of any length."""
+    ours = featurizer()
+    together = ours.fit_transform(TEXTS)
+    alone = np.vstack([ours.transform([text]) for text in TEXTS])
+
+    assert relative_error(together, alone) < 1e-5
+
+
+def test_inner_layers_are_read_without_padding_too():
+    """Attention, its parts, and the feed-forward network."""
+    for layer in ("encoder.layer.2.attention.self.query", "encoder.layer.3.intermediate",
+                  "encoder.layer.1.attention", "embeddings.LayerNorm"):  # fmt: skip
+        ours = featurizer(layer=layer, pooling="mean")
+        together = ours.fit_transform(TEXTS)
+        alone = np.vstack([ours.transform([text]) for text in TEXTS])
+        assert network_of(ours).unpackable == set()
+        assert relative_error(together, alone) < 1e-5
+
+
+def test_pairs_keep_their_types():
+    """The second text of a pair is told from the first."""
+    pairs = [("a red roof", "rain"), ("it slept", "while rain fell softly over red roofs")]
+    ours = featurizer(layer=-1, pooling="mean")
+    together = ours.fit_transform(pairs)
+    alone = np.vstack([ours.transform([pair]) for pair in pairs])
+
+    assert relative_error(together, alone) < 1e-5
+
+
+def test_a_layer_that_cannot_be_read_so_is_read_with_padding(tmp_path):
+    """And is remembered, so that nothing is run twice again."""
+    folder = text_zoo.make_folder(tmp_path / "network", "BERT")
+    ours = featurizer(model=str(folder), layer=-1, pooling="mean").fit(text_zoo.TEXTS)
+    network = network_of(ours)
+    packing = network.packing
+
+    class Blind(type(packing)):
+        def inputs(self, batch):
+            inputs, segments = super().inputs(batch)
+            return inputs, BlindSegments(segments.lengths)
+
+    class BlindSegments(Segments):
+        def restore(self, x, shape):
+            raise backbones.UnpackableError("not here")
+
+    right = ours.transform(text_zoo.TEXTS)
+    network.packing = Blind(packing.first_position, packing.types)
+    again = ours.transform(text_zoo.TEXTS)
+
+    assert network.unpackable == {"hidden_3"}
+    assert relative_error(again, right) < 1e-5
+
+
+def test_threads_see_their_own_texts():
+    """Two threads over one network, each with other texts."""
+    ours = featurizer().fit(TEXTS)
+    expected = {n: ours.transform(TEXTS[:n]) for n in (3, 9)}
+    errors = []
+
+    def run(n):
+        errors.extend(relative_error(ours.transform(TEXTS[:n]), expected[n]) for _ in range(5))
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in (3, 9, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(errors) == 15
+    assert max(errors) < 1e-5
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=9))
+@settings(max_examples=50, deadline=None)
+def test_a_row_of_tokens_comes_back_as_texts(lengths):
+    """For any lengths, in any order."""
+    segments = Segments(tuple(lengths))
+    x = torch.arange(1.0, 2 * sum(lengths) + 1).view(1, -1, 2)
+    padded = segments.restore(x, (99, 2))
+
+    assert padded.shape == (len(lengths), max(lengths), 2)
+    torch.testing.assert_close(padded[segments.mask], x[0])
+    assert padded[~segments.mask].sum() == 0
+    assert [n * length for _, n, length in segments.runs] != []
+    covered = [i for start, n, length in segments.runs for i in range(start, start + n * length)]
+    assert covered == list(range(sum(lengths)))
+    assert x[0, segments.firsts].equal(padded[:, 0])
