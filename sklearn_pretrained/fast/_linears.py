@@ -96,7 +96,9 @@ def is_worth_it(dtype: torch.dtype = torch.float32) -> bool:
 def prepack(network: nn.Module) -> int:
     """Run a network's linear layers through oneDNN.
 
-    Each keeps its name, its hooks and its own weights; only its ``forward`` is another.
+    Each keeps its name, its hooks and its own weights; only its ``forward`` is another. A layer is
+    laid out when it is first run, so that loading waits for none, and one that no forward reaches
+    takes no memory.
 
     Parameters
     ----------
@@ -112,6 +114,14 @@ def prepack(network: nn.Module) -> int:
     for module in network.modules():
         # A subclass may do something else.
         if type(module) is nn.Linear and module.weight.dtype in _TOLERANCE:
-            module.forward = packed(module.weight, module.bias)  # type: ignore[method-assign,assignment]
+            module.forward = _packed_at_first(module)  # type: ignore[method-assign,assignment]
             n += 1
     return n
+
+
+def _packed_at_first(module: nn.Linear) -> Linear:
+    def forward(x: Tensor) -> Tensor:
+        module.forward = packed(module.weight, module.bias)  # type: ignore[method-assign,assignment]
+        return module.forward(x)
+
+    return forward
