@@ -87,6 +87,10 @@ class Backbone(ABC):
     def call(self, network: nn.Module, batch: Any) -> Any:
         """Run the network over a batch."""
 
+    def example(self) -> Sequence[Any] | None:
+        """Return two samples that stand for all, where all have one shape; else None."""
+        return None
+
     def blocks(self, network: nn.Module) -> list[tuple[str, int]]:  # noqa: ARG002
         """List a transformer's blocks (submodule, which of its runs); empty for other networks."""
         return []

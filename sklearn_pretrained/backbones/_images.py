@@ -68,6 +68,12 @@ class ImagePreprocessing:
         pixels = tvf.resize(pixels, [self.resize], interpolation=mode, antialias=True)
         return tvf.center_crop(pixels, [self.crop])
 
+    def noise(self, count: int) -> list[Tensor]:
+        """Return samples of noise, the same in every process."""
+        shape = (count, len(self.mean), self.crop, self.crop)
+        seeded = torch.Generator().manual_seed(0)
+        return list(torch.randint(256, shape, generator=seeded, dtype=torch.uint8))
+
     def join(self, samples: Sequence[Tensor], device: Any, dtype: torch.dtype) -> Tensor:
         """Stack and normalise samples on a device."""
         batch = torch.stack(list(samples)).to(device, non_blocking=True)
