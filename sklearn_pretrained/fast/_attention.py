@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ._hooks import is_input_read, is_output_read, is_plain
-from ._packed_linear import Linear, packed_linear, pays_linear
+from ._linears import Linear, is_worth_it, packed
 
 Undo = Callable[[], None]
 
@@ -47,8 +47,8 @@ def _is_usual(module: nn.MultiheadAttention) -> bool:
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> Linear:
-    if pays_linear():
-        return packed_linear(weight, bias)
+    if is_worth_it():
+        return packed(weight, bias)
     return lambda x: F.linear(x, weight, bias)
 
 

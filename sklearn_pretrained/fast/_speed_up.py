@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from ._attention import attend_blockwise
 from ._fold import fold
+from ._gelu import fuse_gelu
+from ._hooks import is_plain
+from ._linears import is_worth_it, prepack
 from ._memory import keep_pages
 from ._pairs import Flow, flow, tensors
 from ._switch import fast_paths
@@ -22,27 +25,33 @@ _FEWEST_CONVOLUTIONS = 2  # one alone cuts a vision transformer's patches
 
 
 def speed_up(
-    network: nn.Module, call: Callable[[nn.Module], Any], device: torch.device, dtype: torch.dtype
+    network: nn.Module,
+    device: torch.device,
+    dtype: torch.dtype,
+    call: Callable[[nn.Module], Any] | None = None,
 ) -> None:
-    """Apply every step that leaves the result of ``call(network)`` within `TOLERANCE`.
+    """Make a frozen network faster without changing its numbers.
 
-    A step that fails, or that changes the result, is undone, and the network stays as it was.
-    The modules keep their names, weights and hooks.
+    A step that fails, or that moves the result of ``call(network)`` by more than `TOLERANCE`, is
+    undone, and the network stays as it was.
 
     Parameters
     ----------
     network : nn.Module
-        Frozen, in eval mode.
-    call : callable
-        Runs the network over a sample batch.
+        On its device. Names, hooks and weights of its modules stay what they are.
     device : torch.device
+        Only a CPU's networks are sped up so far.
     dtype : torch.dtype
-        The network's. Only float32 on a CPU is sped up so far.
+    call : callable, optional
+        Runs a network over a sample batch. Without it, and in reduced precision, only the linear
+        layers are sped up.
     """
     if not fast_paths() or device.type != "cpu":
         return
     keep_pages()
-    if dtype != torch.float32:
+    if call is None or dtype != torch.float32:
+        if is_worth_it(dtype):
+            prepack(network)
         return
     try:
         seen = flow(network, call)
@@ -50,7 +59,7 @@ def speed_up(
         return
     if not seen.result or not all(bool(x.isfinite().all()) for x in seen.result):
         return
-    steps: Sequence[Step] = (_order_channels_last, fold, _attend_blockwise)
+    steps: Sequence[Step] = (_order_channels_last, fold, _attend_blockwise, _run_linears)
     if _hold(network, call, steps, seen):
         return
     for step in steps:
@@ -101,3 +110,18 @@ def _order_channels_last(network: nn.Module, _seen: Flow) -> Undo:
 
 def _attend_blockwise(network: nn.Module, _seen: Flow) -> Undo:
     return attend_blockwise(network)
+
+
+def _run_linears(network: nn.Module, seen: Flow) -> Undo:
+    if not is_worth_it():
+        return lambda: None
+    own = [m for m in network.modules() if type(m) is nn.Linear and is_plain(m)]
+    prepack(network)
+    split = fuse_gelu(seen)
+
+    def undo() -> None:
+        split()
+        for linear in own:
+            vars(linear).pop("forward", None)
+
+    return undo

@@ -1,8 +1,12 @@
-"""The environment → whether networks may take the fast paths."""
+"""The environment → whether networks are made faster."""
+
+from __future__ import annotations
 
 import os
 
+VARIABLE = "SKLEARN_PRETRAINED_FAST"
+
 
 def fast_paths() -> bool:
-    """Say whether fast paths are on; ``SKLEARN_PRETRAINED_FAST=0`` turns all of them off."""
-    return os.environ.get("SKLEARN_PRETRAINED_FAST", "1") != "0"
+    """Tell whether networks may be run by other routes to the same numbers; 0 turns that off."""
+    return os.environ.get(VARIABLE, "1") != "0"

@@ -1,0 +1,117 @@
+"""Linear layers on a CPU → the same layers through oneDNN, where that is measured to be faster.
+
+PyTorch hands float32 matrix products to MKL, which takes a slow path on processors that are not
+Intel's; oneDNN, which PyTorch brings as well, does not. Its operators are private to PyTorch, so
+they are tried before they are trusted.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+# Rows for which oneDNN lays weights out; other numbers of rows work as well.
+ROWS = 1024
+# How much faster oneDNN must be than MKL to be worth a second copy of the weights.
+WORTH = 1.15
+_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+_SIZE = 768
+_RUNS = 5
+
+Linear = Callable[[Tensor], Tensor]
+
+
+def packed(weight: Tensor, bias: Tensor | None, activation: str = "none") -> Linear:
+    """Return x → activation(x·weightᵀ + bias), with a copy of the weights laid out for oneDNN.
+
+    Parameters
+    ----------
+    weight, bias : Tensor
+    activation : {"none", "gelu"}
+    """
+    laid_out = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS)  # noqa: SLF001
+    run = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
+    algorithm = "none" if activation == "gelu" else ""
+    constant = None if bias is None else bias.detach()
+
+    def linear(x: Tensor) -> Tensor:
+        return run(x, laid_out, constant, activation, [], algorithm)
+
+    return linear
+
+
+@functools.cache
+def is_there(dtype: torch.dtype = torch.float32) -> bool:
+    """Try oneDNN's operators on a small layer; a release of torch may move or change them."""
+    if dtype not in _TOLERANCE or not torch.backends.mkldnn.is_available():
+        return False
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (
+        torch.randn(*shape, generator=generator).to(dtype)
+        for shape in ((2, 5, 24), (16, 24), (16,))
+    )
+    try:
+        with torch.inference_mode():
+            pairs = [
+                (packed(weight, bias)(x), nn.functional.linear(x, weight, bias)),
+                (packed(weight, None)(x[0]), nn.functional.linear(x[0], weight)),
+                (
+                    packed(weight, bias, "gelu")(x),
+                    nn.functional.gelu(nn.functional.linear(x, weight, bias)),
+                ),
+            ]
+    except (RuntimeError, AttributeError, TypeError):
+        return False
+    return all(
+        ours.shape == right.shape
+        and float((ours.float() - right.float()).norm() / right.float().norm()) < _TOLERANCE[dtype]
+        for ours, right in pairs
+    )
+
+
+@functools.cache
+def is_worth_it(dtype: torch.dtype = torch.float32) -> bool:
+    """Race oneDNN against what PyTorch would do, for some milliseconds, once in a process."""
+    if not is_there(dtype):
+        return False
+    with torch.inference_mode():
+        x, weight = torch.ones(_SIZE, _SIZE, dtype=dtype), torch.ones(_SIZE, _SIZE, dtype=dtype)
+        rivals: tuple[Linear, Linear] = (
+            packed(weight, None),
+            lambda x: nn.functional.linear(x, weight),
+        )
+        best = [float("inf")] * 2
+        for _ in range(_RUNS):
+            for i, rival in enumerate(rivals):
+                started = time.perf_counter()
+                rival(x)
+                best[i] = min(best[i], time.perf_counter() - started)
+    return best[0] * WORTH < best[1]
+
+
+def prepack(network: nn.Module) -> int:
+    """Run a network's linear layers through oneDNN.
+
+    Each keeps its name, its hooks and its own weights; only its ``forward`` is another.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Frozen, on a CPU.
+
+    Returns
+    -------
+    int
+        How many layers there were.
+    """
+    n = 0
+    for module in network.modules():
+        # A subclass may do something else.
+        if type(module) is nn.Linear and module.weight.dtype in _TOLERANCE:
+            module.forward = packed(module.weight, module.bias)  # type: ignore[method-assign,assignment]
+            n += 1
+    return n
