@@ -91,6 +91,10 @@ class Backbone(ABC):
     def call(self, network: nn.Module, batch: Any) -> Any:
         """Run the network over a batch."""
 
+    def example(self) -> Sequence[Any] | None:
+        """Return two samples that stand for all, where all have one shape; else None."""
+        return None
+
     def find_packing(self, network: nn.Module) -> Any:  # noqa: ARG002
         """Find out how a loaded network runs sequences without padding; None where it cannot."""
         return None

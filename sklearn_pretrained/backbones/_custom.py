@@ -224,6 +224,11 @@ class ModuleBackbone(Backbone):
             fill(network, read(path), str(path))
         return network
 
+    def example(self) -> list[Tensor]:
+        """Return two samples of noise."""
+        seeded = torch.Generator().manual_seed(0)
+        return list(torch.randn((2, *self.shape), generator=seeded))
+
     def _one(self, image: Any) -> Tensor:
         from PIL import Image
 

@@ -76,15 +76,26 @@ def load(
 
 def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> LoadedNetwork:
     network = LoadedNetwork(_freeze(backbone.build(), device, dtype), device, dtype)
-    if fast_paths():
-        speed_up(network.module, device, dtype)
-        if device.type == "cpu":
-            network.packing = backbone.find_packing(network.module)
+    if fast_paths() and device.type == "cpu":
+        _speed_up(backbone, network.module, device, dtype)
+        network.packing = backbone.find_packing(network.module)
     return network
 
 
 def _freeze(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     return module.eval().requires_grad_(False).to(device=device, dtype=dtype)
+
+
+def _speed_up(
+    backbone: Backbone, module: nn.Module, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Take the fast paths that give the same numbers for a sample batch."""
+    samples = backbone.example()
+    if samples is None:
+        speed_up(module, device, dtype)
+        return
+    batch = backbone.collate(samples, device, dtype)
+    speed_up(module, device, dtype, lambda network: backbone.call(network, batch))
 
 
 def unload() -> None:

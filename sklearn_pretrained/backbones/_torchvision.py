@@ -167,6 +167,10 @@ class TorchvisionBackbone(Backbone):
         fill(network, _renamed(read(path), network), str(path))
         return network
 
+    def example(self) -> list[Tensor]:
+        """Return two images of noise."""
+        return self.preprocessing.noise(2)
+
     def prepare(self, contents: Sequence[Any]) -> list[Tensor]:
         """Resize and crop each image."""
         return [self.preprocessing.one(image) for image in contents]

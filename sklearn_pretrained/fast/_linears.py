@@ -120,8 +120,11 @@ def prepack(network: nn.Module) -> int:
 
 
 def _packed_at_first(module: nn.Linear) -> Linear:
+    made: list[Linear] = []
+
     def forward(x: Tensor) -> Tensor:
-        module.forward = packed(module.weight, module.bias)  # type: ignore[method-assign,assignment]
-        return module.forward(x)
+        if not made:
+            made.append(packed(module.weight, module.bias))
+        return made[0](x)
 
     return forward

@@ -1,0 +1,116 @@
+"""A network's convolutions → the same with the batch norm and activation after them folded in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from ._convs import activation_name, convolution
+from ._hooks import is_input_read, is_output_read, is_plain
+from ._pairs import Flow
+
+USUAL_BATCH = 8
+
+
+def fold(network: nn.Module, flow: Flow) -> Callable[[], None]:
+    """Fold each batch norm into the convolution that alone feeds it; return how to undo it.
+
+    Submodules, weights and buffers stay as they are: only ``forward`` is replaced, on the
+    instances. While a hook reads what lies between the folded parts, these run unfolded, so that
+    the hook sees the true value. The folded weights need as much memory again.
+    """
+    chains = []
+    for conv in network.modules():
+        if type(conv) is not nn.Conv2d or conv not in flow.shape_of or not is_plain(conv):
+            continue
+        norm = flow.next_of.get(conv)
+        if type(norm) is not nn.BatchNorm2d or not is_plain(norm) or norm.running_var is None:
+            norm = None
+        activation = flow.next_of.get(conv if norm is None else norm)
+        if activation_name(activation) is None or not is_plain(activation):  # type: ignore[arg-type]
+            activation = None
+        if norm is not None or activation is not None:
+            chains.append(_Chain(conv, norm, activation, flow.shape_of[conv]))
+    for chain in chains:
+        chain.install()
+
+    def undo() -> None:
+        for chain in chains:
+            chain.remove()
+
+    return undo
+
+
+def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return the weight and bias of a convolution followed by a batch norm in eval mode."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight.double()
+    shift = -norm.running_mean.double() * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias.double()
+    if conv.bias is not None:
+        shift = shift + conv.bias.double() * scale
+    weight = conv.weight.double() * scale.view(-1, 1, 1, 1)
+    return weight.to(conv.weight.dtype), shift.to(conv.weight.dtype)
+
+
+class _Chain:
+    """A convolution and what follows it, with forwards that share the work out anew."""
+
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        norm: nn.BatchNorm2d | None,
+        activation: nn.Module | None,
+        shape: tuple[int, ...],
+    ) -> None:
+        self.conv, self.norm, self.activation = conv, norm, activation
+        weight, bias = (conv.weight, conv.bias) if norm is None else folded(conv, norm)
+        self.convolve = convolution(conv, weight, bias, (USUAL_BATCH, *shape[1:]))
+        self.name = activation_name(activation)
+        self.itself = {part: part.forward for part in (conv, norm, activation) if part is not None}
+
+    def install(self) -> None:
+        """Replace the forwards."""
+        forwards = {
+            self.conv: self._convolve,
+            self.norm: self._normalise,
+            self.activation: self._activate,
+        }
+        for part in self.itself:
+            part.forward = forwards[part]
+
+    def remove(self) -> None:
+        """Give the parts their own forwards back."""
+        for part in self.itself:
+            vars(part).pop("forward", None)
+
+    def _norm_is_apart(self) -> bool:
+        return self.norm is not None and (is_output_read(self.conv) or is_input_read(self.norm))
+
+    def _activation_is_apart(self) -> bool:
+        before = self.conv if self.norm is None else self.norm
+        return (
+            self.activation is None
+            or is_output_read(before)
+            or is_input_read(self.activation)
+            or self._norm_is_apart()
+        )
+
+    def _convolve(self, x: Tensor) -> Any:
+        if self._norm_is_apart():
+            return self.itself[self.conv](x)
+        return self.convolve(x, None if self._activation_is_apart() else self.name)
+
+    def _normalise(self, x: Tensor) -> Any:
+        assert self.norm is not None
+        return self.itself[self.norm](x) if self._norm_is_apart() else x
+
+    def _activate(self, x: Tensor) -> Any:
+        assert self.activation is not None
+        return self.itself[self.activation](x) if self._activation_is_apart() else x
