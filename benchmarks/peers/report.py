@@ -119,6 +119,7 @@ def refresh(docs: Path, output: Path) -> None:
     before, rest = page_path.read_text().split(START)
     after = rest.split(END)[1]
     tables = (output / "peers.md").read_text()
-    page_path.write_text(f"{before}{START}\n\n{tables}\n{END}{after}")
+    picture = "![Items per second of every contender, task by task](_static/benchmarks.png)"
+    page_path.write_text(f"{before}{START}\n\n{picture}\n\n{tables}\n{END}{after}")
     (docs / "_static").mkdir(exist_ok=True)
     shutil.copy(output / "peers.png", docs / "_static" / "benchmarks.png")

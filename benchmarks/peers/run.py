@@ -26,8 +26,8 @@ sys.path.insert(0, str(HERE))
 
 import environments
 import inputs
-import references
 import numpy as np
+import references
 import report
 from contenders import CONTENDERS, MACHINE, NEED_ONNX, Contender
 from process import Process, WorkerError

@@ -15,9 +15,7 @@ MODULES = {
 def make(task):
     """Build the extractor; a pass reads one layer, pooled as the network itself pools it."""
     prepare, items = given.preset(task), given.items(task)
-    extractor = get_extractor_from_model(
-        model=given.network(task), device="cpu", transforms=prepare, backend="pt"
-    )
+    extractor = get_extractor_from_model(model=given.network(task), device="cpu", backend="pt")
 
     def work():
         parts = (given.prepared(task, part, prepare) for part in given.batches(items, 32))
