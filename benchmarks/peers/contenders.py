@@ -13,7 +13,7 @@ class Contender:
     """One way to get the rows of a task.
 
     ``requires`` is what its environment has beyond the base one; ``alone`` keeps the base out of
-    it. ``tolerance`` is the largest relative error at which features count as the same.
+    it. ``tolerance`` is the largest relative error at which its speed is compared.
     """
 
     title: str

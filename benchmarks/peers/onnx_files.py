@@ -21,14 +21,21 @@ def write(told):
 
         network = AutoModel.from_pretrained(told["folder"], attn_implementation="eager").eval()
         network.pooler = None
-        names = ["input_ids", "attention_mask", "token_type_ids"]
-        tokens = torch.ones(2, 8, dtype=torch.long)
+        # An input of its own for each, and a padded text, so that nothing is taken as constant.
+        mask = torch.ones(2, 8, dtype=torch.long)
+        mask[1, 5:] = 0
+        example = {
+            "input_ids": torch.full((2, 8), 1000),
+            "attention_mask": mask,
+            "token_type_ids": torch.zeros(2, 8, dtype=torch.long),
+        }
+        names = list(example)
         free = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens", max=512)}
         torch.onnx.export(
             network,
             (),
             path,
-            kwargs=dict.fromkeys(names, tokens),
+            kwargs=example,
             input_names=names,
             output_names=["last_hidden_state"],
             dynamic_shapes=dict.fromkeys(names, free),

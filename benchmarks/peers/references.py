@@ -10,6 +10,9 @@ from pathlib import Path
 import given
 import numpy as np
 
+SAME = 1e-4
+OTHER = "other features"
+
 
 def reference(told: dict, cache: Path) -> dict[str, np.ndarray]:
     """Return rows by name: files have two, since Pillow and tensors are resized differently."""
@@ -40,7 +43,7 @@ def _images(told: dict) -> dict[str, np.ndarray]:
         return {"same": rows(lambda array: torch.from_numpy(array).permute(2, 0, 1))}
     return {
         "same": rows(lambda path: pil_to_tensor(given.picture(path))),
-        "same, resized by Pillow": rows(given.picture),
+        "same, by Pillow's resizing": rows(given.picture),
     }
 
 
@@ -66,11 +69,13 @@ def judge(
 ) -> tuple[str, float]:
     """Return what the features are, and their largest error relative to a row's norm."""
     if any(rows.shape != wanted.shape for wanted in references.values()):
-        return "other features", float("inf")
+        return OTHER, float("inf")
     errors = {name: _relative_error(rows, wanted) for name, wanted in references.items()}
     nearest = min(errors, key=errors.get)
-    # Written so that NaN is no match.
-    return (nearest if errors[nearest] <= tolerance else "other features"), errors[nearest]
+    error = errors[nearest]
+    if error <= SAME:
+        return nearest, error
+    return (f"near: {nearest}" if error <= tolerance else OTHER), error  # NaN is other
 
 
 def _relative_error(rows: np.ndarray, wanted: np.ndarray) -> float:
