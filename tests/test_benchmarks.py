@@ -34,6 +34,7 @@ def report(monkeypatch):
     sys.modules.pop("report", None)
 
 
+@pytest.mark.slow
 def test_a_run_times_contenders_that_give_the_same_features(tmp_path):
     """With the table, the plot and the numbers behind them."""
     docs = tmp_path / "docs"

@@ -95,12 +95,21 @@ def image_weights(name: str, paths: list[str], cache: Path) -> Path:
     path = cache / f"{name}.pth"
     if path.is_file():
         return path
-    if name == "mobilenet_v2":
-        embedded = ROOT / "sklearn_pretrained" / "backbones" / "embedded"
-        torch.save(load_file(embedded / "mobilenet_v2.safetensors"), path)
-        return path
     torch.manual_seed(0)
     network = get_model(name, weights=None)
+    if name == "mobilenet_v2":
+        embedded = ROOT / "sklearn_pretrained" / "backbones" / "embedded"
+        network.load_state_dict(load_file(embedded / "mobilenet_v2.safetensors"))
+    else:
+        _see_photographs(network, paths)
+    # In the network's own order, which other implementations are matched by.
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def _see_photographs(network, paths: list[str]) -> None:
+    import torch
+
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None
@@ -108,8 +117,6 @@ def image_weights(name: str, paths: list[str], cache: Path) -> Path:
         pixels = torch.from_numpy(squares(paths[:8], 224)).permute(0, 3, 1, 2) / 255
         with torch.no_grad():
             network.train()((pixels - 0.45) / 0.225)
-    torch.save(network.state_dict(), path)
-    return path
 
 
 def encoder_folder(name: str, cache: Path) -> Path:

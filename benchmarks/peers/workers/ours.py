@@ -18,8 +18,10 @@ def make(task, **parameters):
             task["folder"], truncation="cut", cache=None, device="cpu", **parameters
         )
     else:
+        # By a path, MobileNetV2's preparation would be that of its newer weights.
+        weights = "default" if task["network"] == "mobilenet_v2" else task["weights"]
         one = PretrainedImageFeaturizer(
-            task["network"], weights=task["weights"], cache=None, device="cpu", **parameters
+            task["network"], weights=weights, cache=None, device="cpu", **parameters
         )
     one.fit(items[:1])
     return lambda: one.transform(items)
