@@ -16,6 +16,7 @@ def make(task):
     }
     if task["kind"] == "texts":
         return _texts(task, items, options)
+    torch.backends.mha.set_fastpath_enabled(False)  # it cannot be traced
     converted = openvino.convert_model(
         given.network(task), example_input=torch.zeros(1, 3, 224, 224)
     )
