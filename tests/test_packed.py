@@ -7,16 +7,22 @@ import threading
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_pretrained import PretrainedTextFeaturizer, backbones
-from sklearn_pretrained.backbones._packed import Segments
+from sklearn_pretrained.backbones import _packed, _packed_attention
+from sklearn_pretrained.backbones._packed_attention import attend
+from sklearn_pretrained.backbones._segments import Segments
 from sklearn_pretrained.fast._switch import VARIABLE
 from tests import text_zoo
 from tests.conftest import relative_error
 
-PACKED = ["BERT", "RoBERTa", "DistilBERT", "ELECTRA", "XLM-R", "CamemBERT"]
+PACKED = {
+    *("BERT", "RoBERTa", "DistilBERT", "MPNet", "ALBERT", "ELECTRA", "XLM-R", "CamemBERT"),
+    *("ModernBERT", "EuroBERT", "NomicBERT", "GTE"),
+}
 TEXTS = ["word " * n + "end" for n in (1, 30, 30, 2, 9, 30, 120, 1, 5)]
 
 
@@ -39,7 +45,7 @@ def network_of(ours):
 
 @pytest.mark.parametrize("family", text_zoo.FAMILIES)
 def test_encoders_that_can_be_run_without_padding_are(family, tmp_path):
-    """Others keep their padding: windows, relative positions, decoders."""
+    """Others keep their padding: disentangled attention, T5, decoders."""
     folder = text_zoo.make_folder(tmp_path / "network", family)
     ours = featurizer(model=str(folder)).fit(text_zoo.TEXTS)
 
@@ -115,7 +121,7 @@ def test_a_layer_that_cannot_be_read_so_is_read_with_padding(tmp_path):
             raise backbones.UnpackableError("not here")
 
     right = ours.transform(text_zoo.TEXTS)
-    network.packing = Blind(packing.first_position, packing.types)
+    network.packing = Blind(packing.padding, packing.types)
     again = ours.transform(text_zoo.TEXTS)
 
     assert network.unpackable == {"hidden_3"}
@@ -156,3 +162,81 @@ def test_a_row_of_tokens_comes_back_as_texts(lengths):
     covered = [i for start, n, length in segments.runs for i in range(start, start + n * length)]
     assert covered == list(range(sum(lengths)))
     assert x[0, segments.firsts].equal(padded[:, 0])
+
+
+@pytest.mark.parametrize("family", sorted(PACKED))
+def test_every_layer_and_pooling_of_a_family_is_that_of_each_text_alone(family, tmp_path):
+    """Windows, shared heads, relative positions and rotated ones, on either road."""
+    folder = text_zoo.make_folder(tmp_path / "network", family)
+    for layer, pooling, error in text_zoo.compare(folder, family):
+        assert error < 1e-5, (layer, pooling)
+
+
+def test_a_window_holds_within_each_text():
+    """Tokens farther apart than it do not see each other, and those of other texts never."""
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 1, 2, 14, 4)
+    segments = Segments((9, 3, 2))
+    ours = attend(query, key, value, segments, reach=2)[0]
+
+    start = 0
+    for length in segments.lengths:
+        q, k, v = (x[0, :, start : start + length] for x in (query, key, value))
+        scores = q @ k.transpose(1, 2) / 2
+        places = torch.arange(length)
+        far = (places[:, None] - places).abs() > 2
+        right = scores.masked_fill(far, float("-inf")).softmax(-1) @ v
+        torch.testing.assert_close(ours[start : start + length], right.transpose(0, 1))
+        start += length
+
+
+def test_heads_that_share_keys_find_theirs():
+    """Two heads to each key, as repeating the keys gives."""
+    torch.manual_seed(0)
+    query, key, value = torch.randn(1, 4, 9, 4), torch.randn(1, 2, 9, 4), torch.randn(1, 2, 9, 4)
+    segments = Segments((5, 4))
+    repeated = (x.repeat_interleave(2, dim=1) for x in (key, value))
+
+    torch.testing.assert_close(
+        attend(query, key, value, segments), attend(query, *repeated, segments)
+    )
+
+
+@pytest.mark.parametrize("family", ["BERT", "MPNet", "ModernBERT"])
+def test_an_encoder_that_fails_the_trial_is_left_as_it_was(family, tmp_path, monkeypatch):
+    """Its attention, its hooks and its numbers."""
+    folder = text_zoo.make_folder(tmp_path / "network", family)
+    network = transformers.AutoModel.from_pretrained(folder).eval()
+    ids = torch.randint(5, 40, (2, 9))
+    with torch.inference_mode():
+        right = network(input_ids=ids).last_hidden_state
+    before = network.config._attn_implementation
+    monkeypatch.setattr(_packed, "_close", lambda *_: False)
+
+    assert _packed.find_packing(network, network.config) is None
+    assert network.config._attn_implementation == before
+    assert not any(
+        module._forward_pre_hooks or "forward" in vars(module) for module in network.modules()
+    )
+    with torch.inference_mode():
+        assert torch.equal(network(input_ids=ids).last_hidden_state, right)
+
+
+def test_a_window_that_is_not_what_it_says_is_noticed(tmp_path, monkeypatch):
+    """The trial has a text that is longer than the window."""
+    folder = text_zoo.make_folder(tmp_path / "network", "ModernBERT")
+    network = transformers.AutoModel.from_pretrained(folder).eval()
+    monkeypatch.setattr(_packed_attention, "_within", lambda *_: None)
+
+    assert _packed.find_packing(network, network.config) is None
+
+
+def test_a_pooler_out_of_reach_is_read_with_padding(tmp_path):
+    """ALBERT's is given one token; with several texts that is noticed, and the rows are right."""
+    folder = text_zoo.make_folder(tmp_path / "network", "ALBERT")
+    ours = featurizer(model=str(folder), pooling="pooler").fit(text_zoo.TEXTS)
+    together = ours.transform(text_zoo.TEXTS)
+    alone = np.vstack([ours.transform([text]) for text in text_zoo.TEXTS])
+
+    assert network_of(ours).unpackable
+    assert relative_error(together, alone) < 1e-5

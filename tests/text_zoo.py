@@ -61,6 +61,13 @@ FAMILIES: dict[str, tuple[str, dict]] = {
         {**_SMALL, "pad_token_id": 0, "cls_token_id": 1, "sep_token_id": 2, "bos_token_id": 1,
          "eos_token_id": 2, "local_attention": 4},
     ),
+    "EuroBERT": (
+        "EuroBertConfig",
+        {**_SMALL, "num_key_value_heads": 1, "pad_token_id": 0, "mask_token_id": 3,
+         "bos_token_id": 1, "eos_token_id": 2},
+    ),
+    "NomicBERT": ("NomicBertConfig", {**_SMALL, "pad_token_id": 0}),
+    "GTE": ("GteConfig", {**_SMALL, "pad_token_id": 0}),
     "T5": ("T5Config", _T5),
     "mT5": ("MT5Config", _T5),
     "GPT-2": ("GPT2Config", {**_GPT2, "bos_token_id": 1, "eos_token_id": 1}),

@@ -1,149 +1,37 @@
 """Texts of many lengths → one row of tokens without padding, in which each text sees only itself.
 
 An unchanged encoder of transformers is run over all tokens of a batch as if they were one text. Its
-linear layers then work on real tokens only, and attention, which is asked for by name, is this
-module's: text by text. Whether an encoder may be run so is tried before it is done.
+linear layers then work on real tokens only, and its attention is replaced by one that goes text by
+text. Whether an encoder may be run so is tried before it is done.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import inspect
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from . import _packed_attention, _packed_mpnet
 from ._backbone import UnpackableError
+from ._segments import Segments, active, packed
 from ._transformers import quietly
 
-NAME = "sklearn_pretrained_packed"
+__all__ = ["Packing", "Segments", "find_packing", "packed"]
+
 # Lengths of the texts that an encoder is tried with; two are equal, and none is a multiple of all.
 _TRIED = (7, 3, 3, 12, 1)
+# The widest window that is worth trying; a text that shows one must be longer.
+_WIDEST = 512
 _TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}
-_active = threading.local()
-
-
-@dataclass(frozen=True)
-class Segments:
-    """Where the texts lie in a row of tokens.
-
-    Parameters
-    ----------
-    lengths : tuple of int
-        Tokens of each text, in order.
-    """
-
-    lengths: tuple[int, ...]
-
-    @functools.cached_property
-    def runs(self) -> list[tuple[int, int, int]]:
-        """First token, number of texts and their length, for each run of texts of one length."""
-        found: list[tuple[int, int, int]] = []
-        start = 0
-        for length in self.lengths:
-            if found and found[-1][2] == length:
-                first, n, _ = found[-1]
-                found[-1] = (first, n + 1, length)
-            else:
-                found.append((start, 1, length))
-            start += length
-        return found
-
-    @functools.cached_property
-    def firsts(self) -> Tensor:
-        """Position of each text's first token."""
-        return torch.tensor([0, *self.lengths[:-1]]).cumsum(0)
-
-    @functools.cached_property
-    def mask(self) -> Tensor:
-        """Which places of the padded form are tokens, (N, L)."""
-        lengths = torch.tensor(self.lengths)
-        return torch.arange(int(lengths.max())) < lengths[:, None]
-
-    def restore(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Bring (1, tokens, …) into (N, L, …), with zeros behind each text; keep (N, width)."""
-        n, longest = len(self.lengths), max(self.lengths)
-        if len(shape) == 1 and x.shape[:1] == (n,):
-            return x
-        if len(shape) == 1 or x.shape[:2] != (1, sum(self.lengths)):
-            raise UnpackableError(f"a layer that gives {tuple(x.shape)}")
-        if x.shape[1] == n * longest:
-            return x.view(n, longest, *x.shape[2:])
-        padded = x.new_zeros(n, longest, *x.shape[2:])
-        padded[self.mask.to(x.device)] = x[0]
-        return padded
-
-
-@contextmanager
-def packed(segments: Segments) -> Iterator[None]:
-    """Let this thread's attention see texts, while a network runs over a row of them."""
-    _active.segments = segments
-    try:
-        yield
-    finally:
-        _active.segments = None
-
-
-def _attend(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    **options: Any,
-) -> tuple[Tensor, None]:
-    """Attend within each text; texts of one length together."""
-    segments: Segments | None = getattr(_active, "segments", None)
-    if segments is None:
-        from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    unknown = [
-        name
-        for name in ("position_bias", "softcap", "sliding_window", "s_aux")
-        if options.get(name) is not None
-    ]
-    if unknown or attention_mask is not None or query.shape != key.shape:
-        raise UnpackableError(f"attention with {unknown or 'a mask or shared heads'}")
-    _, heads, tokens, width = query.shape
-    out = query.new_empty(tokens, heads, value.shape[-1])
-    for start, n, length in segments.runs:
-        q, k, v = (
-            x[0].narrow(1, start, n * length).unflatten(1, (n, length)).transpose(0, 1)
-            for x in (query, key, value)
-        )
-        found = nn.functional.scaled_dot_product_attention(
-            q, k, v, scale=options.get("scaling") or width**-0.5
-        )
-        out.narrow(0, start, n * length).view(n, length, heads, -1).copy_(found.transpose(1, 2))
-    return out.unsqueeze(0), None
-
-
-def _mask(*args: Any, **options: Any) -> Tensor | None:
-    """Make no mask for a row of texts, and the usual one otherwise."""
-    if getattr(_active, "segments", None) is not None:
-        return None
-    from transformers.masking_utils import sdpa_mask
-
-    return sdpa_mask(*args, **options)
-
-
-@functools.cache
-def _register() -> None:
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    AttentionInterface.register(NAME, _attend)
-    AttentionMaskInterface.register(NAME, _mask)
 
 
 def _first_tokens(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Give a pooler the first token of each text, where it would take that of the row."""
-    segments: Segments | None = getattr(_active, "segments", None)
+    segments = active()
     if segments is None or not args or args[0].shape[:2] != (1, sum(segments.lengths)):
         return None
     return (args[0][0, segments.firsts.to(args[0].device)].unsqueeze(1), *args[1:])
@@ -155,13 +43,14 @@ class Packing:
 
     Parameters
     ----------
-    first_position : int
-        Number of a text's first position; some encoders count from behind their padding token.
+    padding : int or None
+        The token from behind whose number positions are counted, and which has that number itself;
+        None where a text's positions are 0, 1, 2, …
     types : bool
         Whether the encoder is told each token's type.
     """
 
-    first_position: int
+    padding: int | None
     types: bool
 
     def inputs(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Segments]:
@@ -173,8 +62,12 @@ class Packing:
             for name, tensor in batch.items()
             if name != "attention_mask"
         }
-        positions = torch.arange(mask.shape[1], device=mask.device).expand(mask.shape)[mask]
-        inputs["position_ids"] = (positions + self.first_position).unsqueeze(0)
+        if self.padding is None:
+            positions = torch.arange(mask.shape[1], device=mask.device).expand(mask.shape)
+        else:
+            counted = batch["input_ids"] != self.padding
+            positions = counted.cumsum(1) * counted + self.padding
+        inputs["position_ids"] = positions[mask].unsqueeze(0)
         if self.types and "token_type_ids" not in inputs:
             inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])
         return inputs, segments
@@ -196,49 +89,92 @@ def find_packing(network: nn.Module, config: Any) -> Packing | None:
         None where it cannot be packed.
     """
     takes = inspect.signature(network.forward).parameters
-    windows = ("sliding_window", "local_attention", "attention_window", "attention_type")
-    if "position_ids" not in takes or any(getattr(config, name, None) for name in windows):
+    lengths = _lengths(config)
+    if "position_ids" not in takes or not lengths:
         return None
-    before = network.config._attn_implementation  # type: ignore[union-attr]
-    handle = None
-    try:
-        _register()
-        with quietly():  # some encoders cannot, and say so
-            network.set_attn_implementation(NAME)  # type: ignore[operator]
-        pooler = getattr(network, "pooler", None)
-        if pooler is not None:
-            handle = pooler.register_forward_pre_hook(_first_tokens)
-        for first in dict.fromkeys((0, (getattr(config, "pad_token_id", None) or 0) + 1)):
-            packing = Packing(first, "token_type_ids" in takes)
-            if _is_right(network, packing, config):
-                return packing
-    except (UnpackableError, RuntimeError, ValueError, TypeError, IndexError, AttributeError):
-        pass
-    with quietly():
-        network.set_attn_implementation(before)  # type: ignore[operator]
-    if handle is not None:
-        handle.remove()
+    with contextlib.ExitStack() as undo:
+        try:
+            _replace_attention(network, undo)
+            paddings = _paddings(network, config)
+            for padding in (None, *paddings):
+                packing = Packing(padding, "token_type_ids" in takes)
+                if _is_right(network, packing, _tokens(config, lengths, paddings), lengths):
+                    undo.pop_all()
+                    return packing
+        except (UnpackableError, RuntimeError, ValueError, TypeError, IndexError, AttributeError):
+            pass
     return None
 
 
-def _is_right(network: nn.Module, packing: Packing, config: Any) -> bool:
+def _paddings(network: Any, config: Any) -> list[int]:
+    """List the tokens that may be the encoder's padding: its configuration's, and its own."""
+    embeddings = getattr(network, "embeddings", None)
+    found = (getattr(config, "pad_token_id", None), getattr(embeddings, "padding_idx", None))
+    return list(dict.fromkeys(token for token in found if token is not None))
+
+
+def _lengths(config: Any) -> tuple[int, ...]:
+    """Choose lengths of texts to try, of which one is longer than the window; none if too long."""
+    if any(getattr(config, name, None) for name in ("attention_window", "attention_type")):
+        return ()
+    window = getattr(config, "sliding_window", None)
+    if window is None:
+        return () if getattr(config, "local_attention", None) else _TRIED
+    if not isinstance(window, int) or window > _WIDEST:
+        return ()
+    return (*_TRIED, min(2 * window + 3, getattr(config, "max_position_embeddings", _WIDEST)))
+
+
+def _replace_attention(network: Any, undo: contextlib.ExitStack) -> None:
+    if _packed_mpnet.is_one(network):
+        _packed_mpnet.replace_attention(network, undo)
+    else:
+        before = network.config._attn_implementation
+        _packed_attention.register()
+
+        def bring_back() -> None:
+            with quietly():
+                network.set_attn_implementation(before)
+
+        undo.callback(bring_back)
+        with quietly():  # some encoders cannot, and say so
+            network.set_attn_implementation(_packed_attention.NAME)
+    pooler = getattr(network, "pooler", None)
+    if pooler is not None:
+        undo.callback(pooler.register_forward_pre_hook(_first_tokens).remove)
+
+
+def _tokens(config: Any, lengths: tuple[int, ...], paddings: list[int]) -> Tensor:
+    """Make texts to try, with each padding token in the midst of one, as any other token."""
     generator = torch.Generator().manual_seed(0)
-    parameter = next(network.parameters())
-    longest = max(_TRIED)
-    low = min(5, config.vocab_size - 1)  # behind the padding token, in most vocabularies
-    ids = torch.randint(low, config.vocab_size, (len(_TRIED), longest), generator=generator)
-    mask = (torch.arange(longest) < torch.tensor(_TRIED)[:, None]).long()
-    batch = {"input_ids": ids.to(parameter.device), "attention_mask": mask.to(parameter.device)}
+    ids = torch.randint(0, config.vocab_size, (len(lengths), max(lengths)), generator=generator)
+    for place, token in enumerate(paddings, start=2):
+        ids[0, place] = token
+    return ids
+
+
+def _is_right(
+    network: nn.Module, packing: Packing, tokens: Tensor, lengths: tuple[int, ...]
+) -> bool:
+    device = next(network.parameters()).device
+    mask = (torch.arange(tokens.shape[1]) < torch.tensor(lengths)[:, None]).long()
+    batch = {"input_ids": tokens.to(device), "attention_mask": mask.to(device)}
     with torch.inference_mode():
-        alone = [network(input_ids=batch["input_ids"][i : i + 1, :n]) for i, n in enumerate(_TRIED)]
+        alone = [
+            network(**{name: x[i : i + 1, :n] for name, x in batch.items()})
+            for i, n in enumerate(lengths)
+        ]
         inputs, segments = packing.inputs(batch)
         with packed(segments):
             together = network(**inputs)
     pairs = [
         (together.last_hidden_state[0], torch.cat([one.last_hidden_state[0] for one in alone]))
     ]
-    if getattr(alone[0], "pooler_output", None) is not None:
-        pairs.append((together.pooler_output, torch.cat([one.pooler_output for one in alone])))
+    pooled = getattr(together, "pooler_output", None)
+    # Some poolers are out of reach and see the row's first token only. Such a layer gives one row
+    # where there are several texts, which is noticed where it is read.
+    if pooled is not None and len(pooled) != 1:
+        pairs.append((pooled, torch.cat([one.pooler_output for one in alone])))
     return all(_close(ours, right) for ours, right in pairs)
 
 
