@@ -28,7 +28,7 @@ def reference(told: dict, cache: Path) -> dict[str, np.ndarray]:
 
 def _images(told: dict) -> dict[str, np.ndarray]:
     import torch
-    from torchvision.transforms.functional import pil_to_tensor
+    from torchvision.transforms.v2 import functional
 
     items, network, prepare = given.items(told), given.network(told), given.preset(told)
 
@@ -39,10 +39,15 @@ def _images(told: dict) -> dict[str, np.ndarray]:
                 [network(torch.stack([prepare(read(i)) for i in p])).numpy() for p in parts]
             )
 
+    def tensor(item):
+        # The preset's resizing is that of torchvision's first transforms, which round otherwise.
+        pixels = torch.from_numpy(np.array(given.picture(item))).permute(2, 0, 1)
+        return functional.resize(pixels, [told["resize"]], antialias=True)
+
     if told["kind"] == "arrays":
-        return {"same": rows(lambda array: torch.from_numpy(array).permute(2, 0, 1))}
+        return {"same": rows(tensor)}
     return {
-        "same": rows(lambda path: pil_to_tensor(given.picture(path))),
+        "same": rows(tensor),
         "same, by Pillow's resizing": rows(given.picture),
     }
 
