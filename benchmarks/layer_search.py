@@ -20,6 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
 from sklearn_pretrained import PretrainedImageFeaturizer, memory_cache
@@ -65,13 +66,16 @@ def search(cache, memory=None):
 
 
 def heads_alone():
-    """Time the heads' own fitting, over features that are there."""
+    """Time the same search over features that are there: the heads and scikit-learn's own work."""
     spent = 0.0
     for layer in layers:
         features = featurizer(layer=layer).fit_transform(X)
+        pipeline = Pipeline(
+            [("featurizer", FunctionTransformer()), ("head", LogisticRegression(max_iter=200))]
+        )
+        heads = {"head__C": grid["head__C"]}
         started = time.perf_counter()
-        heads = {"C": grid["head__C"]}
-        GridSearchCV(LogisticRegression(max_iter=200), heads, cv=5, refit=False).fit(features, y)
+        GridSearchCV(pipeline, heads, cv=5, refit=False).fit(features, y)
         spent += time.perf_counter() - started
     return spent
 

@@ -222,7 +222,7 @@ def embed(
     for good, samples in _one_ahead(
         functools.partial(_prepare, items, window, backbone, on_bad) for window in windows
     ):
-        for batch in backbone.batches(samples, batch_size, network.device):
+        for batch in backbone.batches(samples, batch_size, network.device, even=network.even):
             rows = _halving(
                 [samples[i] for i in batch],
                 lambda part: reading.rows(backbone, network, part),

@@ -74,6 +74,18 @@ def test_features_are_those_of_padded_batches(monkeypatch, layer, pooling):
     assert relative_error(fast, padded) < 1e-5
 
 
+@pytest.mark.parametrize(("family", "shows"), [("MobileBERT", True), ("T5", False)])
+def test_where_padding_would_show_only_texts_of_one_length_meet(family, shows, tmp_path):
+    """MobileBERT reads each token with its neighbours, whatever its mask says."""
+    folder = text_zoo.make_folder(tmp_path / "network", family)
+    ours = featurizer(model=str(folder), pooling="mean")
+    together = ours.fit_transform(text_zoo.TEXTS)
+    alone = np.vstack([ours.transform([text]) for text in text_zoo.TEXTS])
+
+    assert network_of(ours).even == shows
+    assert relative_error(together, alone) < 1e-5
+
+
 def test_a_text_does_not_depend_on_its_neighbours():
     """Alone, or among texts of any length."""
     ours = featurizer()

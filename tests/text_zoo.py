@@ -68,6 +68,10 @@ FAMILIES: dict[str, tuple[str, dict]] = {
     ),
     "NomicBERT": ("NomicBertConfig", {**_SMALL, "pad_token_id": 0}),
     "GTE": ("GteConfig", {**_SMALL, "pad_token_id": 0}),
+    "MobileBERT": (
+        "MobileBertConfig",
+        {**_SMALL, "embedding_size": 16, "intra_bottleneck_size": 16, "true_hidden_size": 16},
+    ),
     "T5": ("T5Config", _T5),
     "mT5": ("MT5Config", _T5),
     "GPT-2": ("GPT2Config", {**_GPT2, "bos_token_id": 1, "eos_token_id": 1}),

@@ -99,6 +99,10 @@ class Backbone(ABC):
         """Find out how a loaded network runs sequences without padding; None where it cannot."""
         return None
 
+    def padding_shows(self, network: nn.Module) -> bool:  # noqa: ARG002
+        """Tell whether padding behind an item changes its numbers."""
+        return False
+
     def pack(self, batch: Any, packing: Any) -> tuple[Any, Callable[[Tensor, Any], Tensor]]:
         """Return a batch without padding, and what brings activations back into the padded form.
 
@@ -116,12 +120,14 @@ class Backbone(ABC):
         return None
 
     def batches(
-        self, samples: Sequence[Any], batch_size: int | str, device: Any
+        self, samples: Sequence[Any], batch_size: int | str, device: Any, *, even: bool = False
     ) -> list[Sequence[int]]:
         """Say which samples go through the network together.
 
-        On a CPU, eight images fill the caches and more would overflow them.
+        On a CPU, eight images fill the caches and more would overflow them. With ``even``, only
+        samples of one length may meet.
         """
+        del even  # all have one shape here
         size = batch_size
         if not isinstance(size, int):
             size = 8 if device.type == "cpu" else 64

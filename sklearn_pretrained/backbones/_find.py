@@ -43,7 +43,7 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
 
     name = model.removeprefix("torchvision/")
     if name in _torchvision.names():
-        return _torchvision.TorchvisionBackbone(name, **parameters)
+        return _torchvision.backbone(name, **parameters)
     near = _torchvision.suggest(name)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ValueError(

@@ -35,6 +35,8 @@ class LoadedNetwork:
         The batch that fitted, after memory ran out.
     packing : object or None
         How sequences are run without padding, where they can be.
+    even : bool
+        Whether only inputs of one length may share a batch, since padding would show.
     unpackable : set of str
         Layers that cannot be read then.
     """
@@ -45,6 +47,7 @@ class LoadedNetwork:
     lock: threading.RLock = field(default_factory=threading.RLock)
     most_samples: int | None = None
     packing: Any = None
+    even: bool = False
     unpackable: set[str] = field(default_factory=set)
 
 
@@ -79,6 +82,7 @@ def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> Loade
     if fast_paths() and device.type == "cpu":
         _speed_up(backbone, network.module, device, dtype)
         network.packing = backbone.find_packing(network.module)
+    network.even = network.packing is None and backbone.padding_shows(network.module)
     return network
 
 

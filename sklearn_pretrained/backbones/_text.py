@@ -14,6 +14,7 @@ from ..exceptions import BadItemError, LayerError
 from . import _transformers
 from ._backbone import Backbone, Weights
 from ._packed import Packing, find_packing, packed
+from ._padding import padding_shows
 from ._skeleton import random_network, weightless
 from ._text_folders import (
     KNOWN_DIGESTS,
@@ -230,9 +231,9 @@ class TextBackbone(Backbone):
         return sample
 
     def batches(
-        self, samples: Sequence[Any], batch_size: int | str, device: Any
+        self, samples: Sequence[Any], batch_size: int | str, device: Any, *, even: bool = False
     ) -> list[Sequence[int]]:
-        """Put texts of like length together, so that little is padded."""
+        """Put texts of like length together, so that little is padded; of one length if even."""
         most = batch_size if isinstance(batch_size, int) else len(samples)
         budget = TOKENS_IN_A_BATCH.get(device.type, 2048)
         lengths = [len(sample["input_ids"]) for sample in samples]
@@ -243,6 +244,7 @@ class TextBackbone(Backbone):
                 not made
                 or len(made[-1]) >= most
                 or (len(made[-1]) + 1) * lengths[made[-1][0]] > budget
+                or (even and lengths[i] != lengths[made[-1][0]])
             ):
                 made.append([])
             made[-1].append(i)
@@ -270,6 +272,15 @@ class TextBackbone(Backbone):
     def find_packing(self, network: nn.Module) -> Packing | None:
         """Try whether the encoder gives the same without padding."""
         return None if self.is_decoder else find_packing(network, self.config)
+
+    def padding_shows(self, network: nn.Module) -> bool:
+        """Try a text alone and with padding behind it."""
+        return padding_shows(
+            network,
+            self.call,
+            vocabulary=self.config.vocab_size,
+            padding=self.tokenizer.pad_token_id or 0,
+        )
 
     def pack(
         self, batch: dict[str, Tensor], packing: Packing

@@ -184,6 +184,12 @@ class TorchvisionBackbone(Backbone):
         return network(batch)
 
 
+@functools.lru_cache(maxsize=64)
+def backbone(model: str, **parameters: Any) -> TorchvisionBackbone:
+    """Describe a classifier, once for equal parameters: a search asks for it in every fit."""
+    return TorchvisionBackbone(model, **parameters)
+
+
 _OLD_DENSENET = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$"
 )
