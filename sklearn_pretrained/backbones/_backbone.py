@@ -19,6 +19,9 @@ class Weights(Protocol):
         """Say in a few words which weights these are and where they lie."""
 
 
+_FILL_CACHES = 8 * 3 * 224 * 224
+
+
 class UnpackableError(Exception):
     """What is asked cannot be had without padding."""
 
@@ -124,11 +127,12 @@ class Backbone(ABC):
     ) -> list[Sequence[int]]:
         """Say which samples go through the network together.
 
-        On a CPU, eight images fill the caches and more would overflow them. With ``even``, only
-        samples of one length may meet.
+        On a CPU, eight images of the usual size fill the caches, and more would overflow them; of
+        smaller items as many go together as hold as many numbers. With ``even``, only samples of
+        one length may meet.
         """
         del even  # all have one shape here
-        size = batch_size
-        if not isinstance(size, int):
-            size = 8 if device.type == "cpu" else 64
-        return [range(i, min(i + size, len(samples))) for i in range(0, len(samples), size)]
+        most = batch_size if isinstance(batch_size, int) else self.window
+        if device.type == "cpu" and samples:
+            most = min(most, max(8, _FILL_CACHES // max(1, samples[0].numel())))
+        return [range(i, min(i + most, len(samples))) for i in range(0, len(samples), most)]

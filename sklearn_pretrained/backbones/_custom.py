@@ -163,6 +163,8 @@ class ModuleBackbone(Backbone):
                 f"that makes an nn.Module, got {type(model).__name__}."
             )
         self._shape = shape
+        if preprocessing is None:
+            self.window = 1024  # rows are prepared in no time
 
     @property
     def shape(self) -> tuple[int, ...]:
