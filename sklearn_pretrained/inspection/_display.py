@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._optional import need
+from .._text_table import lines
 from ._scores import Curve, LayerScore, all_curves
 
 _HEADINGS = ("layer", "cost", "GFLOP", "score", "± std", "")
@@ -227,12 +228,5 @@ def _text(curve: Curve) -> str:
                 f"{score.std:.4f}", ", ".join(marks),
             )
         )  # fmt: skip
-    sizes = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    lines = [
-        "  ".join(
-            cell.ljust(size) if i in {0, 5} else cell.rjust(size)
-            for i, (cell, size) in enumerate(zip(row, sizes, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([f"{curve.name}: {len(curve.scores)} layers", *lines])
+    table = lines(rows, left={0, 5})
+    return "\n".join([f"{curve.name}: {len(curve.scores)} layers", *table])

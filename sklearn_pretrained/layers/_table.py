@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 from .._optional import need
+from .._text_table import lines
 from ._plan import OUTPUT, PENULTIMATE, Layer, Plan, plan
 
 _HEADINGS = ("layer", "index", "shape", "width", "cost")
@@ -64,16 +65,8 @@ class LayerTable(Sequence[Layer]):
         )
 
     def __repr__(self) -> str:
-        table = [_HEADINGS, *(tuple(map(str, row)) for row in self._rows())]
-        sizes = [max(len(row[i]) for row in table) for i in range(len(_HEADINGS))]
-        lines = [
-            "  ".join(
-                cell.ljust(size) if i in {0, 2} else cell.rjust(size)
-                for i, (cell, size) in enumerate(zip(row, sizes, strict=True))
-            ).rstrip()
-            for row in table
-        ]
-        return "\n".join([f"{self.plan.name}: {len(self)} layers", *lines])
+        table = lines([_HEADINGS, *self._rows()], left={0, 2})
+        return "\n".join([f"{self.plan.name}: {len(self)} layers", *table])
 
 
 def _width(layer: Layer) -> int:
