@@ -59,7 +59,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "pooling": [StrOptions({"auto", "avg", "max", "gem", "cls", "flatten", "none"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str],
-        "dtype": [StrOptions({"float32", "bfloat16", "float16"})],
+        "dtype": [StrOptions({"float32", "bfloat16", "float16", "auto"})],
         "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
         "on_error": [StrOptions({"raise", "nan"})],
@@ -172,6 +172,8 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     # -- fit: what decides the features
 
     def _pin(self) -> None:
+        from ._engine import resolve_device, resolve_dtype
+
         backbone = self._backbone()
         plan = self._plan(backbone)
         outputs = self._outputs(plan, backbone)
@@ -180,7 +182,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 "pooling='none' keeps the shape of a layer, so it reads one layer at a time; "
                 f"got layer={self.layer!r}."
             )
-        self._device_and_dtype()
+        self.dtype_ = resolve_dtype(self.dtype, resolve_device(self.device))
         if self.weights is None:
             warnings.warn(
                 f"weights=None: {backbone.name} has random weights; its features mean nothing.",
@@ -235,12 +237,6 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         layers = main_layers(plan, backbone) if keep == "main" else plan.resolve(list(keep))
         return with_more(wanted, layers, backbone.poolings)
 
-    def _device_and_dtype(self) -> tuple[Any, Any]:
-        from ._engine import resolve_device, resolve_dtype
-
-        device = resolve_device(self.device)
-        return device, resolve_dtype(self.dtype, device)
-
     # -- transform: the road of a row
 
     def _embed(self, items: Items, on_batch: Any = None) -> NDArray[np.float32]:
@@ -248,7 +244,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         plan = self._plan(backbone)
         wanted = self._outputs(plan, backbone)
         recipe = fingerprint(
-            {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype}
+            {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype_}
         )
         kept = self._kept(plan, wanted, backbone)
         ask, keep = bundle(recipe, wanted), bundle(recipe, kept)
@@ -295,7 +291,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         progress: Progress,
         on_batch: Any,
     ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        from ._engine import Reading, embed
+        from ._engine import DTYPES, Reading, embed, resolve_device, resolve_dtype
         from .backbones import load
 
         def done(n: int) -> None:
@@ -304,7 +300,8 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 on_batch()
 
         reading: Reading = Reading(outputs)
-        device, dtype = self._device_and_dtype()
+        device = resolve_device(self.device)
+        dtype = DTYPES[resolve_dtype(self.dtype_, device)]
         yield from embed(
             items,
             positions,
