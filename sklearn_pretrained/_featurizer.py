@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._bad_items import BadItems
 from ._cache import Work, resolve_cache
-from ._outputs import Output, bundle, in_order, key, main_layers, with_more
+from ._outputs import WHOLE, Output, bundle, in_order, key, main_layers, with_more
 from ._progress import Progress
 from ._recipe import Bundle, fingerprint
 from ._sklearn import (
@@ -232,7 +232,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         keep = self.keep_layers
         if keep == "auto":
             keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
-        if keep is None or self.pooling in {"flatten", "none"}:
+        if keep is None or self.pooling in WHOLE:
             return list(dict.fromkeys(wanted))
         layers = main_layers(plan, backbone) if keep == "main" else plan.resolve(list(keep))
         return with_more(wanted, layers, backbone.poolings)
