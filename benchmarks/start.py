@@ -18,6 +18,7 @@ CLOCK = "import time, warnings; warnings.simplefilter('ignore'); t = time.perf_c
 IMAGE = "import numpy as np; X = [np.zeros((256, 256, 3), np.uint8)];"
 OURS = "from sklearn_pretrained import PretrainedImageFeaturizer as F;"
 LOADED = "from torchvision.models import vit_b_16; import sklearn_pretrained.backbones;"
+LOAD = "load(w, torch.device('cpu'), torch.float32, w.weights.digest())"
 
 PROGRAMS = {
     "import sklearn.base": ("", "import sklearn.base"),
@@ -32,9 +33,8 @@ PROGRAMS = {
         "n = vit_b_16(); n.load_state_dict(torch.load(FILE, weights_only=True)); n.eval()",
     ),
     "ViT-B/16 from a local file, ready for its first image": (
-        f"{LOADED} {OURS} import torch; from sklearn_pretrained.backbones import find, load",
-        "b = find('vit_b_16', weights=FILE); "
-        "load(b, torch.device('cpu'), torch.float32, b.weights.digest())",
+        f"{LOADED} from sklearn_pretrained.backbones import find, load; import torch",
+        f"w = find('vit_b_16', weights=FILE); {LOAD}",
     ),
     "  of which SHA-256 of the file": (
         "from pathlib import Path; from sklearn_pretrained.backbones._weights import sha256",
