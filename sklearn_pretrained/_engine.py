@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ._pooling import pool
 from ._taps import Tap, read
 from .backbones import Backbone, LoadedNetwork, UnpackableError
-from .exceptions import BadItemError
+from .exceptions import BadItemError, LayerError
 from .fast import full_precision, is_native
 from .layers import Layer
 
@@ -103,7 +103,7 @@ class Reading:
                     except UnpackableError:
                         network.unpackable.add(layer.name)
                         raise
-                usable = mask if mask is not None and x.shape[:2] == mask.shape else None
+                usable = _mask_of(x, mask, layer)
                 return {p: pool(x, p, layer.layout, usable) for p in poolings}
 
             return Tap(layer.name, layer.module, layer.side, layer.calls, reduce)
@@ -113,6 +113,20 @@ class Reading:
             found = read(network.module, lambda module: backbone.call(module, batch), taps)
         rows = torch.cat([found[layer.name][p].float() for layer, p in self.outputs], dim=1)
         return rows.cpu().numpy()
+
+
+def _mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
+    """Return which positions of an activation are real; None where it is no row of tokens."""
+    if mask is None or x.ndim != 3 or len(x) != len(mask):  # noqa: PLR2004
+        return None
+    more = x.shape[1] - mask.shape[1]
+    if more < 0:
+        raise LayerError(
+            f"Layer {layer.name!r} gives {x.shape[1]} positions for texts of {mask.shape[1]} "
+            "tokens, so which of them are padding is not known. Read another layer."
+        )
+    # Longformer pads each text further, on the right, to whole windows.
+    return nn.functional.pad(mask, (0, more)) if more else mask
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -156,15 +156,7 @@ class TextBackbone(Backbone):
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
         """Run a skeleton over tokens that mean nothing."""
         ids = torch.zeros(batch, 16 if grown else 8, dtype=torch.long, device="meta")
-        inputs = {"input_ids": ids}
-        # A mask's values decide which way some networks take, and there are no values here: a
-        # form of mask that is taken as it is keeps them from looking.
-        if self.is_decoder:
-            n, length = ids.shape
-            inputs["attention_mask"] = torch.ones(n, 1, length, length, device="meta")
-        elif self.config.model_type.startswith("deberta"):
-            inputs["attention_mask"] = torch.ones_like(ids)
-        return self.call(network, inputs)
+        return self.call(network, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
 
     def blocks(self, network: nn.Module) -> list[tuple[str, int]]:
         """Find the list of as many parts as the configuration has layers."""

@@ -39,14 +39,23 @@ class Visit:
 
 
 class _OperationCounter(TorchDispatchMode):
-    """Counts the multiply-adds of everything that runs under it."""
+    """Counts the multiply-adds of everything that runs under it.
 
-    def __init__(self) -> None:
+    A network that asks for a value, where there are none, is told zero, or no. The values of a
+    mask or of special tokens decide what is masked, and hardly ever a shape.
+    """
+
+    def __init__(self, *, costs: bool) -> None:
         super().__init__()
         self.total = 0
+        self.costs = costs
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:  # noqa: SLF001
+            return torch.zeros((), dtype=args[0].dtype).item()
         out = func(*args, **(kwargs or {}))
+        if not self.costs:
+            return out
         count = flop_registry.get(func.overloadpacket if hasattr(func, "overloadpacket") else func)
         if count is not None:
             self.total += count(*args, **(kwargs or {}), out_val=out)
@@ -82,7 +91,7 @@ def _give_what_it_gets(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
 def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool = True) -> Trace:
     """Run ``call(network)`` with every submodule watched; the skeleton is of no use afterwards."""
     names: dict[nn.Module, Visit] = {}
-    counter = _OperationCounter()
+    counter = _OperationCounter(costs=costs)
     kept: list[Tensor] = []  # alive, so that no id is used twice
     clock = 0
 
@@ -113,12 +122,8 @@ def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool =
                 module.forward = _give_what_it_gets
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after))
-        with torch.no_grad():
-            if costs:
-                with counter:
-                    call(network)
-            else:
-                call(network)
+        with torch.no_grad(), counter:
+            call(network)
     finally:
         for handle in handles:
             handle.remove()
