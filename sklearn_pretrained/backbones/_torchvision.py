@@ -73,6 +73,8 @@ class TorchvisionBackbone(Backbone):
         self.name = f"torchvision/{model}"
         entry, self.weights = self._choose(weights)
         self.is_pretrained = weights is not None
+        is_own = isinstance(self.weights, LocalFile) and self.weights.path.parent != EMBEDDED
+        self.revision = entry.name if self.is_pretrained and not is_own else None
         preset = entry.transforms()
         self.own_size = int(preset.crop_size[0])
         self.preprocessing = ImagePreprocessing(
