@@ -1,4 +1,4 @@
-"""A loaded network → the row of one fixed item, as 64 numbers: do rows come out as they did?"""
+"""A loaded network → the row of one fixed item, as 64 numbers that tell whether rows still come out alike."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import functools
 import json
 import platform
@@ -37,7 +37,7 @@ def versions(libraries: tuple[str, ...]) -> dict[str, str]:
 def facts(backbone: Backbone, *, weights: str) -> dict[str, Any]:
     """Write down what decides the rows of a network, as JSON could."""
     where = backbone.weights.describe()
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return {
         "date": now.isoformat(timespec="seconds"),
         "model": backbone.name,

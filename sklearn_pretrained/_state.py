@@ -41,7 +41,7 @@ class PinnedState:
     # -- files
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())  # type: ignore[misc]
+        state = dict(super().__getstate__())  # type: ignore[call-overload]
         for name in _OF_THIS_PROCESS:
             state.pop(name, None)
         state["_format"] = FORMAT
@@ -153,7 +153,7 @@ class PinnedState:
 
         check_is_fitted(self)
         recorded = dict(self._provenance)
-        ours = {
+        ours: dict[str, Any] = {
             "estimator": type(self).__name__,
             "date": recorded.pop("date", "before provenance was recorded"),
             **{name: recorded.pop(name) for name in ("model", "revision") if name in recorded},
