@@ -1,4 +1,4 @@
-"""A loaded network → the row of one fixed item, as 64 numbers that tell whether rows still come out alike."""
+"""A loaded network → 64 numbers for one fixed item, which tell whether rows are as they were."""
 
 from __future__ import annotations
 

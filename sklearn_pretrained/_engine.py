@@ -19,6 +19,7 @@ from ._pooling import pool
 from ._taps import Tap, read
 from .backbones import Backbone, LoadedNetwork, UnpackableError
 from .exceptions import BadItemError
+from .fast import full_precision, is_native
 from .layers import Layer
 
 OnBad = Callable[[int, BadItemError], None]
@@ -51,14 +52,16 @@ def resolve_device(device: str) -> torch.device:
     return wanted
 
 
-def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+def resolve_dtype(dtype: str, device: torch.device) -> str:
     """Turn a ``dtype`` parameter into a precision that the device is any good at."""
+    if dtype == "auto":
+        return "bfloat16" if is_native(torch.bfloat16, device) else "float32"
     if dtype == "float16" and device.type == "cpu":
         raise ValueError(
             "dtype='float16' on a CPU is hundreds of times slower than float32, for want of "
             "instructions. Use dtype='bfloat16', or a GPU."
         )
-    return DTYPES[dtype]
+    return dtype
 
 
 @dataclass(frozen=True)
@@ -111,17 +114,10 @@ class Reading:
             return Tap(layer.name, layer.module, layer.side, layer.calls, reduce)
 
         taps = [tap(*wanted) for wanted in by_layer.values()]
-        with network.lock, torch.inference_mode(), _full_precision(network):
+        with network.lock, torch.inference_mode(), full_precision(network.device, network.dtype):
             found = read(network.module, lambda module: backbone.call(module, batch), taps)
         rows = torch.cat([found[layer.name][p].float() for layer, p in self.outputs], dim=1)
         return rows.cpu().numpy()
-
-
-def _full_precision(network: LoadedNetwork) -> Any:
-    """Keep convolutions on NVIDIA's chips from rounding float32 to TF32."""
-    if network.device.type != "cuda" or network.dtype != torch.float32:
-        return contextlib.nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -166,6 +162,19 @@ def _one_ahead(tasks: Iterable[Callable[[], Any]]) -> Iterator[Any]:
             waiting = upcoming
         if waiting is not None:
             yield waiting.result()
+
+
+def _windows(
+    positions: Sequence[int], backbone: Backbone, batch_size: int | str
+) -> Iterator[Sequence[int]]:
+    """Cut positions into windows that grow to their full size."""
+    least = 1 if batch_size == "auto" else int(batch_size)
+    size, most = max(backbone.first_window, least), max(backbone.window, least)
+    start = 0
+    while start < len(positions):
+        yield positions[start : start + size]
+        start += size
+        size = min(2 * size, most)
 
 
 def _prepare(
@@ -222,10 +231,10 @@ def embed(
     positions, rows
         In batches, in an order of the network's choosing.
     """
-    size = backbone.window if batch_size == "auto" else max(backbone.window, int(batch_size))
-    windows = [positions[i : i + size] for i in range(0, len(positions), size)]
+    network.expect(len(positions))
     for good, samples in _one_ahead(
-        functools.partial(_prepare, items, window, backbone, on_bad) for window in windows
+        functools.partial(_prepare, items, window, backbone, on_bad)
+        for window in _windows(positions, backbone, batch_size)
     ):
         for batch in backbone.batches(samples, batch_size, network.device, even=network.even):
             rows = _halving(

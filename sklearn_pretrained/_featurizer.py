@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._bad_items import BadItems
 from ._cache import resolve_cache
-from ._outputs import Output, bundle, in_order, key, main_layers, with_more
+from ._outputs import WHOLE, Output, bundle, in_order, key, main_layers, with_more
 from ._progress import Progress
 from ._recipe import Bundle, fingerprint
 from ._sklearn import (
@@ -55,7 +55,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         "pooling": [StrOptions({"auto", "avg", "max", "gem", "cls", "flatten", "none"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str],
-        "dtype": [StrOptions({"float32", "bfloat16", "float16"})],
+        "dtype": [StrOptions({"float32", "bfloat16", "float16", "auto"})],
         "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
         "on_error": [StrOptions({"raise", "nan"})],
@@ -162,6 +162,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
     # -- fit: what decides the features
 
     def _pin(self) -> None:
+        from ._engine import resolve_device, resolve_dtype
+
         backbone = self._backbone()
         plan = self._plan(backbone)
         outputs = self._outputs(plan, backbone)
@@ -170,7 +172,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
                 "pooling='none' keeps the shape of a layer, so it reads one layer at a time; "
                 f"got layer={self.layer!r}."
             )
-        self._device_and_dtype()
+        self.dtype_ = resolve_dtype(self.dtype, resolve_device(self.device))
         if self.weights is None:
             warnings.warn(
                 f"weights=None: {backbone.name} has random weights; its features mean nothing.",
@@ -202,16 +204,10 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         keep = self.keep_layers
         if keep == "auto":
             keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
-        if keep is None or self.pooling in {"flatten", "none"}:
+        if keep is None or self.pooling in WHOLE:
             return list(dict.fromkeys(wanted))
         layers = main_layers(plan, backbone) if keep == "main" else plan.resolve(list(keep))
         return with_more(wanted, layers, backbone.poolings)
-
-    def _device_and_dtype(self) -> tuple[Any, Any]:
-        from ._engine import resolve_device, resolve_dtype
-
-        device = resolve_device(self.device)
-        return device, resolve_dtype(self.dtype, device)
 
     # -- transform: the road of a row
 
@@ -221,7 +217,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         plan = self._plan(backbone)
         wanted = self._outputs(plan, backbone)
         recipe = fingerprint(
-            {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype}
+            {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype_}
         )
         kept = self._kept(plan, wanted, backbone)
         ask, keep = bundle(recipe, wanted), bundle(recipe, kept)
@@ -271,7 +267,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         progress: Progress,
         on_batch: Any,
     ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        from ._engine import Reading, embed
+        from ._engine import DTYPES, Reading, embed, resolve_device, resolve_dtype
         from .backbones import load
 
         def done(n: int) -> None:
@@ -280,7 +276,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
                 on_batch()
 
         reading: Reading = Reading(outputs)
-        device, dtype = self._device_and_dtype()
+        device = resolve_device(self.device)
+        dtype = DTYPES[resolve_dtype(self.dtype_, device)]
         network = load(backbone, device, dtype, self.weights_digest_)
         self._check_canary(recipe, backbone, network, reading)
         yield from embed(

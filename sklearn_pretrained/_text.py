@@ -63,8 +63,9 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
 
-    dtype : {"float32", "bfloat16", "float16"}, default="float32"
-        Precision of the network. Lower ones are faster and change the features by about 1%.
+    dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
+        Precision of the network. Lower ones are faster and change the features by about 1%. "auto"
+        is bfloat16 where the device computes in it, and else float32; `fit` decides it.
 
     cache : "memory", path, FeatureCache or None, default="memory"
         Where known rows are kept, so that a text is sent through the network once for a whole
@@ -89,6 +90,9 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
 
     weights_digest_ : str
         SHA-256 of the weights. `transform` refuses to work with any others.
+
+    dtype_ : str
+        The precision that is used.
 
     layer_ : str or list of str
         The layer that is read, by name.

@@ -49,8 +49,13 @@ class Backbone(ABC):
         Whether the first token stands for the whole item although no prefix tells (texts).
     has_head : bool
         Whether the network ends in a classifier, which "penultimate" leaves out.
-    window : int
-        Items that are prepared together.
+    window, first_window : int
+        Items that are prepared together; the first ones are fewer, so that the network, which
+        works while the next ones are being prepared, need not wait for long.
+    patience : int
+        Items in a process from which on it pays to rearrange the network, so that it is faster.
+    is_tame : bool
+        Whether all that the network may read is finite and about as large as `example`.
     poolings : tuple of str
         Those that cost little, so that a forward may keep them all for a later search.
     also_kept : tuple of str
@@ -67,6 +72,9 @@ class Backbone(ABC):
     first_token_is_class: bool = False
     has_head: bool = True
     window: int = 64
+    first_window: int = 8
+    patience: int = 16
+    is_tame: bool = False
     poolings: tuple[str, ...] = ("cls", "avg", "max")
     also_kept: tuple[str, ...] = ()
 

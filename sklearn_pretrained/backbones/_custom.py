@@ -165,7 +165,7 @@ class ModuleBackbone(Backbone):
             )
         self._shape = shape
         if preprocessing is None:
-            self.window = 1024  # rows are prepared in no time
+            self.window = self.first_window = 1024  # rows are prepared in no time
 
     @property
     def shape(self) -> tuple[int, ...]:

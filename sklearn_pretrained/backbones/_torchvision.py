@@ -61,6 +61,8 @@ class TorchvisionBackbone(Backbone):
         How images are resized.
     """
 
+    is_tame = True  # pixels are
+
     def __init__(
         self,
         model: str,
