@@ -150,7 +150,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         check_is_fitted(self)
         if hasattr(self, "n_features_in_"):
             check_feature_names_in(self, input_features)
-        backbone = self._backbone()
+        backbone = self._resolved()
         stem = self.model_.rpartition("/")[2]
         names = [
             f"{stem}_{layer.name}_{i}"
@@ -212,7 +212,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
     # -- transform: the road of a row
 
     def _embed(self, items: Items, on_batch: Any = None) -> NDArray[np.float32]:
-        backbone = self._backbone()
+        backbone = self._resolved()
         self._check_recipe(backbone)
         plan = self._plan(backbone)
         wanted = self._outputs(plan, backbone)

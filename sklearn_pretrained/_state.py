@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import _canary
 from ._cache import Work
+from ._embedding import pack, stand_in
 from ._outputs import Output, key
 from ._provenance import Provenance, differences, facts, plain
-from .exceptions import FormatError, ProvenanceError
+from .exceptions import FormatError, ProvenanceError, WeightsError, pinned_were
 
 if TYPE_CHECKING:
     from ._engine import Reading
@@ -35,6 +36,7 @@ for; and its counts begin anew."""
 class PinnedState:
     """What a featurizer pinned at fit: kept in files, checked at use, shown to people."""
 
+    model: Any
     weights_digest_: str
     dtype_: str
 
@@ -76,13 +78,31 @@ class PinnedState:
         self._told: set[str] = set()
         self.counts_ = Work()
         self._fitted_here = True
+        self.__dict__.pop("_embedded", None)
 
     def _deciding_parameters(self) -> dict[str, Any]:
         """Return the parameters that decide rows; the network's digest stands for the network."""
         parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
         return {name: value for name, value in parameters.items() if name not in _FREE}
 
-    # -- use
+    # -- the network, and whether it is the one that was pinned
+
+    def _resolved(self) -> Backbone:
+        """Find the network: the one that came with the estimator, else the parameters' one."""
+        embedded = getattr(self, "_embedded", None)
+        try:
+            return stand_in(self, embedded) if embedded else self._backbone()
+        except WeightsError as error:
+            raise pinned_were(self.weights_digest_, error) from error
+
+    def _backbone(self) -> Backbone:
+        raise NotImplementedError
+
+    def _carry_weights(self) -> None:
+        """Take the network's files into the state."""
+        # The tensors of a network of the user's own are in the state anyway.
+        if not hasattr(self.model, "state_dict") and not hasattr(self.model, "module"):
+            self._embedded = pack(self._resolved(), self.weights_digest_)
 
     def _check_unchanged(self) -> None:
         """Refuse parameters that were set after fit: the head learned from other features."""

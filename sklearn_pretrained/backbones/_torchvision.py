@@ -19,7 +19,16 @@ from ..exceptions import WeightsError
 from ._backbone import Backbone, Weights
 from ._images import ImagePreprocessing
 from ._skeleton import random_network, weightless
-from ._weights import EMBEDDED, LocalFile, RandomWeights, TorchHubFile, digest_of, fill, read
+from ._weights import (
+    EMBEDDED,
+    LocalFile,
+    RandomWeights,
+    TorchHubFile,
+    digest_of,
+    fill,
+    missing,
+    read,
+)
 
 SHIPPED = {
     "mobilenet_v2": (
@@ -112,6 +121,8 @@ class TorchvisionBackbone(Backbone):
         path = Path(weights).expanduser()
         if path.is_file():
             return entries.DEFAULT, LocalFile(path.absolute())
+        if path.suffix in {".pth", ".pt", ".safetensors", ".bin"} or isinstance(weights, Path):
+            raise missing(path)
         raise WeightsError(
             f"weights={str(weights)!r} is neither a file nor among torchvision's weights for "
             f"{self.model}: {', '.join(entries.__members__)} (or 'default')."
