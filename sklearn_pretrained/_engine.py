@@ -73,8 +73,13 @@ class Reading:
     def rows(
         self, backbone: Backbone, network: LoadedNetwork, samples: Sequence[Any]
     ) -> NDArray[np.float32]:
-        """Run one batch and return its rows."""
-        batch = backbone.collate(samples, network.device, network.dtype)
+        """Run one batch of samples and return its rows."""
+        return self.read(
+            backbone, network, backbone.collate(samples, network.device, network.dtype)
+        )
+
+    def read(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> NDArray[np.float32]:
+        """Run a batch that is collated already."""
         mask = backbone.mask(batch)
         names = {layer.name for layer, _ in self.outputs}
         if network.packing is not None and not names & network.unpackable:

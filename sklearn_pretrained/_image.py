@@ -210,6 +210,11 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
             self.model, weights=self.weights, image_size=self.image_size, resize=self.resize
         )
 
+    def _canary_item(self) -> Any:
+        from ._canary import picture
+
+        return picture()
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = self.image_shape is not None

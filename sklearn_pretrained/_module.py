@@ -154,6 +154,11 @@ class ModuleFeaturizer(BaseFeaturizer):
 
         return find_image(self.model, weights=self.weights, shape=tuple(self.row_shape_))
 
+    def _canary_item(self) -> Any:
+        from ._canary import row
+
+        return row(tuple(self.row_shape_))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True

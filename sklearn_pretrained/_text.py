@@ -186,6 +186,11 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
             prompt=self.prompt,
         )
 
+    def _canary_item(self) -> Any:
+        from ._canary import TEXT
+
+        return TEXT
+
     def _outputs(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
         layers = plan.resolve(self.layer)
         if self.pooling == "pooler":

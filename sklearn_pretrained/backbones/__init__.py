@@ -2,14 +2,21 @@
 
 from ._backbone import Backbone, UnpackableError
 from ._custom import ModuleHandle
+from ._files import WEIGHTS_FILE, EmbeddedWeights, files_of
 from ._find import find, find_image, find_text, list_backbones
 from ._registry import LoadedNetwork, load, unload
+from ._weights import LocalFile, RandomWeights
 
 __all__ = [
+    "WEIGHTS_FILE",
     "Backbone",
+    "EmbeddedWeights",
     "LoadedNetwork",
+    "LocalFile",
     "ModuleHandle",
+    "RandomWeights",
     "UnpackableError",
+    "files_of",
     "find",
     "find_image",
     "find_text",

@@ -33,6 +33,12 @@ class Backbone(ABC):
     ----------
     name : str
         Source and name, such as ``"torchvision/resnet50"``.
+    revision : str or None
+        Which of the source's weights: its name for them, or the commit.
+    libraries : tuple of str
+        Packages besides torch, NumPy and Pillow that make the rows.
+    code_facts : tuple of str
+        What in `recipe` is a print of the user's code, which another Python writes otherwise.
     weights : Weights
         The numbers.
     growth : int
@@ -58,6 +64,9 @@ class Backbone(ABC):
 
     name: str
     weights: Weights
+    revision: str | None = None
+    libraries: tuple[str, ...] = ("torchvision",)
+    code_facts: tuple[str, ...] = ()
     growth: int = 4
     grows_by_rebuilding: bool = False
     first_token_is_class: bool = False

@@ -125,6 +125,7 @@ class ModuleBackbone(Backbone):
     """
 
     grows_by_rebuilding = False
+    code_facts = ("preprocessing", "factory")
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..exceptions import WeightsError
+from ..exceptions import WeightsError, pinned_were
 from ..fast import fast_paths, speed_up
 from ._backbone import Backbone
 
@@ -75,7 +75,10 @@ def load(
     backbone: Backbone, device: torch.device, dtype: torch.dtype, pinned: str
 ) -> LoadedNetwork:
     """Return the loaded network; the weights must have the digest that was pinned."""
-    found = backbone.weights.digest()
+    try:
+        found = backbone.weights.digest()
+    except WeightsError as error:
+        raise pinned_were(pinned, error) from error
     if found != pinned:
         raise WeightsError(
             f"The weights of {backbone.name} are not those that this estimator was fitted with: "

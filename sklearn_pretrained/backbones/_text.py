@@ -47,6 +47,7 @@ class TextBackbone(Backbone):
         Name of one of the encoder's prompts, or the text that is put before every text.
     """
 
+    libraries = ("transformers", "tokenizers", "safetensors")
     growth = 2
     has_head = False
     window = first_window = 1024  # sorted by length, and tokenised in no time
@@ -70,6 +71,9 @@ class TextBackbone(Backbone):
         self.settings = sentence_settings(self.folder)
         is_local = self.folder == Path(model).expanduser().absolute()
         self.name = self.folder.name if is_local else model
+        # The hub's cache keeps each commit in a folder of its name.
+        is_commit = self.folder.parent.name == "snapshots"
+        self.revision = self.folder.name if is_commit else revision
         self.weights: Weights = (
             RandomWeights(self)
             if weights is None

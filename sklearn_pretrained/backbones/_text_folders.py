@@ -96,7 +96,13 @@ class FolderWeights:
         if len(self.files) == 1:
             return check(self.files[0], self.expected)
         joined = "".join(sha256(file) for file in self.files)
-        return hashlib.sha256(joined.encode()).hexdigest()
+        found = hashlib.sha256(joined.encode()).hexdigest()
+        if self.expected and found != self.expected:
+            raise WeightsError(
+                f"The weights in {self.folder} are not those of the encoder that they claim to be: "
+                f"their SHA-256 is {found}, and {self.expected} was expected."
+            )
+        return found
 
     def describe(self) -> str:
         """Return the folder."""
