@@ -72,6 +72,10 @@ class Reading:
     ) -> NDArray[np.float32]:
         """Run one batch and return its rows."""
         batch = backbone.collate(samples, network.device, network.dtype)
+        rows = [self._view(backbone, network, view) for view in backbone.views(batch)]
+        return rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
+
+    def _view(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> NDArray[np.float32]:
         mask = backbone.mask(batch)
         names = {layer.name for layer, _ in self.outputs}
         if network.packing is not None and not names & network.unpackable:

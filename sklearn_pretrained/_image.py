@@ -63,7 +63,12 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         images, to the bit. Features differ by about 0.2%.
 
     preprocessing : callable, default=None
-        For a network of your own: turns a PIL image into a tensor (C, H, W).
+        For a network of your own: turns a PIL image into a tensor (C, H, W), such as
+        torchvision's transforms, ``ResNet50_Weights.DEFAULT.transforms()`` among them.
+
+    augment : {"flip"}, default=None
+        "flip" averages the features of each image and its mirror image, while fitting and
+        predicting. That costs two forwards for each image, and often helps a little.
 
     batch_size : int or "auto", default="auto"
         Images in one forward. It decides speed and memory, and never the features.
@@ -146,6 +151,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         "value_range": [tuple, list, None],
         "resize": [StrOptions({"fast", "exact"})],
         "preprocessing": [callable, None],
+        "augment": [StrOptions({"flip"}), None],
     }
 
     def __init__(
@@ -160,6 +166,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         value_range: tuple[float, float] | None = None,
         resize: str = "fast",
         preprocessing: Callable[[Any], Any] | None = None,
+        augment: str | None = None,
         batch_size: int | str = "auto",
         device: str = "auto",
         dtype: str = "float32",
@@ -177,6 +184,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         self.value_range = value_range
         self.resize = resize
         self.preprocessing = preprocessing
+        self.augment = augment
         self.batch_size = batch_size
         self.device = device
         self.dtype = dtype
@@ -193,9 +201,26 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         return read_images(X, image_shape=self.image_shape, value_range=self.value_range)
 
     def _backbone(self) -> Backbone:
+        from .backbones import mirrored
+
+        if self.augment is None:
+            return self._one_sided()
+        if self.pooling == "none":
+            raise ValueError(
+                "augment='flip' averages vectors, and pooling='none' keeps maps, whose positions "
+                "the mirror image has elsewhere. Choose another pooling, or augment=None."
+            )
+        return mirrored(self._one_sided())
+
+    def _one_sided(self) -> Backbone:
         from .backbones import find_image
 
         if not isinstance(self.model, str):
+            if self.image_size is not None or self.resize != "fast":
+                raise ValueError(
+                    "image_size= and resize= go with networks that are named; for a network of "
+                    "your own, preprocessing= decides how images are resized."
+                )
             return find_image(self.model, weights=self.weights, preprocessing=self.preprocessing)
         if self.preprocessing is not None:
             raise ValueError(

@@ -3,6 +3,7 @@
 from ._backbone import Backbone, UnpackableError
 from ._custom import ModuleHandle
 from ._find import find, find_image, find_text, list_backbones
+from ._mirrored import mirrored
 from ._registry import LoadedNetwork, load, unload
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "find_text",
     "list_backbones",
     "load",
+    "mirrored",
     "unload",
 ]

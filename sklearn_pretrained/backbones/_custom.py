@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ._backbone import Backbone
+from ._identity import identity
 from ._skeleton import random_network
 from ._weights import LocalFile, digest_of, fill, read
 
@@ -93,20 +93,6 @@ def _remember(factory: Any, what: str, find: Callable[[], str]) -> str:
 
 def _name(thing: Any) -> str:
     return getattr(thing, "__qualname__", type(thing).__qualname__)
-
-
-def identity(function: Callable[..., Any]) -> str:
-    """Describe a callable by what it is made of, the same in every process."""
-    parts = [getattr(function, "__module__", ""), _name(function)]
-    text = repr(function)
-    if " at 0x" not in text:
-        parts.append(text)
-    inner = inspect.unwrap(function)
-    code = getattr(inner, "__code__", None)
-    if code is not None:
-        parts += [code.co_code.hex(), repr([c for c in code.co_consts if not inspect.iscode(c)])]
-        parts.append(repr(code.co_names))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class ModuleBackbone(Backbone):
@@ -263,4 +249,4 @@ class ModuleBackbone(Backbone):
         return network(batch)
 
 
-__all__ = ["ModuleBackbone", "ModuleHandle", "identity"]
+__all__ = ["ModuleBackbone", "ModuleHandle"]
