@@ -26,7 +26,8 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     ----------
     model : str, callable, nn.Module or ModuleHandle, default="mobilenet_v2"
         Any of torchvision's classifiers by name (`list_backbones` lists them), or a network of
-        your own, which then needs ``preprocessing``. The default's weights are part of this
+        your own, which then needs ``preprocessing``: a module, a function that makes one, or the
+        path of an exported program (``.pt2``). The default's weights are part of this
         package, so that it works without a network connection.
 
     weights : str, path or None, default="default"
@@ -215,7 +216,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     def _one_sided(self) -> Backbone:
         from .backbones import find_image
 
-        if not isinstance(self.model, str):
+        if not isinstance(self.model, str) or self.model.endswith(".pt2"):
             if self.image_size is not None or self.resize != "fast":
                 raise ValueError(
                     "image_size= and resize= go with networks that are named; for a network of "

@@ -183,11 +183,14 @@ class ModuleBackbone(Backbone):
 
     def recipe(self) -> dict[str, Any]:
         """Return name, shape and preprocessing."""
-        how = identity(self.preprocessing) if self.preprocessing is not None else "rows"
-        facts = {"network": self.name, "shape": list(self.shape), "preprocessing": how}
+        facts = {"network": self.name, **self._sample_facts()}
         if self._module is None:
             facts["factory"] = identity(self._factory)
         return facts
+
+    def _sample_facts(self) -> dict[str, Any]:
+        how = identity(self.preprocessing) if self.preprocessing is not None else "rows"
+        return {"shape": list(self.shape), "preprocessing": how}
 
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
         """Copy the network to the meta device."""
