@@ -79,7 +79,11 @@ class Reading:
         )
 
     def read(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> NDArray[np.float32]:
-        """Run a batch that is collated already."""
+        """Run a batch that is collated already; several views of it are averaged."""
+        rows = [self._view(backbone, network, view) for view in backbone.views(batch)]
+        return rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
+
+    def _view(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> NDArray[np.float32]:
         mask = backbone.mask(batch)
         names = {layer.name for layer, _ in self.outputs}
         if network.packing is not None and not names & network.unpackable:

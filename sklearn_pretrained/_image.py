@@ -26,7 +26,8 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     ----------
     model : str, callable, nn.Module or ModuleHandle, default="mobilenet_v2"
         Any of torchvision's classifiers by name (`list_backbones` lists them), or a network of
-        your own, which then needs ``preprocessing``. The default's weights are part of this
+        your own, which then needs ``preprocessing``: a module, a function that makes one, or the
+        path of an exported program (``.pt2``). The default's weights are part of this
         package, so that it works without a network connection.
 
     weights : str, path or None, default="default"
@@ -63,7 +64,12 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         images, to the bit. Features differ by about 0.2%.
 
     preprocessing : callable, default=None
-        For a network of your own: turns a PIL image into a tensor (C, H, W).
+        For a network of your own: turns a PIL image into a tensor (C, H, W), such as
+        torchvision's transforms, ``ResNet50_Weights.DEFAULT.transforms()`` among them.
+
+    augment : {"flip"}, default=None
+        "flip" averages the features of each image and its mirror image, while fitting and
+        predicting. That costs two forwards for each image, and often helps a little.
 
     batch_size : int or "auto", default="auto"
         Images in one forward. It decides speed and memory, and never the features.
@@ -150,6 +156,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         "value_range": [tuple, list, None],
         "resize": [StrOptions({"fast", "exact"})],
         "preprocessing": [callable, None],
+        "augment": [StrOptions({"flip"}), None],
     }
 
     def __init__(
@@ -164,6 +171,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         value_range: tuple[float, float] | None = None,
         resize: str = "fast",
         preprocessing: Callable[[Any], Any] | None = None,
+        augment: str | None = None,
         batch_size: int | str = "auto",
         device: str = "auto",
         dtype: str = "float32",
@@ -181,6 +189,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         self.value_range = value_range
         self.resize = resize
         self.preprocessing = preprocessing
+        self.augment = augment
         self.batch_size = batch_size
         self.device = device
         self.dtype = dtype
@@ -197,9 +206,26 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         return read_images(X, image_shape=self.image_shape, value_range=self.value_range)
 
     def _backbone(self) -> Backbone:
+        from .backbones import mirrored
+
+        if self.augment is None:
+            return self._one_sided()
+        if self.pooling == "none":
+            raise ValueError(
+                "augment='flip' averages vectors, and pooling='none' keeps maps, whose positions "
+                "the mirror image has elsewhere. Choose another pooling, or augment=None."
+            )
+        return mirrored(self._one_sided())
+
+    def _one_sided(self) -> Backbone:
         from .backbones import find_image
 
-        if not isinstance(self.model, str):
+        if not isinstance(self.model, str) or self.model.endswith(".pt2"):
+            if self.image_size is not None or self.resize != "fast":
+                raise ValueError(
+                    "image_size= and resize= go with networks that are named; for a network of "
+                    "your own, preprocessing= decides how images are resized."
+                )
             return find_image(self.model, weights=self.weights, preprocessing=self.preprocessing)
         if self.preprocessing is not None:
             raise ValueError(

@@ -4,6 +4,7 @@ from ._backbone import Backbone, UnpackableError
 from ._custom import ModuleHandle
 from ._files import WEIGHTS_FILE, EmbeddedWeights, files_of
 from ._find import find, find_image, find_text, list_backbones
+from ._mirrored import mirrored
 from ._registry import LoadedNetwork, load, unload
 from ._weights import LocalFile, RandomWeights
 
@@ -22,5 +23,6 @@ __all__ = [
     "find_text",
     "list_backbones",
     "load",
+    "mirrored",
     "unload",
 ]

@@ -111,6 +111,10 @@ class Backbone(ABC):
     def call(self, network: nn.Module, batch: Any) -> Any:
         """Run the network over a batch."""
 
+    def views(self, batch: Any) -> Sequence[Any]:
+        """Return the batches whose rows are averaged; usually it is the only one."""
+        return [batch]
+
     def example(self) -> Sequence[Any] | None:
         """Return two samples that stand for all, where all have one shape; else None."""
         return None

@@ -17,7 +17,11 @@ def find(model: Any, **parameters: Any) -> Backbone:
     **parameters
         What the source takes: ``weights``, ``image_size``, ``preprocessing``, ``max_length``, …
     """
-    if isinstance(model, str) and ("/" in model.removeprefix("torchvision/") or _is_folder(model)):
+    if (
+        isinstance(model, str)
+        and not model.endswith(".pt2")
+        and ("/" in model.removeprefix("torchvision/") or _is_folder(model))
+    ):
         return find_text(model, **parameters)
     return find_image(model, **parameters)
 
@@ -35,6 +39,10 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
     **parameters
         ``weights``, ``image_size``, ``resize``; for a module ``preprocessing`` or ``shape``.
     """
+    from ._program import ProgramBackbone, is_program
+
+    if is_program(model):
+        return ProgramBackbone(model, **parameters)
     if not isinstance(model, str):
         from ._custom import ModuleBackbone
 

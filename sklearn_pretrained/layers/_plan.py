@@ -189,9 +189,9 @@ def _make(backbone: Any) -> Plan:
     else:
         source = next((v.name for v in seen.visits if v.output in top.inputs), None)
         layout = found.get(source) if source is not None else None
-        if len(top.in_shape) == 2 or isinstance(top.module, nn.Conv2d):  # noqa: PLR2004
+        if len(top.in_shape) == 2 or issubclass(top.kind, nn.Conv2d):  # noqa: PLR2004
             layout = Layout(1)
-        elif layout is None and isinstance(top.module, nn.Linear):
+        elif layout is None and issubclass(top.kind, nn.Linear):
             layout = Layout(len(top.in_shape) - 1)
         layers[PENULTIMATE] = Layer(
             PENULTIMATE, top.name, "input", top.calls, top.in_shape[1:], layout,

@@ -33,6 +33,13 @@ class Visit:
     output: int = 0
 
     @property
+    def kind(self) -> type:
+        """What class the submodule is of, or was before it was exported."""
+        own = type(self.module)
+        name = str(self.module.type_name()) if own.__name__ == "InterpreterModule" else ""  # type: ignore[operator]
+        return getattr(nn, name.rpartition(".")[2], own) if name.startswith("torch.nn.") else own
+
+    @property
     def own_cost(self) -> int:
         """Operations inside this submodule."""
         return self.ended - self.started
