@@ -23,6 +23,7 @@ __all__ = [
     "list_backbones",
     "list_layers",
     "memory_cache",
+    "register_backbone",
 ]
 
 _LAZY = {
@@ -30,6 +31,7 @@ _LAZY = {
     "ModuleHandle": ".backbones",
     "list_backbones": ".backbones",
     "list_layers": ".layers",
+    "register_backbone": ".backbones",
 }
 
 

@@ -2,11 +2,14 @@
 
 from ._backbone import Backbone, UnpackableError
 from ._custom import ModuleHandle
-from ._find import find, find_image, find_text, list_backbones
+from ._find import find, find_image, find_text
+from ._list import BackboneTable, list_backbones
 from ._registry import LoadedNetwork, load, unload
+from ._sources import register_backbone
 
 __all__ = [
     "Backbone",
+    "BackboneTable",
     "LoadedNetwork",
     "ModuleHandle",
     "UnpackableError",
@@ -15,5 +18,6 @@ __all__ = [
     "find_text",
     "list_backbones",
     "load",
+    "register_backbone",
     "unload",
 ]
