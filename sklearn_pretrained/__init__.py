@@ -25,6 +25,7 @@ __all__ = [
     "list_backbones",
     "list_layers",
     "memory_cache",
+    "register_backbone",
     "skops_trusted",
 ]
 
@@ -33,6 +34,7 @@ _LAZY = {
     "ModuleHandle": ".backbones",
     "list_backbones": ".backbones",
     "list_layers": ".layers",
+    "register_backbone": ".backbones",
 }
 
 

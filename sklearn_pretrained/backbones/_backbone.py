@@ -135,6 +135,14 @@ class Backbone(ABC):
         """
         raise NotImplementedError
 
+    def classifier(self, network: nn.Module) -> str | None:  # noqa: ARG002
+        """Name the submodule that classifies; None for the last one that multiplies by weights."""
+        return None
+
+    def has_class_token(self, network: nn.Module) -> bool:  # noqa: ARG002
+        """Tell whether tokens that stand before the positions begin with a class token."""
+        return True
+
     def blocks(self, network: nn.Module) -> list[tuple[str, int]]:  # noqa: ARG002
         """List a transformer's blocks (submodule, which of its runs); empty for other networks."""
         return []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ._backbone import Backbone
+from ._sources import find_source
 
 
 def find(model: Any, **parameters: Any) -> Backbone:
@@ -17,17 +18,19 @@ def find(model: Any, **parameters: Any) -> Backbone:
     **parameters
         What the source takes: ``weights``, ``image_size``, ``preprocessing``, ``max_length``, …
     """
-    if (
-        isinstance(model, str)
-        and not model.endswith(".pt2")
-        and ("/" in model.removeprefix("torchvision/") or _is_folder(model))
-    ):
+    if isinstance(model, str) and _is_elsewhere(model):
         return find_text(model, **parameters)
     return find_image(model, **parameters)
 
 
-def _is_folder(model: str) -> bool:
-    return Path(model).expanduser().is_dir()
+def _is_elsewhere(model: str) -> bool:
+    """Tell a name on the hub, or a folder, from the networks of a source."""
+    if Path(model).expanduser().is_dir():
+        return True
+    if model.endswith(".pt2"):
+        return False
+    prefix, slash, _ = model.partition("/")
+    return bool(slash) and find_source(prefix) is None
 
 
 def find_image(model: Any, **parameters: Any) -> Backbone:
@@ -47,9 +50,13 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
         from ._custom import ModuleBackbone
 
         return ModuleBackbone(model, **parameters)
+    prefix, slash, name = model.partition("/")
+    source = find_source(prefix) if slash else None
+    if source is not None and prefix != "torchvision":
+        return source.find(name, **parameters)
     from . import _torchvision
 
-    name = model.removeprefix("torchvision/")
+    name = name if source is not None else model
     if name in _torchvision.names():
         return _torchvision.backbone(name, **parameters)
     near = _torchvision.suggest(name)
@@ -72,22 +79,3 @@ def find_text(model: str, **parameters: Any) -> Backbone:
     from ._text import TextBackbone
 
     return TextBackbone(model, **parameters)
-
-
-def list_backbones() -> list[str]:
-    """List the names that ``model`` may have.
-
-    Returns
-    -------
-    list of str
-        The networks of every installed source. Any other can be passed as a module.
-
-    Examples
-    --------
-    >>> from sklearn_pretrained import list_backbones
-    >>> [name for name in list_backbones() if name.startswith("vit")]
-    ['vit_b_16', 'vit_b_32', 'vit_h_14', 'vit_l_16', 'vit_l_32']
-    """
-    from . import _torchvision
-
-    return list(_torchvision.names())

@@ -52,7 +52,13 @@ def _prefix(small: int, large: int, growth: int) -> int | None:
 
 
 def layouts(
-    trace: Trace, grown: Trace | None, *, growth: int, batch: int, first: bool
+    trace: Trace,
+    grown: Trace | None,
+    *,
+    growth: int,
+    batch: int,
+    first: bool,
+    class_token: bool = True,
 ) -> Mapping[str, Layout | None]:
     """Derive the layout of every visited submodule's output.
 
@@ -67,12 +73,16 @@ def layouts(
         Items in the first trace.
     first : bool
         Whether the first token stands for the whole item although no prefix tells (texts).
+    class_token : bool
+        Whether a prefix begins with a class token, or holds registers alone.
     """
     found: dict[str, Layout | None] = {}
     by_tensor: dict[int, Layout | None] = {}
     for visit in trace.visits:
         other = grown.by_name.get(visit.name) if grown is not None else None
-        found[visit.name] = _one(visit, other, by_tensor, growth, batch, first=first)
+        found[visit.name] = _one(
+            visit, other, by_tensor, growth, batch, first=first, class_token=class_token
+        )
         by_tensor[visit.output] = found[visit.name]
     return found
 
@@ -85,6 +95,7 @@ def _one(
     batch: int,
     *,
     first: bool,
+    class_token: bool,
 ) -> Layout | None:
     shape = visit.shape
     one_row_an_item = shape and shape[0] == batch and (other is None or other.shape[0] == batch + 1)
@@ -103,5 +114,9 @@ def _one(
         return by_tensor.get(source) if source is not None else None
     if len(shape) == 3 and channel == 2 and other is not None and shape[1] != other.shape[1]:  # noqa: PLR2004
         prefix = _prefix(shape[1], other.shape[1], growth)
-        return None if prefix is None else Layout(channel, prefix, first or prefix > 0)
+        return (
+            None
+            if prefix is None
+            else Layout(channel, prefix, first or (class_token and prefix > 0))
+        )
     return Layout(channel)

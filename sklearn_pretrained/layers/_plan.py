@@ -163,7 +163,12 @@ def _make(backbone: Any) -> Plan:
     except Exception:
         grown = None
     found = layouts(
-        seen, grown, growth=backbone.growth, batch=_BATCH, first=backbone.first_token_is_class
+        seen,
+        grown,
+        growth=backbone.growth,
+        batch=_BATCH,
+        first=backbone.first_token_is_class,
+        class_token=backbone.has_class_token(network),
     )
     total = max(seen.total, 1)
     layers = {
@@ -173,7 +178,9 @@ def _make(backbone: Any) -> Plan:
         )
         for visit in seen.visits
     }  # fmt: skip
-    top = head(seen) if backbone.has_head else None
+    named = backbone.classifier(network)
+    known = seen.by_name.get(named) if named else None
+    top = (known or head(seen)) if backbone.has_head else None
     last = layers[OUTPUT]
     blocks = backbone.blocks(network)
     if blocks:

@@ -1,0 +1,180 @@
+"""Sources → a searchable table of the networks that `model` may name; none of them is built."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, overload
+
+from .._optional import need
+from .._text_table import lines
+from ._sources import Source, find_source, others
+
+AT_HAND, TO_FETCH, NO_WEIGHTS = "at hand", "to fetch", ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network, as far as it is known before it is built; None where it is not.
+
+    Parameters
+    ----------
+    name : str
+        What ``model`` may be.
+    source, family : str
+        Who provides it, and the architecture that it belongs to.
+    parameters : int or None
+    width : int or None
+        Of its penultimate features.
+    input_size : int or None
+        Length of the square that it reads.
+    cost : float or None
+        Billions of multiply-adds for one image.
+    weights : {"at hand", "to fetch", ""}
+        Whether its default weights are on this machine; empty where nobody has any, or where its
+        source does not say.
+    """
+
+    name: str
+    source: str
+    family: str = ""
+    parameters: int | None = None
+    width: int | None = None
+    input_size: int | None = None
+    cost: float | None = None
+    weights: str = NO_WEIGHTS
+
+
+_HEADINGS = ("name", "source", "family", "parameters", "width", "input size", "GFLOP", "weights")
+
+
+class BackboneTable(Sequence[str]):
+    """Names of networks with what is known of each.
+
+    Iterate over it for the names, print it for a table, or turn it into a DataFrame with
+    `to_frame`. ``entries`` holds the records.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = tuple(entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> BackboneTable: ...
+    def __getitem__(self, index: int | slice) -> str | BackboneTable:
+        """Return one name, or a shorter table."""
+        if isinstance(index, slice):
+            return BackboneTable(self.entries[index])
+        return self.entries[index].name
+
+    def __iter__(self) -> Iterator[str]:
+        return (entry.name for entry in self.entries)
+
+    def __contains__(self, name: object) -> bool:
+        return any(entry.name == name for entry in self.entries)
+
+    def to_frame(self) -> Any:
+        """Return the table as a pandas DataFrame, one row a network."""
+        pd = need("pandas", install="pandas", purpose="BackboneTable.to_frame")
+        return pd.DataFrame(
+            {
+                "name": list(self),
+                "source": [entry.source for entry in self.entries],
+                "family": [entry.family for entry in self.entries],
+                "parameters": pd.array([e.parameters for e in self.entries], dtype="Int64"),
+                "width": pd.array([entry.width for entry in self.entries], dtype="Int64"),
+                "input_size": pd.array([e.input_size for e in self.entries], dtype="Int64"),
+                "cost": pd.array([entry.cost for entry in self.entries], dtype="Float64"),
+                "weights": [entry.weights for entry in self.entries],
+            }
+        )
+
+    def __repr__(self) -> str:
+        rows = [_HEADINGS, *map(_cells, self.entries)]
+        return "\n".join([f"{len(self)} networks", *lines(rows, left={0, 1, 2, 7})])
+
+
+def _cells(entry: Entry) -> tuple[Any, ...]:
+    cells = ["" if value is None else value for value in astuple(entry)]
+    if entry.parameters is not None:
+        cells[3] = f"{entry.parameters / 1e6:.1f} M"
+    if entry.cost is not None:
+        cells[6] = f"{entry.cost:.2f}"
+    return tuple(cells)
+
+
+def list_backbones(search: str = "", *, source: str | None = None) -> BackboneTable:
+    """List the networks over images that ``model`` may name.
+
+    Nothing is built, loaded or fetched.
+
+    Parameters
+    ----------
+    search : str, default=""
+        Words that a name, source or family must contain.
+    source : str, default=None
+        Only those of one source: ``"torchvision"``, ``"timm"``, or one that was registered. None
+        lists all but timm's thousand, which join as soon as you search, where timm is installed.
+
+    Returns
+    -------
+    BackboneTable
+        For each network its name, source, family, number of parameters, width of its penultimate
+        features, input size, cost of one image, and whether its weights are at hand or to fetch.
+        What its source does not tell before it is built stays empty.
+
+    See Also
+    --------
+    register_backbone : Give networks of your own a name.
+    list_layers : The layers of one network.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import list_backbones
+    >>> list(list_backbones("vit", source="torchvision"))
+    ['maxvit_t', 'vit_b_16', 'vit_b_32', 'vit_h_14', 'vit_l_16', 'vit_l_32']
+    >>> list_backbones("mobilenet_v2", source="torchvision")
+    1 networks
+    name          source       family     parameters  width  input size  GFLOP  weights
+    mobilenet_v2  torchvision  mobilenet       3.5 M   1280         224   0.30  at hand
+    """
+    words = search.lower().split()
+    found = [
+        entry
+        for one in _sources(source, searching=bool(words))
+        for entry in _entries(one)
+        if all(word in f"{entry.name} {entry.source} {entry.family}".lower() for word in words)
+    ]
+    return BackboneTable(found)
+
+
+def _sources(source: str | None, *, searching: bool) -> list[Source]:
+    if source is not None:
+        one = find_source(source)
+        if one is None:
+            known = ["torchvision", "timm", *(other.name for other in others())]
+            raise ValueError(
+                f"source={source!r} is no source of networks; there are {', '.join(known)}. "
+                "register_backbone adds one."
+            )
+        return [one]
+    with_timm = searching and importlib.util.find_spec("timm") is not None
+    built_in = map(find_source, ["torchvision", *(["timm"] if with_timm else [])])
+    return [*(one for one in built_in if one is not None), *others()]
+
+
+def _entries(source: Source) -> list[Entry]:
+    if source.name == "torchvision":
+        from ._torchvision_facts import entries
+
+        return entries()
+    if source.name == "timm":
+        from ._timm_facts import entries
+
+        return entries()
+    return [Entry(f"{source.name}/{name}", source.name) for name in source.names()]
