@@ -17,9 +17,23 @@ def find(model: Any, **parameters: Any) -> Backbone:
     **parameters
         What the source takes: ``weights``, ``image_size``, ``preprocessing``, ``max_length``, …
     """
-    if isinstance(model, str) and ("/" in model.removeprefix("torchvision/") or _is_folder(model)):
+    if isinstance(model, str) and _is_of_transformers(model) and _reads_texts(model, parameters):
         return find_text(model, **parameters)
     return find_image(model, **parameters)
+
+
+def _is_of_transformers(model: str) -> bool:
+    return "/" in model.removeprefix("torchvision/") or _is_folder(model)
+
+
+def _reads_texts(model: str, parameters: dict[str, Any]) -> bool:
+    """Tell texts from images; a network over both is one over images."""
+    from ._text_folders import find_folder
+    from ._vision import is_vision
+
+    weights = parameters.get("weights")
+    revision = weights if weights not in {None, "default"} else None
+    return not is_vision(find_folder(model, revision))
 
 
 def _is_folder(model: str) -> bool:
@@ -41,6 +55,10 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
         return ModuleBackbone(model, **parameters)
     from . import _torchvision
 
+    if _is_of_transformers(model):
+        from . import _vision
+
+        return _vision.backbone(model, **parameters)
     name = model.removeprefix("torchvision/")
     if name in _torchvision.names():
         return _torchvision.backbone(name, **parameters)
