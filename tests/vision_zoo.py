@@ -34,6 +34,9 @@ _TEXT = {
     "num_attention_heads": 2,
     "intermediate_size": 24,
     "max_position_embeddings": 16,
+    "bos_token_id": 1,
+    "eos_token_id": 39,
+    "pad_token_id": 0,
 }
 _PAIR = {"vision_config": _VIT, "text_config": _TEXT, "projection_dim": 20}
 _BLIP = {**_PAIR, "text_config": {**_TEXT, "encoder_hidden_size": 32}, "image_text_hidden_size": 12}

@@ -58,9 +58,9 @@ class BlipTextTower(BlipPreTrainedModel):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         names = projections(config)
-        is_retrieval = names is not None and names[1] == "text_proj"
-        self._encoder = "text_encoder" if is_retrieval else "text_model"
-        encoder = BlipTextModel(config.text_config, add_pooling_layer=not is_retrieval)
+        is_whole = "BlipModel" in (config.architectures or [])  # others have no pooler
+        self._encoder = "text_model" if is_whole else "text_encoder"
+        encoder = BlipTextModel(config.text_config, add_pooling_layer=is_whole)
         setattr(self, self._encoder, encoder)
         if names is not None:
             setattr(self, names[1], _linear(config, config.text_config.hidden_size, names[1]))

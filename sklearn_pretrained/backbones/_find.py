@@ -79,9 +79,9 @@ def find_text(model: str, **parameters: Any) -> Backbone:
     **parameters
         ``weights``, ``max_length``, ``truncation``, ``prompt``.
     """
-    from ._text import TextBackbone
+    from ._text_towers import backbone
 
-    return TextBackbone(model, **parameters)
+    return backbone(model, **parameters)
 
 
 def list_backbones() -> list[str]:

@@ -81,8 +81,8 @@ def image_tower(config: Any) -> Tower:
     return Tower(transformers.AutoModel, config, pooled, projection)
 
 
-def text_tower(config: Any) -> Tower | None:
-    """Choose what reads texts in a network over images and texts; None for other networks."""
+def text_tower(config: Any, name: str) -> Tower:
+    """Choose what reads texts in a network over images and texts."""
     import transformers
 
     kind = config.model_type
@@ -96,8 +96,13 @@ def text_tower(config: Any) -> Tower | None:
         from ._blip import BlipTextTower, projections
 
         names = projections(config)
+        if "ConditionalGeneration" in (config.architectures or [""])[0]:
+            raise ValueError(
+                f"{name} writes captions, and has no part that reads texts alone. Take a BLIP "
+                "for image-text retrieval."
+            )
         return Tower(BlipTextTower, config, projection=names[1] if names else None)
-    return None
+    raise ValueError(f"{name} is of kind {kind!r}, of which no text tower is known.")
 
 
 def place_of_pooled(tower: Tower, network: nn.Module) -> str:
@@ -114,3 +119,24 @@ def place_of_pooled(tower: Tower, network: nn.Module) -> str:
         return ""
     is_dense = tower.pooled == "pooler" and any(p.ndim > 1 for p in module.parameters())
     return "" if is_dense else tower.pooled
+
+
+def hidden_states(network: nn.Module, config: Any) -> dict[str, tuple[str, str]]:
+    """Name the states between a transformer's blocks as transformers counts them.
+
+    The blocks are the list of as many parts as the configuration has layers. Networks in stages
+    have widths of their own in each, and are read by their stages instead.
+    """
+    n = getattr(config, "num_hidden_layers", None)
+    if not isinstance(n, int) or hasattr(config, "depths") or hasattr(config, "depth"):
+        return {}
+    lists = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == n
+    ]
+    if not lists:
+        return {}
+    blocks = min(lists, key=lambda path: path.count("."))
+    outputs = {f"hidden_{i + 1}": (f"{blocks}.{i}", "output") for i in range(n)}
+    return {"hidden_0": (f"{blocks}.0", "input"), **outputs}

@@ -16,7 +16,7 @@ from . import _transformers
 from ._backbone import Backbone, Weights
 from ._skeleton import random_network, weightless
 from ._text_folders import FolderWeights, find_folder, folder_digest, read_json
-from ._towers import image_tower, place_of_pooled
+from ._towers import hidden_states, image_tower, place_of_pooled
 from ._vision_processing import read
 from ._weights import RandomWeights, digest_of
 
@@ -119,11 +119,8 @@ class VisionBackbone(Backbone):
 
     def places(self, network: nn.Module) -> dict[str, tuple[str, str]]:
         """Name the hidden states as transformers counts them, the pooled output, the projection."""
-        blocks = _blocks(network, self.tower.config)
-        found = {}
-        if blocks:
-            found["hidden_0"] = (blocks[0], "input")
-            found |= {f"hidden_{i}": (name, "output") for i, name in enumerate(blocks, start=1)}
+        config = self.tower.config
+        found = hidden_states(network, getattr(config, "vision_config", config))
         pooled = place_of_pooled(self.tower, network)
         if pooled or not self.has_head:
             found["penultimate"] = (pooled, "output")
@@ -181,24 +178,6 @@ def is_vision(folder: Path) -> bool:
     if (folder / _PROCESSORS[0]).is_file():
         return True
     return "image_processor" in read_json(folder / _PROCESSORS[1])
-
-
-def _blocks(network: nn.Module, config: Any) -> list[str]:
-    """Find a transformer's blocks: the list of as many parts as the configuration has layers.
-
-    Networks in stages have widths of their own in each, and are read by their stages.
-    """
-    inner = getattr(config, "vision_config", config)
-    n = getattr(inner, "num_hidden_layers", None)
-    if not isinstance(n, int) or hasattr(inner, "depths") or hasattr(inner, "depth"):
-        return []
-    lists = [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == n
-    ]
-    name = min(lists, key=lambda path: path.count("."), default=None)
-    return [] if name is None else [f"{name}.{i}" for i in range(n)]
 
 
 def _grown(config: Any) -> Any:

@@ -218,7 +218,7 @@ def _place(
     shape, done = (
         (visit.shape, visit.ended) if side == "output" else (visit.in_shape, visit.started)
     )
-    layout = found[module] if shape == visit.shape else None
+    layout = found[module] if shape == visit.shape else Layout(1) if len(shape) == 2 else None  # noqa: PLR2004
     return Layer(name, module, side, visit.calls, shape[1:], layout, done / max(seen.total, 1))
 
 
