@@ -196,7 +196,11 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         if self.pooling == "pooler":
             return [(self._pooler(plan, layers), "flatten")]
         pooling = backbone.pooling if self.pooling == "auto" else self.pooling
-        return [(layer, layer.pooling(pooling)) for layer in layers]
+        is_auto = self.pooling == "auto"
+        return [
+            (layer, layer.pooling("auto" if is_auto and len(layer.shape) == 1 else pooling))
+            for layer in layers
+        ]
 
     def _pooler(self, plan: Plan, layers: tuple[Layer, ...]) -> Layer:
         last = plan.layers[plan.stages[-1]]

@@ -147,6 +147,13 @@ class Backbone(ABC):
         """List a transformer's blocks (submodule, which of its runs); empty for other networks."""
         return []
 
+    def places(self, network: nn.Module) -> dict[str, tuple[str, str]]:  # noqa: ARG002
+        """Name further layers: (submodule, its "output" or "input", at its last run).
+
+        Those called ``hidden_0``, ``hidden_1``, … are the main stages.
+        """
+        return {}
+
     def mask(self, batch: Any) -> Tensor | None:  # noqa: ARG002
         """Return which tokens of a batch are real, where a network reads sequences."""
         return None

@@ -67,7 +67,7 @@ class TextBackbone(Backbone):
         revision = weights if weights not in {None, "default"} else None
         self.folder = find_folder(model, revision)
         self.version = folder_digest(self.folder)
-        self.config = _transformers.config(self.folder, self.version)
+        self.config = self._configuration()
         self.settings = sentence_settings(self.folder)
         is_local = self.folder == Path(model).expanduser().absolute()
         self.name = self.folder.name if is_local else model
@@ -85,6 +85,9 @@ class TextBackbone(Backbone):
         self.prompt = self._find_prompt(prompt)
         self.max_length = self._find_length(max_length)
         self.n_cut = 0
+
+    def _configuration(self) -> Any:
+        return _transformers.config(self.folder, self.version)
 
     @property
     def tokenizer(self) -> Any:
