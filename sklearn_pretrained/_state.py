@@ -136,7 +136,7 @@ class PinnedState:
         try:
             now = _canary.compute(
                 recipe,
-                item=self._canary_item(),
+                item=self._canary_item,
                 backbone=backbone,
                 network=network,
                 reading=reading,
