@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def known(recipe: str, names: Sequence[str]) -> dict[str, str]:
 def compute(
     recipe: str,
     *,
-    item: Any,
+    item: Callable[[], Any],
     backbone: Backbone,
     network: LoadedNetwork,
     reading: Reading,
@@ -82,7 +82,7 @@ def compute(
     ours = _known.setdefault((recipe, str(network.device)), {})
     if not all(name in ours for name in names):
         # A copy: what a backbone counts, such as texts that were cut, is not about the canary.
-        samples = copy.copy(backbone).prepare([item])
+        samples = copy.copy(backbone).prepare([item()])
         batch = backbone.collate(samples, network.device, network.dtype)
         values = reading.read(backbone, network, batch)[0]
         if np.isfinite(values).all():

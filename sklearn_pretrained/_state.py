@@ -93,6 +93,8 @@ class PinnedState:
         try:
             return stand_in(self, embedded) if embedded else self._backbone()
         except WeightsError as error:
+            if not hasattr(self, "weights_digest_"):
+                raise
             raise pinned_were(self.weights_digest_, error) from error
 
     def _backbone(self) -> Backbone:
@@ -136,7 +138,7 @@ class PinnedState:
         try:
             now = _canary.compute(
                 recipe,
-                item=self._canary_item(),
+                item=self._canary_item,
                 backbone=backbone,
                 network=network,
                 reading=reading,

@@ -27,6 +27,7 @@ from sklearn_pretrained import (
     PretrainedTextFeaturizer,
     backbones,
     embed_weights,
+    list_layers,
     skops_trusted,
 )
 from sklearn_pretrained.exceptions import FormatError, RandomWeightsWarning, WeightsError
@@ -204,8 +205,9 @@ def test_embedded_weights_need_no_file_on_the_machine(way, pictures, resnet_file
     assert relative_error(opened.transform(pictures), expected) < 1e-5
     assert opened.weights_digest_ == fitted.weights_digest_
     assert list(opened.get_feature_names_out())[:1] == ["resnet18_layer1_0"]
+    assert "layer1" in str(list_layers(opened))
     assert len(data) > 30_000_000
-    assert len(dumps(fitted)) < 20_000
+    assert len(dumps(fitted)) < 50_000  # skops writes JSON with indents
 
 
 def test_an_embedded_text_encoder_stands_alone_in_a_new_process(tmp_path):
