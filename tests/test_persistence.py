@@ -95,7 +95,7 @@ def test_a_pipeline_with_weights_from_a_file_predicts_alike_in_a_new_process(
 ):
     """And says what to do when the file is not there."""
     pipeline = make_pipeline(
-        PretrainedImageFeaturizer("resnet18", weights=str(resnet_file), layer=1),
+        PretrainedImageFeaturizer("resnet18", weights=str(resnet_file), layer=1, cache=None),
         LogisticRegression(),
     ).fit(pictures, [0, 1])
     joblib.dump(pipeline, tmp_path / "p.joblib")
