@@ -137,7 +137,10 @@ class CacheFile:
         try:
             connection.text_factory = _lenient
             _set(connection, _BEFORE_LOOKING)
+            # One transaction, so that another process cannot create the tables between two looks.
+            connection.execute("BEGIN")
             there_already = self._is_ours(connection)
+            connection.execute("COMMIT")
             _set(connection, _OURS if there_already else _NEW + _OURS)
             if not there_already:
                 self._create(connection)
