@@ -121,7 +121,9 @@ def _full_precision(network: LoadedNetwork) -> Any:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+        isinstance(error, RuntimeError)
+        # What torch says on Linux, and elsewhere.
+        and any(said in str(error) for said in ("can't allocate memory", "not enough memory"))
     )
 
 

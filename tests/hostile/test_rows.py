@@ -22,6 +22,12 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
+def rows(made) -> dict[int, np.ndarray | None]:
+    """Compute the reference's row of each image once."""
+    return {id(item): trial.image_row(item) for _, item in made}
+
+
+@pytest.fixture(scope="module")
 def made(tmp_path_factory) -> list[images.Case]:
     """Make the images, and see that nothing in them was run."""
     folder = tmp_path_factory.mktemp("hostile")
@@ -30,11 +36,11 @@ def made(tmp_path_factory) -> list[images.Case]:
 
 
 @pytest.mark.parametrize("kind", ["memory", "file"])
-def test_each_image_is_pillows_row_or_an_error_and_no_bad_one_is_cached(made, kind, tmp_path):
+def test_each_image_is_pillows_row_or_an_error_and_no_bad_one_is_cached(made, rows, kind, tmp_path):
     """All in one request, in seconds; the second time the good rows are known, the bad tried."""
     cache = MemoryCache(1 << 26) if kind == "memory" else FeatureCache(tmp_path / "rows")
     featurizer = trial.images(cache=cache)
-    first = trial.run(featurizer, made, trial.image_row)
+    first = trial.run(featurizer, made, lambda item: rows[id(item)])
 
     assert len(made) >= 500
     assert first.wrong == first.stricter == []
@@ -42,7 +48,7 @@ def test_each_image_is_pillows_row_or_an_error_and_no_bad_one_is_cached(made, ki
     assert first.seconds < 60
     stored = cache.stats()["rows"]
     assert stored <= first.rows
-    second = trial.run(featurizer, made, trial.image_row)
+    second = trial.run(featurizer, made, lambda item: rows[id(item)])
     assert (second.rows, second.errors) == (first.rows, first.errors)
     assert second.wrong == []
     assert cache.stats()["rows"] == cache.stats()["forwards"] == stored
@@ -146,13 +152,14 @@ def test_bombs_take_little_memory_and_time():
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=120)
 
 
-def test_the_command_counts_crashes_hangs_and_rows(made, tmp_path):
+@pytest.mark.slow
+def test_the_command_counts_crashes_hangs_and_rows(tmp_path):
     """Each batch has a process of its own, and what kills or delays it is named."""
     good = images.save(images.in_mode("RGB"), "PNG")
-    for name in ("a.png", "b.png", "crash.png", "hang.png", "c.png"):
+    for name in ("a.png", "crash.png", "hang.png"):
         (tmp_path / name).write_bytes(good)
     counts = try_apart("folder", [str(tmp_path)], batch=2, limit=5, faults=True)
 
-    assert counts["rows"] == 3
+    assert counts["rows"] == 1
     assert [name for name in counts["crashes"] if "crash.png" in name]
     assert [name for name in counts["hangs"] if "hang.png" in name]
