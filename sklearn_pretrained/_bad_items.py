@@ -55,7 +55,7 @@ class BadItems:
         """Return what was found, in the order of X, and warn of it once."""
         # Of equal items only the first was tried.
         for i, digest in enumerate(self._digests if self._errors else ()):
-            if digest in self._errors:
+            if digest is not None and digest in self._errors:
                 self._found.setdefault(i, f"{self._items.name(i)} {self._errors[digest]}")
         found = dict(sorted(self._found.items()))
         if found:

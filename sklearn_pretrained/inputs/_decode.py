@@ -34,7 +34,7 @@ def _open(data: Any) -> Image.Image:
 
 def _load(image: Image.Image) -> Image.Image:
     """Read pixels; what would be run to get them is refused."""
-    if image.format == "EPS" and image.tile:  # type: ignore[attr-defined]
+    if image.format == "EPS" and getattr(image, "tile", None):
         raise BadItemError(
             "is a PostScript file, a program that Pillow would run; convert it to PNG first"
         )
