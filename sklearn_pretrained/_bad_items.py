@@ -25,6 +25,8 @@ class BadItems:
         self._items = items
         self._raises = raises
         self._found: dict[int, str] = {}
+        self._errors: dict[bytes, BadItemError] = {}
+        self._digests: list[bytes | None] = []
 
     def add(self, i: int, error: BadItemError) -> None:
         """Note that item ``i`` cannot be read."""
@@ -34,20 +36,27 @@ class BadItems:
                 f"{message}. Remove it, or pass on_error='nan' to get a row of NaN for it."
             ) from error
         self._found[i] = message
+        digest = self._digests[i] if i < len(self._digests) else None
+        if digest is not None:
+            self._errors[digest] = error
 
     def digests(self) -> list[bytes | None]:
         """Return the digest of each item, None for those that cannot be read."""
-        found: list[bytes | None] = []
         for i in range(len(self._items)):
             try:
-                found.append(self._items.digest(i))
+                digest = self._items.digest(i)
             except BadItemError as error:
                 self.add(i, error)
-                found.append(None)
-        return found
+                digest = None
+            self._digests.append(digest)
+        return list(self._digests)
 
     def report(self) -> dict[int, str]:
         """Return what was found, in the order of X, and warn of it once."""
+        # Of equal items only the first was tried.
+        for i, digest in enumerate(self._digests if self._errors else ()):
+            if digest is not None and digest in self._errors:
+                self._found.setdefault(i, f"{self._items.name(i)} {self._errors[digest]}")
         found = dict(sorted(self._found.items()))
         if found:
             warnings.warn(

@@ -140,7 +140,9 @@ def _mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+        isinstance(error, RuntimeError)
+        # What torch says on Linux, and elsewhere.
+        and any(said in str(error) for said in ("can't allocate memory", "not enough memory"))
     )
 
 

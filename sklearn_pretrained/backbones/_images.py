@@ -15,6 +15,12 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tvf
 
+from ..exceptions import BadItemError
+
+# Of a resized image, before its centre is cut out: 200 MB.
+_MOST_PIXELS = 1 << 26
+_LONG = 4
+
 with warnings.catch_warnings():
     # Decoded pixels are read-only, and nothing here writes to them; torch would warn of that once
     # in a process, at whatever image comes first. It does so here instead, unheard.
@@ -57,8 +63,30 @@ class ImagePreprocessing:
         """Return the facts that decide the numbers."""
         return {"kind": "resize-crop-normalise", **asdict(self)}
 
+    def each(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor | BadItemError]:
+        """Prepare images; one that cannot be comes back as its error."""
+        made: list[Tensor | BadItemError] = []
+        for image in images:
+            try:
+                made.append(self.one(image))
+            except BadItemError as error:
+                made.append(error)
+        return made
+
     def one(self, image: NDArray[np.uint8]) -> Tensor:
         """Resize and crop one image (H, W, 3) into a uint8 tensor (3, crop, crop)."""
+        height, width = image.shape[:2]
+        elongation = max(height, width) / min(height, width)
+        if self.resize**2 * elongation > _MOST_PIXELS:
+            raise BadItemError(
+                f"is too elongated, with {width}×{height} pixels: made as large as the network "
+                f"wants its shorter side ({self.resize}), it would fill the memory; crop it first"
+            )
+        small = self._resized(image)
+        # What is cut out of a long picture would keep all of it in memory.
+        return small.clone() if elongation > _LONG else small
+
+    def _resized(self, image: NDArray[np.uint8]) -> Tensor:
         mode = InterpolationMode(self.interpolation)
         if self.resizer == "exact":
             from PIL import Image

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .._forks import hold_during_forks
 from ..exceptions import WeightsError, pinned_were
 from ..fast import fast_paths, speed_up
 from ._backbone import Backbone
@@ -58,6 +59,9 @@ class LoadedNetwork:
     rearrange: Callable[[], None] | None = None
     patience: int = 0
 
+    def __post_init__(self) -> None:
+        hold_during_forks(self)
+
     def expect(self, n: int) -> None:
         """Learn that ``n`` items are coming; a network that sees many is made fast first."""
         with self.lock:
@@ -65,6 +69,17 @@ class LoadedNetwork:
             if self.patience <= 0 and self.rearrange is not None:
                 rearrange, self.rearrange = self.rearrange, None
                 rearrange()
+
+    def before_fork(self) -> None:
+        """Wait for a forward to end: a child would inherit its hooks, and torch's own locks."""
+        self.lock.acquire()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on, in the child with a lock that nobody holds."""
+        if in_child:
+            self.lock = threading.RLock()
+        else:
+            self.lock.release()
 
 
 _loaded: OrderedDict[tuple[str, ...], LoadedNetwork] = OrderedDict()
@@ -138,8 +153,10 @@ def _after_fork() -> None:
     """Give a forked child locks that nobody holds, and no handles on a device of the parent."""
     global _lock  # noqa: PLW0603  the parent may hold the old one
     _lock = threading.RLock()
+    if _loaded:
+        # The parent's pool of threads is not in the child, and OpenMP would wait for it for ever.
+        torch.set_num_threads(1)
     for key, network in list(_loaded.items()):
-        network.lock = threading.RLock()
         if network.device.type != "cpu":
             del _loaded[key]
 

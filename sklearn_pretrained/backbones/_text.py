@@ -15,6 +15,7 @@ from . import _transformers
 from ._backbone import Backbone, Weights
 from ._packed import Packing, find_packing, packed
 from ._padding import padding_shows
+from ._portions import portions
 from ._skeleton import random_network, weightless
 from ._text_folders import (
     KNOWN_DIGESTS,
@@ -198,16 +199,20 @@ class TextBackbone(Backbone):
 
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
-        if not contents:
-            return []
-        pairs = [text if isinstance(text, tuple) else (text, None) for text in contents]
-        firsts = [self.prompt + first for first, _ in pairs]
-        seconds = [second for _, second in pairs]
-        if any(second is not None for second in seconds):
-            seconds = [second or "" for second in seconds]
-        encoded = self.tokenizer(
+        samples: list[Any] = [None] * len(contents)
+        for portion in portions(contents):
+            encoded = self._encode([contents[i] for i in portion])
+            for k, i in enumerate(portion):
+                samples[i] = self._sample(encoded, k)
+        return samples
+
+    def _encode(self, texts: Sequence[Any]) -> Any:
+        """Tokenise texts that are all single, or all pairs."""
+        paired = isinstance(texts[0], tuple)
+        firsts = [self.prompt + (text[0] if paired else text) for text in texts]
+        return self.tokenizer(
             firsts,
-            seconds if seconds[0] is not None else None,
+            [second for _, second in texts] if paired else None,
             truncation=True,
             max_length=self.max_length,
             padding=False,
@@ -215,7 +220,6 @@ class TextBackbone(Backbone):
             # What a user writes is text: "[CLS]" in an e-mail is five characters, no command.
             split_special_tokens=True,
         )
-        return [self._sample(encoded, i) for i in range(len(contents))]
 
     def _sample(self, encoded: Any, i: int) -> dict[str, list[int]] | BadItemError:
         if encoded.encodings[i].overflowing:

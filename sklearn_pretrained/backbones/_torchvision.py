@@ -186,9 +186,9 @@ class TorchvisionBackbone(Backbone):
         """Return two images of noise."""
         return self.preprocessing.noise(2)
 
-    def prepare(self, contents: Sequence[Any]) -> list[Tensor]:
+    def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Resize and crop each image."""
-        return [self.preprocessing.one(image) for image in contents]
+        return self.preprocessing.each(contents)
 
     def collate(self, samples: Sequence[Tensor], device: Any, dtype: torch.dtype) -> Tensor:
         """Stack and normalise images."""

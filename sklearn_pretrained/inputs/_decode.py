@@ -25,11 +25,19 @@ def decode(data: Any, value_range: tuple[float, float] | None) -> Pixels:
 
 def upright(image: Image.Image, value_range: tuple[float, float] | None) -> Pixels:
     """Turn a PIL image into pixels without changing it."""
-    return _safely(image.copy, value_range)
+    return _safely(lambda: _load(image).copy(), value_range)
 
 
 def _open(data: Any) -> Image.Image:
-    image = Image.open(io.BytesIO(data))
+    return _load(Image.open(io.BytesIO(data)))
+
+
+def _load(image: Image.Image) -> Image.Image:
+    """Read pixels; what would be run to get them is refused."""
+    if image.format == "EPS" and getattr(image, "tile", None):
+        raise BadItemError(
+            "is a PostScript file, a program that Pillow would run; convert it to PNG first"
+        )
     image.load()
     return image
 
@@ -72,7 +80,7 @@ def to_rgb(image: Image.Image, value_range: tuple[float, float] | None) -> Pixel
     mode = image.mode
     if mode in {"I", "F"} or mode.startswith("I;"):
         return _grey(scale(_deep(image), value_range))
-    if mode in {"RGBA", "RGBa", "LA", "La", "PA"} or "transparency" in image.info:
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)

@@ -17,6 +17,8 @@ from ._arrays import to_pixels
 from ._columns import is_missing, is_tensor, to_array, to_list
 
 _LONGEST_NAME = 120
+# More than Pillow's own limit on pixels takes without compression.
+_LARGEST_FILE = 1 << 30
 
 
 class Images:
@@ -115,12 +117,19 @@ def read_file(path: str) -> bytes:
     if path.startswith(("http://", "https://", "s3://", "gs://", "ftp://")):
         raise BadItemError("is an address on a network; download it first, and pass its path")
     try:
-        kind = Path(path).stat().st_mode
-        if not stat.S_ISREG(kind):
-            what = "folder" if stat.S_ISDIR(kind) else "device or pipe"
+        found = Path(path).stat()
+        if not stat.S_ISREG(found.st_mode):
+            what = "folder" if stat.S_ISDIR(found.st_mode) else "device or pipe"
             raise BadItemError(f"is a {what}, not a file")
+        if found.st_size > _LARGEST_FILE:
+            raise BadItemError(
+                f"is a file of {found.st_size >> 20} MiB, too large to be read safely; shrink it "
+                "first, or pass its pixels"
+            )
         with open(path, "rb") as file:
             return file.read()
+    except BadItemError:
+        raise
     except FileNotFoundError as error:
         raise BadItemError("does not exist") from error
     except (OSError, ValueError) as error:

@@ -1,0 +1,1 @@
+"""Hostile and odd items, what they should give, and a command that tries them."""
