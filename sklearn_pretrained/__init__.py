@@ -8,6 +8,7 @@ from ._bert import BertCLSFeaturizer
 from ._cache import FeatureCache, memory_cache
 from ._image import PretrainedImageFeaturizer
 from ._module import ModuleFeaturizer
+from ._persistence import embed_weights, skops_trusted
 from ._text import PretrainedTextFeaturizer
 from ._version import __version__
 
@@ -20,10 +21,12 @@ __all__ = [
     "PretrainedImageFeaturizer",
     "PretrainedTextFeaturizer",
     "__version__",
+    "embed_weights",
     "list_backbones",
     "list_layers",
     "memory_cache",
     "register_backbone",
+    "skops_trusted",
 ]
 
 _LAZY = {

@@ -48,8 +48,9 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
 
-    dtype : {"float32", "bfloat16", "float16"}, default="float32"
-        Precision of the network.
+    dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
+        Precision of the network. "auto" is bfloat16 where the device computes in it, and else
+        float32; `fit` decides it.
 
     cache : "memory", path, FeatureCache or None, default="memory"
         Where known rows are kept, so that a text is sent through the network once for a whole
@@ -72,6 +73,9 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
 
     weights_digest_ : str
         SHA-256 of the weights.
+
+    dtype_ : str
+        The precision that is used.
 
     layer_ : str or list of str
         The layer that is read, by name.

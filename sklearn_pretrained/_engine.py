@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ._pooling import pool
 from ._taps import Tap, read
 from .backbones import Backbone, LoadedNetwork, UnpackableError
-from .exceptions import BadItemError
+from .exceptions import BadItemError, LayerError
+from .fast import full_precision, is_native
 from .layers import Layer
 
 OnBad = Callable[[int, BadItemError], None]
@@ -51,14 +52,16 @@ def resolve_device(device: str) -> torch.device:
     return wanted
 
 
-def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+def resolve_dtype(dtype: str, device: torch.device) -> str:
     """Turn a ``dtype`` parameter into a precision that the device is any good at."""
+    if dtype == "auto":
+        return "bfloat16" if is_native(torch.bfloat16, device) else "float32"
     if dtype == "float16" and device.type == "cpu":
         raise ValueError(
             "dtype='float16' on a CPU is hundreds of times slower than float32, for want of "
             "instructions. Use dtype='bfloat16', or a GPU."
         )
-    return DTYPES[dtype]
+    return dtype
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,17 @@ class Reading:
     def rows(
         self, backbone: Backbone, network: LoadedNetwork, samples: Sequence[Any]
     ) -> NDArray[np.float32]:
-        """Run one batch and return its rows."""
-        batch = backbone.collate(samples, network.device, network.dtype)
+        """Run one batch of samples and return its rows."""
+        return self.read(
+            backbone, network, backbone.collate(samples, network.device, network.dtype)
+        )
+
+    def read(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> NDArray[np.float32]:
+        """Run a batch that is collated already; several views of it are averaged."""
+        rows = [self._view(backbone, network, view) for view in backbone.views(batch)]
+        return rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
+
+    def _view(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> NDArray[np.float32]:
         mask = backbone.mask(batch)
         names = {layer.name for layer, _ in self.outputs}
         if network.packing is not None and not names & network.unpackable:
@@ -100,23 +112,30 @@ class Reading:
                     except UnpackableError:
                         network.unpackable.add(layer.name)
                         raise
-                usable = mask if mask is not None and x.shape[:2] == mask.shape else None
+                usable = _mask_of(x, mask, layer)
                 return {p: pool(x, p, layer.layout, usable) for p in poolings}
 
             return Tap(layer.name, layer.module, layer.side, layer.calls, reduce)
 
         taps = [tap(*wanted) for wanted in by_layer.values()]
-        with network.lock, torch.inference_mode(), _full_precision(network):
+        with network.lock, torch.inference_mode(), full_precision(network.device, network.dtype):
             found = read(network.module, lambda module: backbone.call(module, batch), taps)
         rows = torch.cat([found[layer.name][p].float() for layer, p in self.outputs], dim=1)
         return rows.cpu().numpy()
 
 
-def _full_precision(network: LoadedNetwork) -> Any:
-    """Keep convolutions on NVIDIA's chips from rounding float32 to TF32."""
-    if network.device.type != "cuda" or network.dtype != torch.float32:
-        return contextlib.nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False)
+def _mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
+    """Return which positions of an activation are real; None where it is no row of tokens."""
+    if mask is None or x.ndim != 3 or len(x) != len(mask):  # noqa: PLR2004
+        return None
+    more = x.shape[1] - mask.shape[1]
+    if more < 0:
+        raise LayerError(
+            f"Layer {layer.name!r} gives {x.shape[1]} positions for texts of {mask.shape[1]} "
+            "tokens, so which of them are padding is not known. Read another layer."
+        )
+    # Longformer pads each text further, on the right, to whole windows.
+    return nn.functional.pad(mask, (0, more)) if more else mask
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -161,6 +180,19 @@ def _one_ahead(tasks: Iterable[Callable[[], Any]]) -> Iterator[Any]:
             waiting = upcoming
         if waiting is not None:
             yield waiting.result()
+
+
+def _windows(
+    positions: Sequence[int], backbone: Backbone, batch_size: int | str
+) -> Iterator[Sequence[int]]:
+    """Cut positions into windows that grow to their full size."""
+    least = 1 if batch_size == "auto" else int(batch_size)
+    size, most = max(backbone.first_window, least), max(backbone.window, least)
+    start = 0
+    while start < len(positions):
+        yield positions[start : start + size]
+        start += size
+        size = min(2 * size, most)
 
 
 def _prepare(
@@ -217,10 +249,10 @@ def embed(
     positions, rows
         In batches, in an order of the network's choosing.
     """
-    size = backbone.window if batch_size == "auto" else max(backbone.window, int(batch_size))
-    windows = [positions[i : i + size] for i in range(0, len(positions), size)]
+    network.expect(len(positions))
     for good, samples in _one_ahead(
-        functools.partial(_prepare, items, window, backbone, on_bad) for window in windows
+        functools.partial(_prepare, items, window, backbone, on_bad)
+        for window in _windows(positions, backbone, batch_size)
     ):
         for batch in backbone.batches(samples, batch_size, network.device, even=network.even):
             rows = _halving(

@@ -14,8 +14,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._bad_items import BadItems
-from ._cache import Work, resolve_cache
-from ._outputs import Output, bundle, in_order, key, main_layers, with_more
+from ._cache import resolve_cache
+from ._outputs import WHOLE, Output, bundle, in_order, key, main_layers, with_more
 from ._progress import Progress
 from ._recipe import Bundle, fingerprint
 from ._sklearn import (
@@ -29,6 +29,7 @@ from ._sklearn import (
     fit_tasks,
     with_callbacks,
 )
+from ._state import PinnedState
 from .exceptions import RandomWeightsWarning
 
 if TYPE_CHECKING:
@@ -39,13 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseFeaturizer"]
 
-_FREE = frozenset(
-    {"model", "weights", "batch_size", "device", "cache", "keep_layers", "on_error", "verbose"}
-)
-"""Parameters that may change after fit."""
 
-
-class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """A frozen network as a transformer.
 
     A subclass says how X becomes items (`_read`) and what its parameters mean to the backbone
@@ -59,7 +55,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "pooling": [StrOptions({"auto", "avg", "max", "gem", "cls", "flatten", "none"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str],
-        "dtype": [StrOptions({"float32", "bfloat16", "float16"})],
+        "dtype": [StrOptions({"float32", "bfloat16", "float16", "auto"})],
         "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
         "on_error": [StrOptions({"raise", "nan"})],
@@ -76,12 +72,6 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def __sklearn_clone__(self) -> Any:
         return clone_sharing(self, "model")
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        # A loaded pickle is in production: it reads no layer that nobody asked for.
-        state.pop("_fitted_here", None)
-        return state
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Any:  # noqa: ARG002
@@ -160,7 +150,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if hasattr(self, "n_features_in_"):
             check_feature_names_in(self, input_features)
-        backbone = self._backbone()
+        backbone = self._resolved()
         stem = self.model_.rpartition("/")[2]
         names = [
             f"{stem}_{layer.name}_{i}"
@@ -172,6 +162,8 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     # -- fit: what decides the features
 
     def _pin(self) -> None:
+        from ._engine import resolve_device, resolve_dtype
+
         backbone = self._backbone()
         plan = self._plan(backbone)
         outputs = self._outputs(plan, backbone)
@@ -180,7 +172,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 "pooling='none' keeps the shape of a layer, so it reads one layer at a time; "
                 f"got layer={self.layer!r}."
             )
-        self._device_and_dtype()
+        self.dtype_ = resolve_dtype(self.dtype, resolve_device(self.device))
         if self.weights is None:
             warnings.warn(
                 f"weights=None: {backbone.name} has random weights; its features mean nothing.",
@@ -195,25 +187,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.pooling_ = [p for _, p in outputs] if several else outputs[0][1]
         self.n_features_out_ = sum(layer.width(p) for layer, p in outputs)
         self.bad_items_: dict[int, str] = {}
-        self.counts_ = Work()
-        self._told: set[str] = set()
-        self._pinned = self._deciding_parameters()
-        self._fitted_here = True
-
-    def _deciding_parameters(self) -> dict[str, Any]:
-        """Return the parameters that decide rows; the network's digest stands for the network."""
-        parameters = self.get_params(deep=False)
-        return {name: value for name, value in parameters.items() if name not in _FREE}
-
-    def _check_unchanged(self) -> None:
-        """Refuse parameters that were set after fit: the head learned from other features."""
-        for name, now in self._deciding_parameters().items():
-            then = self._pinned[name]
-            if now is not then and now != then:
-                raise ValueError(
-                    f"{name}={now!r} was set after fit, which pinned {name}={then!r}. Call fit "
-                    "again, and fit the estimators behind this one too."
-                )
+        self._pin_facts(backbone)
 
     @staticmethod
     def _plan(backbone: Backbone) -> Plan:
@@ -230,25 +204,20 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         keep = self.keep_layers
         if keep == "auto":
             keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
-        if keep is None or self.pooling in {"flatten", "none"}:
+        if keep is None or self.pooling in WHOLE:
             return list(dict.fromkeys(wanted))
         layers = main_layers(plan, backbone) if keep == "main" else plan.resolve(list(keep))
         return with_more(wanted, layers, backbone.poolings)
 
-    def _device_and_dtype(self) -> tuple[Any, Any]:
-        from ._engine import resolve_device, resolve_dtype
-
-        device = resolve_device(self.device)
-        return device, resolve_dtype(self.dtype, device)
-
     # -- transform: the road of a row
 
     def _embed(self, items: Items, on_batch: Any = None) -> NDArray[np.float32]:
-        backbone = self._backbone()
+        backbone = self._resolved()
+        self._check_recipe(backbone)
         plan = self._plan(backbone)
         wanted = self._outputs(plan, backbone)
         recipe = fingerprint(
-            {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype}
+            {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype_}
         )
         kept = self._kept(plan, wanted, backbone)
         ask, keep = bundle(recipe, wanted), bundle(recipe, kept)
@@ -264,6 +233,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             yield from self._forward(
                 items,
                 positions,
+                recipe=recipe,
                 outputs=outputs,
                 backbone=backbone,
                 bad=bad,
@@ -276,6 +246,7 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 ask, keep, digests, compute, out, forecast=progress.forecast
             )
         self.counts_.add(work)
+        self._keep_canary(recipe, wanted)
         self._report(bad, backbone)
         out = in_order(out, ask, wanted)
         return out.reshape(len(out), *wanted[0][0].shape) if self.pooling == "none" else out
@@ -289,13 +260,14 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         items: Items,
         positions: Sequence[int],
         *,
+        recipe: str,
         outputs: tuple[Output, ...],
         backbone: Backbone,
         bad: BadItems,
         progress: Progress,
         on_batch: Any,
     ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        from ._engine import Reading, embed
+        from ._engine import DTYPES, Reading, embed, resolve_device, resolve_dtype
         from .backbones import load
 
         def done(n: int) -> None:
@@ -304,12 +276,15 @@ class BaseFeaturizer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 on_batch()
 
         reading: Reading = Reading(outputs)
-        device, dtype = self._device_and_dtype()
+        device = resolve_device(self.device)
+        dtype = DTYPES[resolve_dtype(self.dtype_, device)]
+        network = load(backbone, device, dtype, self.weights_digest_)
+        self._check_canary(recipe, backbone, network, reading)
         yield from embed(
             items,
             positions,
             backbone=backbone,
-            network=load(backbone, device, dtype, self.weights_digest_),
+            network=network,
             reading=reading,
             batch_size=self.batch_size,
             on_bad=bad.add,

@@ -27,7 +27,8 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     model : str, callable, nn.Module or ModuleHandle, default="mobilenet_v2"
         Any of torchvision's classifiers by name, ``"timm/…"`` for one of timm's, or the name of a
         registered source (`list_backbones` lists them all); or a network of your own, which then
-        needs ``preprocessing``. The default's weights are part of this package, so that it works
+        needs ``preprocessing``: a module, a function that makes one, or the path of an exported
+        program (``.pt2``). The default's weights are part of this package, so that it works
         without a network connection.
 
     weights : str, path or None, default="default"
@@ -64,7 +65,12 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         images, to the bit. Features differ by about 0.2%.
 
     preprocessing : callable, default=None
-        For a network of your own: turns a PIL image into a tensor (C, H, W).
+        For a network of your own: turns a PIL image into a tensor (C, H, W), such as
+        torchvision's transforms, ``ResNet50_Weights.DEFAULT.transforms()`` among them.
+
+    augment : {"flip"}, default=None
+        "flip" averages the features of each image and its mirror image, while fitting and
+        predicting. That costs two forwards for each image, and often helps a little.
 
     batch_size : int or "auto", default="auto"
         Images in one forward. It decides speed and memory, and never the features.
@@ -72,8 +78,9 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
 
-    dtype : {"float32", "bfloat16", "float16"}, default="float32"
-        Precision of the network. Lower ones are faster and change the features by about 1%.
+    dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
+        Precision of the network. Lower ones are faster and change the features by about 1%. "auto"
+        is bfloat16 where the device computes in it, and else float32; `fit` decides it.
 
     cache : "memory", path, FeatureCache or None, default="memory"
         Where known rows are kept, so that an image is sent through the network once for a whole
@@ -98,6 +105,9 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
 
     weights_digest_ : str
         SHA-256 of the weights. `transform` refuses to work with any others.
+
+    dtype_ : str
+        The precision that is used.
 
     layer_ : str or list of str
         The layer that is read, by name.
@@ -147,6 +157,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         "value_range": [tuple, list, None],
         "resize": [StrOptions({"fast", "exact"})],
         "preprocessing": [callable, None],
+        "augment": [StrOptions({"flip"}), None],
     }
 
     def __init__(
@@ -161,6 +172,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         value_range: tuple[float, float] | None = None,
         resize: str = "fast",
         preprocessing: Callable[[Any], Any] | None = None,
+        augment: str | None = None,
         batch_size: int | str = "auto",
         device: str = "auto",
         dtype: str = "float32",
@@ -178,6 +190,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         self.value_range = value_range
         self.resize = resize
         self.preprocessing = preprocessing
+        self.augment = augment
         self.batch_size = batch_size
         self.device = device
         self.dtype = dtype
@@ -194,9 +207,26 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         return read_images(X, image_shape=self.image_shape, value_range=self.value_range)
 
     def _backbone(self) -> Backbone:
+        from .backbones import mirrored
+
+        if self.augment is None:
+            return self._one_sided()
+        if self.pooling == "none":
+            raise ValueError(
+                "augment='flip' averages vectors, and pooling='none' keeps maps, whose positions "
+                "the mirror image has elsewhere. Choose another pooling, or augment=None."
+            )
+        return mirrored(self._one_sided())
+
+    def _one_sided(self) -> Backbone:
         from .backbones import find_image
 
-        if not isinstance(self.model, str):
+        if not isinstance(self.model, str) or self.model.endswith(".pt2"):
+            if self.image_size is not None or self.resize != "fast":
+                raise ValueError(
+                    "image_size= and resize= go with networks that are named; for a network of "
+                    "your own, preprocessing= decides how images are resized."
+                )
             return find_image(self.model, weights=self.weights, preprocessing=self.preprocessing)
         if self.preprocessing is not None:
             raise ValueError(
@@ -206,6 +236,11 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         return find_image(
             self.model, weights=self.weights, image_size=self.image_size, resize=self.resize
         )
+
+    def _canary_item(self) -> Any:
+        from ._canary import picture
+
+        return picture()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

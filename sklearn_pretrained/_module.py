@@ -45,8 +45,9 @@ class ModuleFeaturizer(BaseFeaturizer):
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
 
-    dtype : {"float32", "bfloat16", "float16"}, default="float32"
-        Precision of the network.
+    dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
+        Precision of the network. "auto" is bfloat16 where the device computes in it, and else
+        float32; `fit` decides it.
 
     cache : "memory", path, FeatureCache or None, default="memory"
         Where known rows are kept, so that a row is sent through the network once for a whole
@@ -69,6 +70,9 @@ class ModuleFeaturizer(BaseFeaturizer):
 
     weights_digest_ : str
         SHA-256 of the weights. `transform` refuses to work with any others.
+
+    dtype_ : str
+        The precision that is used.
 
     layer_ : str or list of str
         The layer that is read, by name.
@@ -149,6 +153,11 @@ class ModuleFeaturizer(BaseFeaturizer):
         from .backbones import find_image
 
         return find_image(self.model, weights=self.weights, shape=tuple(self.row_shape_))
+
+    def _canary_item(self) -> Any:
+        from ._canary import row
+
+        return row(tuple(self.row_shape_))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

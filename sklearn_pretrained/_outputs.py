@@ -19,6 +19,10 @@ else:
     Output = tuple
 
 
+WHOLE = frozenset({"flatten", "none"})
+"""Poolings that keep every value."""
+
+
 def key(output: Output) -> str:
     """Name an output as records do."""
     layer, pooling = output
@@ -43,7 +47,8 @@ def with_more(
     wanted: Sequence[Output], layers: Sequence[Layer], poolings: Sequence[str]
 ) -> list[Output]:
     """Add to what is wanted the cheap poolings, and the wanted ones, of further layers."""
-    tried = [*poolings, *(pooling for _, pooling in wanted)]
+    # A vector's pooling is "flatten"; a map's would be as large as many an image.
+    tried = [*poolings, *(pooling for _, pooling in wanted if pooling not in WHOLE)]
     more = [(layer, pooling) for layer in layers for pooling in layer.allowed(tried)]
     return list(dict.fromkeys([*wanted, *more]))
 

@@ -63,8 +63,9 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
 
-    dtype : {"float32", "bfloat16", "float16"}, default="float32"
-        Precision of the network. Lower ones are faster and change the features by about 1%.
+    dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
+        Precision of the network. Lower ones are faster and change the features by about 1%. "auto"
+        is bfloat16 where the device computes in it, and else float32; `fit` decides it.
 
     cache : "memory", path, FeatureCache or None, default="memory"
         Where known rows are kept, so that a text is sent through the network once for a whole
@@ -89,6 +90,9 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
 
     weights_digest_ : str
         SHA-256 of the weights. `transform` refuses to work with any others.
+
+    dtype_ : str
+        The precision that is used.
 
     layer_ : str or list of str
         The layer that is read, by name.
@@ -182,12 +186,21 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
             prompt=self.prompt,
         )
 
+    def _canary_item(self) -> Any:
+        from ._canary import TEXT
+
+        return TEXT
+
     def _outputs(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
         layers = plan.resolve(self.layer)
         if self.pooling == "pooler":
             return [(self._pooler(plan, layers), "flatten")]
         pooling = backbone.pooling if self.pooling == "auto" else self.pooling
-        return [(layer, layer.pooling(pooling)) for layer in layers]
+        is_auto = self.pooling == "auto"
+        return [
+            (layer, layer.pooling("auto" if is_auto and len(layer.shape) == 1 else pooling))
+            for layer in layers
+        ]
 
     def _pooler(self, plan: Plan, layers: tuple[Layer, ...]) -> Layer:
         last = plan.layers[plan.stages[-1]]

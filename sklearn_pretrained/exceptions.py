@@ -6,8 +6,10 @@ __all__ = [
     "BadItemError",
     "BadItemWarning",
     "CacheWarning",
+    "FormatError",
     "LayerError",
     "MissingExtraError",
+    "ProvenanceError",
     "RandomWeightsWarning",
     "TruncationWarning",
     "WeightsError",
@@ -24,6 +26,19 @@ class LayerError(ValueError):
 
 class WeightsError(RuntimeError):
     """Weights that are missing, damaged, or not the ones that were pinned at fit."""
+
+
+def pinned_were(digest: str, error: WeightsError) -> WeightsError:
+    """Add to an error about weights which ones the estimator was fitted with."""
+    return WeightsError(f"{error} Those that were pinned at fit have the SHA-256 {digest}.")
+
+
+class ProvenanceError(RuntimeError):
+    """Rows would not come out as they did at fit; the message says what changed."""
+
+
+class FormatError(RuntimeError):
+    """A file of a version of this package that this version cannot read."""
 
 
 class MissingExtraError(ImportError):

@@ -51,7 +51,7 @@ def pair(name: str) -> tuple[nn.Module, nn.Module, Tensor]:
     plain = shake(backbone.build())
     fast = copy.deepcopy(plain)
     batch = backbone.collate(backbone.example(), CPU, torch.float32)
-    speed_up(fast, CPU, torch.float32, lambda network: network(batch))
+    speed_up(fast, CPU, torch.float32, lambda network: network(batch), tame=backbone.is_tame)
     return plain, fast, batch
 
 

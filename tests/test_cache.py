@@ -186,6 +186,15 @@ def test_a_search_over_layers_folds_and_heads_costs_one_forward_for_each_row(pat
     assert sum(forwarded) == 24
 
 
+@pytest.mark.parametrize("layer", ["penultimate", "features.3", ["features.2", "penultimate"]])
+def test_what_a_search_keeps_of_an_image_is_kilobytes(layer, patches):
+    """The poolings of every main layer, and never a whole map."""
+    memory_cache().clear()
+    PretrainedImageFeaturizer(layer=layer).fit_transform(patches[:2])
+
+    assert memory_cache().store.n_bytes < 2 * 32_000
+
+
 def test_a_loaded_pipeline_stops_early_and_keeps_what_it_needs(patches, forwarded):
     """In production no layer is read that nobody asked for."""
     import pickle

@@ -12,12 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_pretrained import ModuleFeaturizer, backbones
+from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, backbones
+from sklearn_pretrained.backbones import _registry, find
 from sklearn_pretrained.backbones._weights import digest_of
 from sklearn_pretrained.fast import _convs, _gelu, _linears, _memory, _speed_up, speed_up
 from sklearn_pretrained.fast._attention import attend_blockwise
 from sklearn_pretrained.fast._fold import fold
 from sklearn_pretrained.fast._pairs import flow
+from tests.conftest import relative_error
 from tests.fast_zoo import CPU, TOLERANCE, compare, error, pair, read_one, shake
 
 NETWORKS = (
@@ -168,7 +170,7 @@ def test_a_step_that_a_network_does_not_bear_is_undone_alone():
 
 def test_a_wrong_step_is_undone(monkeypatch):
     """A fold that gave other numbers leaves no trace."""
-    monkeypatch.setattr(_convs, "packs", lambda: False)
+    monkeypatch.setattr(_convs, "packs", lambda *_: False)
     monkeypatch.setattr(
         "sklearn_pretrained.fast._fold.folded",
         lambda conv, norm: (conv.weight * 1.001, norm.bias),
@@ -194,7 +196,7 @@ def test_undoing_brings_the_forwards_back():
 
 def test_without_private_operators_the_numbers_are_the_same(monkeypatch):
     """The fold stays where oneDNN's prepacked convolution is missing."""
-    monkeypatch.setattr(_convs, "packs", lambda: False)
+    monkeypatch.setattr(_convs, "packs", lambda *_: False)
     plain, fast, x = sped_up(_Net(), 3, 12, 12)
 
     assert replaced(fast) == ["conv", "norm"]
@@ -213,6 +215,40 @@ def test_a_broken_image_stays_broken():
 
         assert rows[0].isnan().any()
         assert rows[1].isfinite().all()
+
+
+def test_a_clip_that_hides_nan_is_fused_only_where_no_nan_can_come():
+    """Pixels are tame, numbers of the user's own are not."""
+    batch = torch.randn(2, 3, 12, 12)
+    for tame in (False, True):
+        network = shake(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU6()))
+        fast = copy.deepcopy(network)
+        speed_up(fast, CPU, torch.float32, lambda net: net(batch), tame=tame)
+
+        assert replaced(fast) == (["0", "1", "2"] if tame else ["0", "1"])
+        with torch.inference_mode():
+            assert error(network(batch), fast(batch)) <= TOLERANCE
+    assert find("mobilenet_v2").is_tame
+    assert not find(nn.Flatten(), shape=(3,)).is_tame
+
+
+def test_a_network_is_rearranged_when_many_images_come(monkeypatch):
+    """One image of a service gets its row at once; the rows agree before and after."""
+    backbones.unload()
+    done = []
+    ours = speed_up
+    monkeypatch.setattr(_registry, "speed_up", lambda *a, **k: (done.append(1), ours(*a, **k)))
+    images = np.random.default_rng(0).integers(0, 256, (24, 40, 40, 3), dtype=np.uint8)
+    featurizer = PretrainedImageFeaturizer(image_size=64, cache=None, device="cpu").fit(images)
+    first = featurizer.transform(images[:2])
+
+    assert done == []
+    rest = featurizer.transform(images)
+    assert done == [1]
+    assert relative_error(rest[:2], first) < TOLERANCE
+    featurizer.transform(images)
+    assert done == [1]
+    backbones.unload()
 
 
 @pytest.mark.parametrize("batch_first", [True, False])

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_pretrained import ModuleFeaturizer, ModuleHandle
+from sklearn_pretrained import ModuleFeaturizer, ModuleHandle, _engine
 from sklearn_pretrained.exceptions import BadItemError, BadItemWarning, WeightsError
 from tests.conftest import make_convnet, make_mlp, relative_error
 
@@ -40,6 +40,21 @@ def test_a_network_comes_as_itself_as_a_handle_or_as_a_function(form):
     network = make_mlp()
 
     assert relative_error(featurizer(form(network)).fit_transform(X), hidden(network)) < 1e-5
+
+
+def test_the_precision_that_auto_takes_is_decided_once(monkeypatch):
+    """By the hardware at fit; a pickle keeps it, since the head behind it learned from it."""
+    monkeypatch.setattr(_engine, "is_native", lambda *_: True)
+    there = featurizer(dtype="auto").fit(X)
+    rough = there.transform(X)
+    monkeypatch.setattr(_engine, "is_native", lambda *_: False)
+    moved = pickle.loads(pickle.dumps(there))
+    here = featurizer(dtype="auto").fit(X)
+
+    assert (there.dtype_, here.dtype_) == ("bfloat16", "float32")
+    assert 1e-4 < relative_error(rough, here.transform(X)) < 5e-2
+    assert relative_error(moved.transform(X), rough) < 1e-5
+    assert relative_error(featurizer(dtype="bfloat16").fit_transform(X), rough) < 1e-5
 
 
 def test_the_users_network_stays_as_it_is():

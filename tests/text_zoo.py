@@ -72,6 +72,10 @@ FAMILIES: dict[str, tuple[str, dict]] = {
         "MobileBertConfig",
         {**_SMALL, "embedding_size": 16, "intra_bottleneck_size": 16, "true_hidden_size": 16},
     ),
+    "RemBERT": ("RemBertConfig", {**_SMALL, "input_embedding_size": 8}),
+    "ConvBERT": ("ConvBertConfig", {**_SMALL, "embedding_size": 16, "conv_kernel_size": 3}),
+    "Longformer": ("LongformerConfig", {**_SMALL, "pad_token_id": 0, "attention_window": 4}),
+    "BigBird": ("BigBirdConfig", {**_SMALL, "pad_token_id": 0}),
     "T5": ("T5Config", _T5),
     "mT5": ("MT5Config", _T5),
     "GPT-2": ("GPT2Config", {**_GPT2, "bos_token_id": 1, "eos_token_id": 1}),
@@ -117,10 +121,11 @@ def save_letters(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def save_tokenizer(folder: Path, *, has_class: bool) -> None:
+def save_tokenizer(folder: Path, *, has_class: bool, end: int = 2, length: int = 48) -> None:
     """Save a tokenizer that knows the words of this module."""
     special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
     vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
+    vocabulary["[SEP]"] = end
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]"}
@@ -128,11 +133,11 @@ def save_tokenizer(folder: Path, *, has_class: bool) -> None:
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]",
             pair="[CLS] $A [SEP] $B [SEP]",
-            special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
+            special_tokens=[("[CLS]", 1), ("[SEP]", end)],
         )
         names |= {"cls_token": "[CLS]", "sep_token": "[SEP]"}
     fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=48, **names
+        tokenizer_object=tokenizer, model_max_length=length, **names
     )
     fast.save_pretrained(folder)
 

@@ -44,7 +44,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", default=list(TASKS), **words, help=",".join(TASKS))
     parser.add_argument("--peers", default=list(CONTENDERS), **words, help=",".join(CONTENDERS))
     parser.add_argument("--repeats", type=int, default=5, help="timed passes of each contender")
-    parser.add_argument("--size", type=int, help="at most so many items in a task")
+    parser.add_argument("--size", type=int, help="at most so many images in a task")
+    parser.add_argument("--texts", type=int, help="at most so many texts in a task")
     parser.add_argument("--threads", type=int, default=threads)
     parser.add_argument("--base", default=sys.executable, help="interpreter that has torch")
     cache = Path.home() / ".cache" / "sklearn-pretrained-benchmarks"
@@ -62,7 +63,8 @@ def arguments() -> argparse.Namespace:
 
 def time_task(task: Task, chosen: argparse.Namespace) -> dict:
     """Run one task with all contenders that take it."""
-    count = min(task.count, chosen.size or task.count)
+    most = chosen.texts if task.kind == "texts" else chosen.size
+    count = min(task.count, most or task.count)
     told = inputs.describe(task, count, chosen.threads, chosen.cache)
     wanted = references.reference(told, chosen.cache)
     names = [name for name in chosen.peers if CONTENDERS[name].takes(task)]

@@ -33,6 +33,12 @@ class Backbone(ABC):
     ----------
     name : str
         Source and name, such as ``"torchvision/resnet50"``.
+    revision : str or None
+        Which of the source's weights: its name for them, or the commit.
+    libraries : tuple of str
+        Packages besides torch, NumPy and Pillow that make the rows.
+    code_facts : tuple of str
+        What in `recipe` is a print of the user's code, which another Python writes otherwise.
     weights : Weights
         The numbers.
     growth : int
@@ -43,8 +49,13 @@ class Backbone(ABC):
         Whether the first token stands for the whole item although no prefix tells (texts).
     has_head : bool
         Whether the network ends in a classifier, which "penultimate" leaves out.
-    window : int
-        Items that are prepared together.
+    window, first_window : int
+        Items that are prepared together; the first ones are fewer, so that the network, which
+        works while the next ones are being prepared, need not wait for long.
+    patience : int
+        Items in a process from which on it pays to rearrange the network, so that it is faster.
+    is_tame : bool
+        Whether all that the network may read is finite and about as large as `example`.
     poolings : tuple of str
         Those that cost little, so that a forward may keep them all for a later search.
     also_kept : tuple of str
@@ -53,11 +64,17 @@ class Backbone(ABC):
 
     name: str
     weights: Weights
+    revision: str | None = None
+    libraries: tuple[str, ...] = ("torchvision",)
+    code_facts: tuple[str, ...] = ()
     growth: int = 4
     grows_by_rebuilding: bool = False
     first_token_is_class: bool = False
     has_head: bool = True
     window: int = 64
+    first_window: int = 8
+    patience: int = 16
+    is_tame: bool = False
     poolings: tuple[str, ...] = ("cls", "avg", "max")
     also_kept: tuple[str, ...] = ()
 
@@ -94,6 +111,10 @@ class Backbone(ABC):
     def call(self, network: nn.Module, batch: Any) -> Any:
         """Run the network over a batch."""
 
+    def views(self, batch: Any) -> Sequence[Any]:
+        """Return the batches whose rows are averaged; usually it is the only one."""
+        return [batch]
+
     def example(self) -> Sequence[Any] | None:
         """Return two samples that stand for all, where all have one shape; else None."""
         return None
@@ -125,6 +146,13 @@ class Backbone(ABC):
     def blocks(self, network: nn.Module) -> list[tuple[str, int]]:  # noqa: ARG002
         """List a transformer's blocks (submodule, which of its runs); empty for other networks."""
         return []
+
+    def places(self, network: nn.Module) -> dict[str, tuple[str, str]]:  # noqa: ARG002
+        """Name further layers: (submodule, its "output" or "input", at its last run).
+
+        Those called ``hidden_0``, ``hidden_1``, … are the main stages.
+        """
+        return {}
 
     def mask(self, batch: Any) -> Tensor | None:  # noqa: ARG002
         """Return which tokens of a batch are real, where a network reads sequences."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ._backbone import Backbone
+from ._identity import identity
 from ._skeleton import random_network
 from ._weights import LocalFile, digest_of, fill, read
 
@@ -95,20 +95,6 @@ def _name(thing: Any) -> str:
     return getattr(thing, "__qualname__", type(thing).__qualname__)
 
 
-def identity(function: Callable[..., Any]) -> str:
-    """Describe a callable by what it is made of, the same in every process."""
-    parts = [getattr(function, "__module__", ""), _name(function)]
-    text = repr(function)
-    if " at 0x" not in text:
-        parts.append(text)
-    inner = inspect.unwrap(function)
-    code = getattr(inner, "__code__", None)
-    if code is not None:
-        parts += [code.co_code.hex(), repr([c for c in code.co_consts if not inspect.iscode(c)])]
-        parts.append(repr(code.co_names))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 class ModuleBackbone(Backbone):
     """A network of the user's own.
 
@@ -125,6 +111,7 @@ class ModuleBackbone(Backbone):
     """
 
     grows_by_rebuilding = False
+    code_facts = ("preprocessing", "factory")
 
     def __init__(
         self,
@@ -164,7 +151,7 @@ class ModuleBackbone(Backbone):
             )
         self._shape = shape
         if preprocessing is None:
-            self.window = 1024  # rows are prepared in no time
+            self.window = self.first_window = 1024  # rows are prepared in no time
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -197,11 +184,14 @@ class ModuleBackbone(Backbone):
 
     def recipe(self) -> dict[str, Any]:
         """Return name, shape and preprocessing."""
-        how = identity(self.preprocessing) if self.preprocessing is not None else "rows"
-        facts = {"network": self.name, "shape": list(self.shape), "preprocessing": how}
+        facts = {"network": self.name, **self._sample_facts()}
         if self._module is None:
             facts["factory"] = identity(self._factory)
         return facts
+
+    def _sample_facts(self) -> dict[str, Any]:
+        how = identity(self.preprocessing) if self.preprocessing is not None else "rows"
+        return {"shape": list(self.shape), "preprocessing": how}
 
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
         """Copy the network to the meta device."""
@@ -263,4 +253,4 @@ class ModuleBackbone(Backbone):
         return network(batch)
 
 
-__all__ = ["ModuleBackbone", "ModuleHandle", "identity"]
+__all__ = ["ModuleBackbone", "ModuleHandle"]

@@ -18,17 +18,29 @@ def find(model: Any, **parameters: Any) -> Backbone:
     **parameters
         What the source takes: ``weights``, ``image_size``, ``preprocessing``, ``max_length``, …
     """
-    if isinstance(model, str) and _is_elsewhere(model):
+    if isinstance(model, str) and _is_of_transformers(model) and _reads_texts(model, parameters):
         return find_text(model, **parameters)
     return find_image(model, **parameters)
 
 
-def _is_elsewhere(model: str) -> bool:
-    """Tell a name on the hub, or a folder, from the networks of a source."""
+def _is_of_transformers(model: str) -> bool:
+    """Tell a name on the hub, or a folder, from the networks of other sources."""
     if Path(model).expanduser().is_dir():
         return True
+    if model.endswith(".pt2"):
+        return False
     prefix, slash, _ = model.partition("/")
     return bool(slash) and find_source(prefix) is None
+
+
+def _reads_texts(model: str, parameters: dict[str, Any]) -> bool:
+    """Tell texts from images; a network over both is one over images."""
+    from ._text_folders import find_folder
+    from ._vision import is_vision
+
+    weights = parameters.get("weights")
+    revision = weights if weights not in {None, "default"} else None
+    return not is_vision(find_folder(model, revision))
 
 
 def find_image(model: Any, **parameters: Any) -> Backbone:
@@ -40,6 +52,10 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
     **parameters
         ``weights``, ``image_size``, ``resize``; for a module ``preprocessing`` or ``shape``.
     """
+    from ._program import ProgramBackbone, is_program
+
+    if is_program(model):
+        return ProgramBackbone(model, **parameters)
     if not isinstance(model, str):
         from ._custom import ModuleBackbone
 
@@ -48,6 +64,10 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
     source = find_source(prefix) if slash else None
     if source is not None and prefix != "torchvision":
         return source.find(name, **parameters)
+    if _is_of_transformers(model):
+        from . import _vision
+
+        return _vision.backbone(model, **parameters)
     from . import _torchvision
 
     name = name if source is not None else model
@@ -70,6 +90,6 @@ def find_text(model: str, **parameters: Any) -> Backbone:
     **parameters
         ``weights``, ``max_length``, ``truncation``, ``prompt``.
     """
-    from ._text import TextBackbone
+    from ._text_towers import backbone
 
-    return TextBackbone(model, **parameters)
+    return backbone(model, **parameters)

@@ -78,6 +78,8 @@ class ImagePreprocessing:
     def join(self, samples: Sequence[Tensor], device: Any, dtype: torch.dtype) -> Tensor:
         """Stack and normalise samples on a device."""
         batch = torch.stack([sample.permute(1, 2, 0) for sample in samples])
+        if torch.device(device).type == "cuda":
+            batch = batch.pin_memory()  # else the copy would wait for the device
         batch = batch.to(device, non_blocking=True).float()
         if self.resizer == "exact":  # in torchvision's order of operations, to the bit
             mean, std = (

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..exceptions import WeightsError
+from ..exceptions import WeightsError, pinned_were
 from ..fast import fast_paths, speed_up
 from ._backbone import Backbone
 
@@ -39,6 +41,10 @@ class LoadedNetwork:
         Whether only inputs of one length may share a batch, since padding would show.
     unpackable : set of str
         Layers that cannot be read then.
+    rearrange : callable or None
+        What makes it fast, as long as that has not been done.
+    patience : int
+        Items that are sent through it before that is worth its time.
     """
 
     module: nn.Module
@@ -49,6 +55,16 @@ class LoadedNetwork:
     packing: Any = None
     even: bool = False
     unpackable: set[str] = field(default_factory=set)
+    rearrange: Callable[[], None] | None = None
+    patience: int = 0
+
+    def expect(self, n: int) -> None:
+        """Learn that ``n`` items are coming; a network that sees many is made fast first."""
+        with self.lock:
+            self.patience -= n
+            if self.patience <= 0 and self.rearrange is not None:
+                rearrange, self.rearrange = self.rearrange, None
+                rearrange()
 
 
 _loaded: OrderedDict[tuple[str, ...], LoadedNetwork] = OrderedDict()
@@ -59,7 +75,10 @@ def load(
     backbone: Backbone, device: torch.device, dtype: torch.dtype, pinned: str
 ) -> LoadedNetwork:
     """Return the loaded network; the weights must have the digest that was pinned."""
-    found = backbone.weights.digest()
+    try:
+        found = backbone.weights.digest()
+    except WeightsError as error:
+        raise pinned_were(pinned, error) from error
     if found != pinned:
         raise WeightsError(
             f"The weights of {backbone.name} are not those that this estimator was fitted with: "
@@ -78,28 +97,35 @@ def load(
 
 
 def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> LoadedNetwork:
-    network = LoadedNetwork(_freeze(backbone.build(), device, dtype), device, dtype)
-    if fast_paths() and device.type == "cpu":
-        _speed_up(backbone, network.module, device, dtype)
-        network.packing = backbone.find_packing(network.module)
-    network.even = network.packing is None and backbone.padding_shows(network.module)
+    module = _freeze(backbone.build(), device, dtype)
+    network = LoadedNetwork(module, device, dtype, patience=backbone.patience)
+    network.rearrange = functools.partial(_rearrange, backbone, network)
     return network
+
+
+def _rearrange(backbone: Backbone, network: LoadedNetwork) -> None:
+    """Take the ways that are faster and give the same numbers; each is tried on samples."""
+    if fast_paths():
+        _speed_up(backbone, network)
+        if network.device.type == "cpu":
+            network.packing = backbone.find_packing(network.module)
+    network.even = network.packing is None and backbone.padding_shows(network.module)
 
 
 def _freeze(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     return module.eval().requires_grad_(False).to(device=device, dtype=dtype)
 
 
-def _speed_up(
-    backbone: Backbone, module: nn.Module, device: torch.device, dtype: torch.dtype
-) -> None:
-    """Take the fast paths that give the same numbers for a sample batch."""
+def _speed_up(backbone: Backbone, network: LoadedNetwork) -> None:
     samples = backbone.example()
-    if samples is None:
-        speed_up(module, device, dtype)
-        return
-    batch = backbone.collate(samples, device, dtype)
-    speed_up(module, device, dtype, lambda network: backbone.call(network, batch))
+    call = None
+    if samples is not None:
+        batch = backbone.collate(samples, network.device, network.dtype)
+
+        def call(module: nn.Module) -> Any:
+            return backbone.call(module, batch)
+
+    speed_up(network.module, network.device, network.dtype, call, tame=backbone.is_tame)
 
 
 def unload() -> None:

@@ -47,9 +47,11 @@ class TextBackbone(Backbone):
         Name of one of the encoder's prompts, or the text that is put before every text.
     """
 
+    libraries = ("transformers", "tokenizers", "safetensors")
     growth = 2
     has_head = False
-    window = 1024
+    window = first_window = 1024  # sorted by length, and tokenised in no time
+    patience = 2  # a text alone has no padding
     poolings = ("cls", "mean", "max", "last")
     also_kept = ("pooler",)
 
@@ -65,10 +67,13 @@ class TextBackbone(Backbone):
         revision = weights if weights not in {None, "default"} else None
         self.folder = find_folder(model, revision)
         self.version = folder_digest(self.folder)
-        self.config = _transformers.config(self.folder, self.version)
+        self.config = self._configuration()
         self.settings = sentence_settings(self.folder)
         is_local = self.folder == Path(model).expanduser().absolute()
         self.name = self.folder.name if is_local else model
+        # The hub's cache keeps each commit in a folder of its name.
+        is_commit = self.folder.parent.name == "snapshots"
+        self.revision = self.folder.name if is_commit else revision
         self.weights: Weights = (
             RandomWeights(self)
             if weights is None
@@ -80,6 +85,9 @@ class TextBackbone(Backbone):
         self.prompt = self._find_prompt(prompt)
         self.max_length = self._find_length(max_length)
         self.n_cut = 0
+
+    def _configuration(self) -> Any:
+        return _transformers.config(self.folder, self.version)
 
     @property
     def tokenizer(self) -> Any:
@@ -155,15 +163,7 @@ class TextBackbone(Backbone):
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
         """Run a skeleton over tokens that mean nothing."""
         ids = torch.zeros(batch, 16 if grown else 8, dtype=torch.long, device="meta")
-        inputs = {"input_ids": ids}
-        # A mask's values decide which way some networks take, and there are no values here: a
-        # form of mask that is taken as it is keeps them from looking.
-        if self.is_decoder:
-            n, length = ids.shape
-            inputs["attention_mask"] = torch.ones(n, 1, length, length, device="meta")
-        elif self.config.model_type.startswith("deberta"):
-            inputs["attention_mask"] = torch.ones_like(ids)
-        return self.call(network, inputs)
+        return self.call(network, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
 
     def blocks(self, network: nn.Module) -> list[tuple[str, int]]:
         """Find the list of as many parts as the configuration has layers."""

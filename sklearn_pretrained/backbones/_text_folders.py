@@ -1,4 +1,4 @@
-"""The name of a text encoder → the folder that holds it: given, installed, cached, or fetched."""
+"""The name of a network of transformers → its folder: given, installed, cached, or fetched."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ KNOWN_DIGESTS = {
 }
 """SHA-256 of encoders whose weights must be these, wherever they come from."""
 
+_NEIGHBOUR = {"text encoder": "tokenizer.json", "network": "preprocessor_config.json"}
 _NEEDED = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/*"]
 _DECIDING_FILES = (
     "config.json",
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"),
     *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"),
     *("special_tokens_map.json", "added_tokens.json"),
+    *("preprocessor_config.json", "processor_config.json"),
 )
 
 
-def find_folder(model: str, revision: str | None) -> Path:
-    """Find an encoder's folder; the network is asked only when no place on this machine has it."""
+def find_folder(model: str, revision: str | None, *, what: str = "text encoder") -> Path:
+    """Find a network's folder; the hub is asked only when no place on this machine has it."""
     local = Path(model).expanduser()
     if (local / "config.json").is_file():
         return local.absolute()
     if local.is_dir():
-        raise WeightsError(f"The folder {local} holds no config.json, so it is no text encoder.")
+        raise WeightsError(f"The folder {local} holds no config.json, so it is no {what}.")
     packaged = PACKAGED.get(model)
     if packaged is not None and revision is None:
         spec = importlib.util.find_spec(packaged[0])
         if spec is not None and spec.origin is not None:
             return Path(spec.origin).parent / packaged[1]
-    return _from_hub(model, revision)
+    return _from_hub(model, revision, what)
 
 
-def _from_hub(model: str, revision: str | None) -> Path:
+def _from_hub(model: str, revision: str | None, what: str) -> Path:
     from huggingface_hub import snapshot_download
 
     options: dict[str, Any] = {"repo_id": model, "revision": revision, "allow_patterns": _NEEDED}
@@ -62,10 +64,10 @@ def _from_hub(model: str, revision: str | None) -> Path:
                 else ""
             )
             raise WeightsError(
-                f"The text encoder {model!r} is not on this machine, and could not be fetched: "
+                f"The {what} {model!r} is not on this machine, and could not be fetched: "
                 f"{str(error).splitlines()[0]} Looked for a folder {model!r} and in the Hugging "
-                "Face cache. Pass the path of a folder with config.json, tokenizer.json and "
-                f"model.safetensors, or connect to the network once.{extra}"
+                "Face cache. Pass the path of a folder with config.json, "
+                f"{_NEIGHBOUR[what]} and model.safetensors, or connect to the network once.{extra}"
             ) from error
 
 
@@ -96,7 +98,13 @@ class FolderWeights:
         if len(self.files) == 1:
             return check(self.files[0], self.expected)
         joined = "".join(sha256(file) for file in self.files)
-        return hashlib.sha256(joined.encode()).hexdigest()
+        found = hashlib.sha256(joined.encode()).hexdigest()
+        if self.expected and found != self.expected:
+            raise WeightsError(
+                f"The weights in {self.folder} are not those of the encoder that they claim to be: "
+                f"their SHA-256 is {found}, and {self.expected} was expected."
+            )
+        return found
 
     def describe(self) -> str:
         """Return the folder."""
@@ -104,7 +112,7 @@ class FolderWeights:
 
 
 def folder_digest(folder: Path) -> str:
-    """Hash the files that decide the network's form, and how text becomes tokens."""
+    """Hash the files that decide the network's form, and how texts and images are prepared."""
     parts = [
         f"{name}={sha256(folder / name)}" for name in _DECIDING_FILES if (folder / name).is_file()
     ]

@@ -19,7 +19,16 @@ from ..exceptions import WeightsError
 from ._backbone import Backbone, Weights
 from ._images import ImagePreprocessing
 from ._skeleton import random_network, weightless
-from ._weights import EMBEDDED, LocalFile, RandomWeights, TorchHubFile, digest_of, fill, read
+from ._weights import (
+    EMBEDDED,
+    LocalFile,
+    RandomWeights,
+    TorchHubFile,
+    digest_of,
+    fill,
+    missing,
+    read,
+)
 
 SHIPPED = {
     "mobilenet_v2": (
@@ -61,6 +70,8 @@ class TorchvisionBackbone(Backbone):
         How images are resized.
     """
 
+    is_tame = True  # pixels are
+
     def __init__(
         self,
         model: str,
@@ -73,6 +84,8 @@ class TorchvisionBackbone(Backbone):
         self.name = f"torchvision/{model}"
         entry, self.weights = self._choose(weights)
         self.is_pretrained = weights is not None
+        is_own = isinstance(self.weights, LocalFile) and self.weights.path.parent != EMBEDDED
+        self.revision = entry.name if self.is_pretrained and not is_own else None
         preset = entry.transforms()
         self.own_size = int(preset.crop_size[0])
         self.preprocessing = ImagePreprocessing(
@@ -108,6 +121,8 @@ class TorchvisionBackbone(Backbone):
         path = Path(weights).expanduser()
         if path.is_file():
             return entries.DEFAULT, LocalFile(path.absolute())
+        if path.suffix in {".pth", ".pt", ".safetensors", ".bin"} or isinstance(weights, Path):
+            raise missing(path)
         raise WeightsError(
             f"weights={str(weights)!r} is neither a file nor among torchvision's weights for "
             f"{self.model}: {', '.join(entries.__members__)} (or 'default')."

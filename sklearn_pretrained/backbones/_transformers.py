@@ -54,22 +54,45 @@ def tokenizer(folder: Path, version: str) -> Any:  # noqa: ARG001
     return found
 
 
-def empty(config: Any) -> nn.Module:
-    """Build the network of a configuration, with the weights of its initialisation."""
-    import transformers
+@functools.lru_cache(maxsize=8)
+def image_processor(folder: Path, version: str) -> Any:  # noqa: ARG001
+    """Read a folder's image processor, once for each ``version`` of its files."""
+    from transformers import AutoImageProcessor
 
-    encoder = _ENCODERS.get(config.model_type)
     with quietly():
-        if encoder is not None:
-            return getattr(transformers, encoder)(config)
-        return transformers.AutoModel.from_config(config)
+        return AutoImageProcessor.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
 
 
-def load(folder: Path, config: Any) -> nn.Module:
-    """Load the network of a folder; every tensor but a pooler's must be there."""
+def empty(config: Any) -> nn.Module:
+    """Build the text encoder of a configuration, with the weights of its initialisation."""
     import transformers
 
-    kind = getattr(transformers, _ENCODERS.get(config.model_type, "AutoModel"))
+    return build(getattr(transformers, _ENCODERS.get(config.model_type, "AutoModel")), config)
+
+
+def build(kind: Any, config: Any) -> nn.Module:
+    """Build a network of one of transformers' classes, with the weights of its initialisation."""
+    with quietly():
+        return kind.from_config(config) if hasattr(kind, "from_config") else kind(config)
+
+
+def load(folder: Path, config: Any, kind: Any = None) -> nn.Module:
+    """Load the network of a folder; every tensor but a pooler's must be there.
+
+    Parameters
+    ----------
+    folder : Path
+    config : object
+        The folder's configuration, or that of the part to load.
+    kind : type, optional
+        The class to load; a text encoder's where there is none.
+    """
+    import transformers
+
+    if kind is None:
+        kind = getattr(transformers, _ENCODERS.get(config.model_type, "AutoModel"))
     with quietly():
         network, report = kind.from_pretrained(
             folder,

@@ -43,6 +43,14 @@ def check(path: Path, expected: str) -> str:
     return found
 
 
+def missing(path: Path) -> WeightsError:
+    """Return the error of a file that is not where it was named."""
+    return WeightsError(
+        f"There is no weights file at {path}. Copy it there from a machine that has it, or pass "
+        "the path of a copy: set_params(weights=...)."
+    )
+
+
 @dataclass(frozen=True)
 class LocalFile:
     """A file that the user or the package names.
@@ -64,7 +72,7 @@ class LocalFile:
     def find(self) -> Path:
         """Return the path of the file, which must be there."""
         if not self.path.is_file():
-            raise WeightsError(f"There is no weights file at {self.path}.")
+            raise missing(self.path)
         return self.path
 
     def describe(self) -> str:

@@ -47,7 +47,7 @@ def _is_usual(module: nn.MultiheadAttention) -> bool:
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> Linear:
-    if is_worth_it():
+    if is_worth_it(weight.dtype):
         return packed(weight, bias)
     return lambda x: F.linear(x, weight, bias)
 

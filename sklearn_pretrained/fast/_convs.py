@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from ._precision import is_native
+
 Convolve = Callable[[Tensor, "str | None"], Tensor]
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {
@@ -19,44 +21,62 @@ _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.SiLU: "swish",
     nn.Hardswish: "hardswish",
     nn.Sigmoid: "sigmoid",
+    nn.ReLU6: "hardtanh",
 }
+_SCALARS = {"hardtanh": [0.0, 6.0]}
+_HIDES_NAN = {"hardtanh"}
+_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
-def activation_name(module: nn.Module | None) -> str | None:
-    """Return oneDNN's name of an activation that it computes as torch does, else None."""
+def activation_name(
+    module: nn.Module | None, dtype: torch.dtype = torch.float32, *, tame: bool = False
+) -> str | None:
+    """Return oneDNN's name of an activation that it computes as torch does, else None.
+
+    One that makes a number of NaN would hide a broken input: it has a name only where the network
+    is ``tame``, so that no NaN can reach it.
+    """
     name = _ACTIVATIONS.get(type(module))  # type: ignore[arg-type]
-    return name if name is not None and name in fusible() else None
+    if name in _HIDES_NAN and not tame:
+        return None
+    return name if name is not None and name in fusible(dtype) else None
 
 
 @functools.cache
-def fusible() -> frozenset[str]:
-    """Return the activations whose values are torch's, those of NaN and infinity too.
-
-    A fused ReLU that makes 0 of NaN would hide a broken image, so it fails here.
-    """
+def fusible(dtype: torch.dtype = torch.float32) -> frozenset[str]:
+    """Return the activations whose values are torch's; but for some, of NaN and infinity too."""
     return frozenset(
-        name for module, name in _ACTIVATIONS.items() if packs() and _agrees(name, module())
+        name
+        for module, name in _ACTIVATIONS.items()
+        if packs(dtype) and _agrees(name, module(), dtype)
     )
 
 
 @functools.cache
-def packs() -> bool:
+def packs(dtype: torch.dtype = torch.float32) -> bool:
     """Say whether torch's private operators are there, and right on a small convolution."""
-    return torch.backends.mkldnn.is_available() and _agrees(None, nn.Identity())
+    return (
+        torch.backends.mkldnn.is_available()
+        and dtype in _TOLERANCE
+        and is_native(dtype, torch.device("cpu"))
+        and _agrees(None, nn.Identity(), dtype)
+    )
 
 
-def _agrees(name: str | None, reference: nn.Module) -> bool:
-    values = torch.linspace(-3, 3, 2 * 16 * 5 * 5).view(2, 16, 5, 5).sin_()
+def _agrees(name: str | None, reference: nn.Module, dtype: torch.dtype) -> bool:
+    values = torch.linspace(-3, 3, 2 * 16 * 5 * 5).view(2, 16, 5, 5).sin_().to(dtype)
     x = values.clone(memory_format=torch.channels_last)
-    x[1, 0, 0, 0], x[1, 1, 4, 4] = torch.nan, torch.inf
+    if name not in _HIDES_NAN:
+        x[1, 0, 0, 0], x[1, 1, 4, 4] = torch.nan, torch.inf
+    tolerance = _TOLERANCE[dtype]
     try:
         for groups in (1, 16):
             conv = nn.Conv2d(16, 16, 3, padding=1, groups=groups).requires_grad_(False)
             weight = torch.linspace(-2, 2, conv.weight.numel()).cos_().view_as(conv.weight)
-            bias = torch.linspace(-1, 1, 16)
+            weight, bias = weight.to(dtype), torch.linspace(-1, 1, 16).to(dtype)
             got = _packed(conv, weight, bias, (2, 16, 5, 5))(x, name)
             expected = reference(F.conv2d(x, weight, bias, padding=1, groups=groups))
-            if not torch.allclose(got, expected, rtol=1e-5, atol=1e-5, equal_nan=True):
+            if not torch.allclose(got, expected, tolerance, tolerance, equal_nan=True):
                 return False
     except (RuntimeError, AttributeError, TypeError):
         return False
@@ -73,7 +93,8 @@ def _packed(
     )
 
     def convolve(x: Tensor, activation: str | None) -> Tensor:
-        return run(x, weight, bias, *where, activation or "none", [], "")
+        scalars = _SCALARS.get(activation, []) if activation else []
+        return run(x, weight, bias, *where, activation or "none", scalars, "")
 
     return convolve
 
@@ -88,11 +109,17 @@ def convolution(
     conv : nn.Conv2d
         Its stride, padding, dilation and groups.
     weight, bias : Tensor
-        Float32, on the CPU.
+        On the network's device.
     shape : tuple of int
         Of the usual input, for which the weight is laid out; others run as well.
     """
-    if packs() and isinstance(conv.padding, tuple) and conv.padding_mode == "zeros":
+    on_cpu = weight.device.type == "cpu"
+    if (
+        on_cpu
+        and packs(weight.dtype)
+        and isinstance(conv.padding, tuple)
+        and conv.padding_mode == "zeros"
+    ):
         return _packed(conv, weight, bias, shape)
     weight = weight.contiguous(memory_format=torch.channels_last)
 

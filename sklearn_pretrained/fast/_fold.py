@@ -14,7 +14,7 @@ from ._pairs import Flow
 USUAL_BATCH = 8
 
 
-def fold(network: nn.Module, flow: Flow) -> Callable[[], None]:
+def fold(network: nn.Module, flow: Flow, *, tame: bool = False) -> Callable[[], None]:
     """Fold each batch norm into the convolution that alone feeds it; return how to undo it.
 
     Submodules, weights and buffers stay as they are: only ``forward`` is replaced, on the
@@ -29,10 +29,11 @@ def fold(network: nn.Module, flow: Flow) -> Callable[[], None]:
         if type(norm) is not nn.BatchNorm2d or not is_plain(norm) or norm.running_var is None:
             norm = None
         activation = flow.next_of.get(conv if norm is None else norm)
-        if activation_name(activation) is None or not is_plain(activation):  # type: ignore[arg-type]
+        name = _activation(conv, activation, tame=tame)
+        if name is None:
             activation = None
         if norm is not None or activation is not None:
-            chains.append(_Chain(conv, norm, activation, flow.shape_of[conv]))
+            chains.append(_Chain(conv, norm, activation, name, flow.shape_of[conv]))
     for chain in chains:
         chain.install()
 
@@ -41,6 +42,12 @@ def fold(network: nn.Module, flow: Flow) -> Callable[[], None]:
             chain.remove()
 
     return undo
+
+
+def _activation(conv: nn.Conv2d, activation: nn.Module | None, *, tame: bool) -> str | None:
+    if activation is None or conv.weight.device.type != "cpu" or not is_plain(activation):
+        return None
+    return activation_name(activation, conv.weight.dtype, tame=tame)
 
 
 def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -67,12 +74,12 @@ class _Chain:
         conv: nn.Conv2d,
         norm: nn.BatchNorm2d | None,
         activation: nn.Module | None,
+        name: str | None,
         shape: tuple[int, ...],
     ) -> None:
-        self.conv, self.norm, self.activation = conv, norm, activation
+        self.conv, self.norm, self.activation, self.name = conv, norm, activation, name
         weight, bias = (conv.weight, conv.bias) if norm is None else folded(conv, norm)
         self.convolve = convolution(conv, weight, bias, (USUAL_BATCH, *shape[1:]))
-        self.name = activation_name(activation)
         self.itself = {part: part.forward for part in (conv, norm, activation) if part is not None}
 
     def install(self) -> None:

@@ -166,7 +166,7 @@ def _featurizer(estimator: Any, prefix: str, params: Mapping[str, Any]) -> Any:
 
 def _place(featurizer: Any) -> tuple[str, str, float, float]:
     """Find network, layer and cost of what a featurizer reads."""
-    backbone = featurizer._backbone()
+    backbone = featurizer._resolved()
     plan = featurizer._plan(backbone)
     layers = plan.resolve(featurizer.layer)
     cost = max(layer.cost for layer in layers)

@@ -38,9 +38,9 @@ def _by_growth(small: tuple[int, ...], large: tuple[int, ...]) -> int | None:
 
 def _by_kind(visit: Visit) -> int | None:
     """Find the axis that a submodule works on by definition."""
-    if isinstance(visit.module, _AXIS_ONE):
+    if issubclass(visit.kind, _AXIS_ONE):
         return 1
-    if isinstance(visit.module, _LAST_AXIS):
+    if issubclass(visit.kind, _LAST_AXIS):
         return len(visit.shape) - 1
     return None
 

@@ -6,7 +6,7 @@ import difflib
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -189,22 +189,44 @@ def _make(backbone: Any) -> Plan:
         main = tuple(hidden)
     else:
         main = tuple(visit.name for visit in stages(seen, top))
-    if top is None:
+    named = {
+        name: _place(name, place, seen, found) for name, place in backbone.places(network).items()
+    }
+    main = tuple(name for name in named if name.startswith("hidden_")) or main
+    if PENULTIMATE in named:
+        pass
+    elif top is None:
         layers[PENULTIMATE] = Layer(
             PENULTIMATE, last.module, "output", last.calls, last.shape, last.layout, last.cost
         )
     else:
         source = next((v.name for v in seen.visits if v.output in top.inputs), None)
         layout = found.get(source) if source is not None else None
-        if len(top.in_shape) == 2 or isinstance(top.module, nn.Conv2d):  # noqa: PLR2004
+        if len(top.in_shape) == 2 or issubclass(top.kind, nn.Conv2d):  # noqa: PLR2004
             layout = Layout(1)
-        elif layout is None and isinstance(top.module, nn.Linear):
+        elif layout is None and issubclass(top.kind, nn.Linear):
             layout = Layout(len(top.in_shape) - 1)
         layers[PENULTIMATE] = Layer(
             PENULTIMATE, top.name, "input", top.calls, top.in_shape[1:], layout,
             top.started / total,
         )  # fmt: skip
-    return Plan(backbone.name, layers, main or (OUTPUT,), seen.total / _BATCH)
+    return Plan(backbone.name, layers | named, main or (OUTPUT,), seen.total / _BATCH)
+
+
+def _place(
+    name: str, place: tuple[str, str], seen: Trace, found: Mapping[str, Layout | None]
+) -> Layer:
+    """Describe a submodule's output or input, under a name of the backbone's choosing.
+
+    A block's input has the form of its output.
+    """
+    module, side = place
+    visit = seen.by_name[module]
+    shape, done = (
+        (visit.shape, visit.ended) if side == "output" else (visit.in_shape, visit.started)
+    )
+    layout = found[module] if shape == visit.shape else Layout(1) if len(shape) == 2 else None  # noqa: PLR2004
+    return Layer(name, module, side, visit.calls, shape[1:], layout, done / max(seen.total, 1))
 
 
 def _hidden_states(

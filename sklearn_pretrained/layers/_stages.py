@@ -54,7 +54,7 @@ def _merge(parts: list[Visit]) -> list[Visit]:
         elif stages:
             before = stages[-1]
             collapses = all(n == 1 for n in part.shape[2:]) and before.shape != part.shape
-            nothing_new = isinstance(part.module, _SAME_IN_EVAL) and part.shape == before.shape
+            nothing_new = issubclass(part.kind, _SAME_IN_EVAL) and part.shape == before.shape
             if not collapses and not nothing_new:
                 stages[-1] = part
     return stages

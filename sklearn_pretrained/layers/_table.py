@@ -113,7 +113,7 @@ def list_layers(
     """
     from ..backbones import find
 
-    backbone = model._backbone() if hasattr(model, "_backbone") else find(model, **parameters)
+    backbone = model._resolved() if hasattr(model, "_resolved") else find(model, **parameters)
     made = plan(backbone)
     shown = list(made.layers) if every else [*made.stages, PENULTIMATE, OUTPUT]
     return LayerTable(made, [made.layers[name] for name in dict.fromkeys(shown)])

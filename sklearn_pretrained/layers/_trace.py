@@ -33,20 +33,36 @@ class Visit:
     output: int = 0
 
     @property
+    def kind(self) -> type:
+        """What class the submodule is of, or was before it was exported."""
+        own = type(self.module)
+        name = str(self.module.type_name()) if own.__name__ == "InterpreterModule" else ""  # type: ignore[operator]
+        return getattr(nn, name.rpartition(".")[2], own) if name.startswith("torch.nn.") else own
+
+    @property
     def own_cost(self) -> int:
         """Operations inside this submodule."""
         return self.ended - self.started
 
 
 class _OperationCounter(TorchDispatchMode):
-    """Counts the multiply-adds of everything that runs under it."""
+    """Counts the multiply-adds of everything that runs under it.
 
-    def __init__(self) -> None:
+    A network that asks for a value, where there are none, is told zero, or no. The values of a
+    mask or of special tokens decide what is masked, and hardly ever a shape.
+    """
+
+    def __init__(self, *, costs: bool) -> None:
         super().__init__()
         self.total = 0
+        self.costs = costs
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:  # noqa: SLF001
+            return torch.zeros((), dtype=args[0].dtype).item()
         out = func(*args, **(kwargs or {}))
+        if not self.costs:
+            return out
         count = flop_registry.get(func.overloadpacket if hasattr(func, "overloadpacket") else func)
         if count is not None:
             self.total += count(*args, **(kwargs or {}), out_val=out)
@@ -82,7 +98,7 @@ def _give_what_it_gets(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
 def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool = True) -> Trace:
     """Run ``call(network)`` with every submodule watched; the skeleton is of no use afterwards."""
     names: dict[nn.Module, Visit] = {}
-    counter = _OperationCounter()
+    counter = _OperationCounter(costs=costs)
     kept: list[Tensor] = []  # alive, so that no id is used twice
     clock = 0
 
@@ -113,12 +129,8 @@ def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool =
                 module.forward = _give_what_it_gets
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after))
-        with torch.no_grad():
-            if costs:
-                with counter:
-                    call(network)
-            else:
-                call(network)
+        with torch.no_grad(), counter:
+            call(network)
     finally:
         for handle in handles:
             handle.remove()

@@ -1,0 +1,35 @@
+"""A precision and a device → whether its instructions multiply in that precision."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+
+_BFLOAT16_ON_CUDA = 8  # compute capability, the Ampere generation
+
+
+def is_native(dtype: torch.dtype, device: torch.device) -> bool:
+    """Say whether a device computes in a precision itself, rather than through another one.
+
+    Elsewhere reduced precision is slower than float32, on a CPU by a factor of ten and more.
+    """
+    if dtype == torch.float32:
+        return True
+    if device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)[0]
+        return dtype == torch.float16 or capability >= _BFLOAT16_ON_CUDA
+    if device.type == "cpu" and dtype == torch.bfloat16:
+        # private to torch, and missing where it has no name for them
+        asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        found: list[Any] = [getattr(torch.cpu, name, bool) for name in asked]
+        return any(ask() for ask in found)
+    return False
+
+
+def full_precision(device: torch.device, dtype: torch.dtype) -> Any:
+    """Keep convolutions on NVIDIA's chips from rounding float32 to TF32, inside this context."""
+    if device.type != "cuda" or dtype != torch.float32:
+        return contextlib.nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False)
