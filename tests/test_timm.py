@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from sklearn_pretrained import PretrainedImageFeaturizer, backbones, list_layers
+from sklearn_pretrained import PretrainedImageFeaturizer, backbones, embed_weights, list_layers
 from sklearn_pretrained.backbones._timm_files import HubFile, record
 from sklearn_pretrained.backbones._timm_images import TimmPreprocessing
 from sklearn_pretrained.backbones._weights import sha256
@@ -174,6 +175,11 @@ def test_saved_weights_are_read_by_path_and_pinned(tmp_path, pictures):
         expected = theirs.forward_head(theirs.forward_features(x), pre_logits=True)
 
     assert relative_error(rows, expected.numpy()) <= 1e-5
+
+    whole = pickle.dumps(embed_weights(featurizer))
+    path.unlink()
+
+    assert relative_error(pickle.loads(whole).transform(pictures), rows) <= 1e-6
 
     network.head.bias.data += 1
     torch.save({"state_dict": network.state_dict()}, path)

@@ -32,7 +32,12 @@ from sklearn_pretrained.layers import plan
 TOLERANCE = 1e-5
 MEMORY = 6 * 2**30
 
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "coat": (
+        "modules for relative positions, which its blocks share, count as stages; their axes "
+        "cannot be told, so pooling is refused there"
+    ),
+}
 """Families whose smallest network cannot be read, and why."""
 
 _SMALL = (

@@ -36,6 +36,7 @@ class TimmBackbone(Backbone):
     """
 
     is_tame = True  # pixels are
+    libraries = ("timm", "torchvision")
 
     def __init__(
         self,
