@@ -25,10 +25,11 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     Parameters
     ----------
     model : str, callable, nn.Module or ModuleHandle, default="mobilenet_v2"
-        Any of torchvision's classifiers by name (`list_backbones` lists them), or a network of
-        your own, which then needs ``preprocessing``: a module, a function that makes one, or the
-        path of an exported program (``.pt2``). The default's weights are part of this
-        package, so that it works without a network connection.
+        Any of torchvision's classifiers by name, ``"timm/…"`` for one of timm's, or the name of a
+        registered source (`list_backbones` lists them all); or a network of your own, which then
+        needs ``preprocessing``: a module, a function that makes one, or the path of an exported
+        program (``.pt2``). The default's weights are part of this package, so that it works
+        without a network connection.
 
     weights : str, path or None, default="default"
         Which weights: a name that torchvision gives them (``"IMAGENET1K_V2"``), or the path of a

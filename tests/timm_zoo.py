@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import os
 import pickle
-import re
-import subprocess
+import resource
 import sys
 import time
 import warnings
@@ -33,13 +32,20 @@ from sklearn_pretrained.layers import plan
 TOLERANCE = 1e-5
 MEMORY = 6 * 2**30
 
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "coat": (
+        "modules for relative positions, which its blocks share, count as stages; their axes "
+        "cannot be told, so pooling is refused there"
+    ),
+}
 """Families whose smallest network cannot be read, and why."""
 
-_SMALL = re.compile(
-    r"test_|atto|femto|pico|nano|tiny|small|mini|micro|xxs|xs|_xt|_s\d|_s$|_t\d|_t$|m0|b0|_0|18|11|"
-    r"lite|050|035|_1_0|068|l0"
+_SMALL = (
+    *("test_", "atto", "femto", "pico", "nano", "tiny", "xxs", "xx_small", "xs", "x_small"),
+    *("mini", "micro", "small", "little", "lite", "_xt", "_s0", "_s1", "_s2", "_s", "_t0", "_t1"),
+    *("_t", "m0", "b0", "_0", "002", "004", "005", "010", "035", "050", "10", "13", "14", "18"),
 )
+_MOST_BUILT = 4
 
 
 def families() -> list[str]:
@@ -50,8 +56,12 @@ def families() -> list[str]:
 def smallest(family: str) -> str:
     """Find the network of a family with the fewest parameters, among those with small names."""
     names = timm.list_models(module=family)
-    chosen = [name for name in names if _SMALL.search(name)] or names
-    return min(chosen, key=_parameters)
+    return min(sorted(names, key=_rank)[:_MOST_BUILT], key=_parameters)
+
+
+def _rank(name: str) -> tuple[int, int]:
+    found = [i for i, word in enumerate(_SMALL) if word in name]
+    return min(found, default=len(_SMALL)), len(name)
 
 
 def _parameters(name: str) -> float:
@@ -70,7 +80,7 @@ def smaller_size(name: str) -> int | None:
     return 128 if not config.fixed_input_size and side > 160 else None
 
 
-def pictures(count: int = 3) -> list[np.ndarray]:
+def pictures(count: int = 2) -> list[np.ndarray]:
     """Cut pieces from scikit-learn's sample pictures."""
     whole = load_sample_images().images[0]
     return [np.ascontiguousarray(whole[i * 20 : i * 20 + 300, : 400 + i]) for i in range(count)]
@@ -101,11 +111,15 @@ def _distance(got: np.ndarray, expected: np.ndarray) -> float:
 def check(name: str) -> list[str]:
     """Hold one network to the contract; return what it breaks."""
     wrong: list[str] = []
-    size = smaller_size(name)
     images = pictures()
-    arguments = {"weights": None, "image_size": size, "resize": "exact"}
+    arguments = {"weights": None, "image_size": smaller_size(name), "resize": "exact"}
     backbone = backbones.find_image(f"timm/{name}", **arguments)
-    made = plan(backbone)
+    try:
+        made = plan(backbone)
+    except ValueError:  # it only takes the size that it was made for
+        arguments["image_size"] = None
+        backbone = backbones.find_image(f"timm/{name}", **arguments)
+        made = plan(backbone)
 
     def read(layers: Any, images: list[np.ndarray], **more: Any) -> np.ndarray:
         one = PretrainedImageFeaturizer(
@@ -116,8 +130,11 @@ def check(name: str) -> list[str]:
             return one.fit_transform(images)
 
     reference = backbone.build().eval()
+    both = read(["penultimate", "output"], images)
+    start = 0
     for layer, expected in theirs(reference, backbone, images).items():
-        error = _distance(read(layer, images), expected)
+        error = _distance(both[:, start : start + expected.shape[1]], expected)
+        start += expected.shape[1]
         if not error <= TOLERANCE:
             wrong.append(f"{layer} differs by {error:.1e}")
         if layer == "penultimate" and not np.abs(expected).max() > 0:  # some heads begin at zero
@@ -129,7 +146,7 @@ def check(name: str) -> list[str]:
     wrong += seen_as_planned(reference, backbone, made, images)
     chosen = stages[len(stages) // 2]
     if made.layers[chosen].layout is not None:
-        together = read(chosen, images, batch_size=3)
+        together = read(chosen, images, batch_size=2)
         alone = read(chosen, images[:1], batch_size=1)
         if not _distance(together[:1], alone) <= TOLERANCE:
             wrong.append(f"{chosen} depends on its batch")
@@ -152,8 +169,6 @@ def pickled(
         wrong.append("pickle")
     if not np.array_equal(one.transform(images), loaded.transform(images)):
         wrong.append("a pickle gives other rows")
-    if digest_of(backbone.build()) != one.weights_digest_:
-        wrong.append("weights changed")
     return wrong
 
 
@@ -191,9 +206,8 @@ def seen_as_planned(network: Any, backbone: Any, made: Any, images: list[np.ndar
     return wrong
 
 
-def _report(name: str) -> bool:
-    import resource
-
+def report(name: str) -> bool:
+    """Print one line."""
     started = time.perf_counter()
     try:
         wrong = check(name)
@@ -201,34 +215,36 @@ def _report(name: str) -> bool:
         wrong = [f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"]
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     took = time.perf_counter() - started
-    print(f"{name:34} {'; '.join(wrong) or 'equal'}  ({took:.0f} s, {most:.1f} GB)", flush=True)
+    verdict = "; ".join(wrong) or "equal"
+    print(f"{name:38} {verdict}  ({took:.0f} s, {most:.1f} GB)", flush=True)
     return not wrong
 
 
-def _alone(family: str) -> bool:
+def alone(family: str) -> bool:
     """Check a family in a process with limited memory."""
-    import resource
-
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.timm_zoo", "--here", smallest(family)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY)),
-    )
-    last = (done.stdout or done.stderr).strip().splitlines()[-1:] or ["died"]
-    reason = EXCEPTIONS.get(family)
-    print(f"{family:28} {last[0]}" + (f"  [{reason}]" if reason else ""), flush=True)
-    return done.returncode == 0
+    name = smallest(family)
+    print(f"{family:28} ", end="", flush=True)
+    child = os.fork()
+    if child == 0:
+        torch.set_num_threads(1)
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        fine = False
+        try:
+            fine = report(name)
+        finally:
+            os._exit(not fine)
+    fine = os.waitpid(child, 0)[1] == 0
+    if not fine:
+        print(f"{'':28} {EXCEPTIONS.get(family, 'no reason is known')}", flush=True)
+    return fine
 
 
 def main(arguments: list[str]) -> int:
     """Print the table; the exit status counts those that differ."""
     if arguments[:1] == ["--here"]:
-        return sum(not _report(name) for name in arguments[1:])
+        return sum(not report(name) for name in arguments[1:])
     chosen = arguments or families()
-    good = sum(_alone(family) for family in chosen)
+    good = sum(alone(family) for family in chosen)
     print(f"{good} of {len(chosen)}")
     return len(chosen) - good
 

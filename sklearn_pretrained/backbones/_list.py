@@ -140,8 +140,8 @@ def list_backbones(search: str = "", *, source: str | None = None) -> BackboneTa
     ['maxvit_t', 'vit_b_16', 'vit_b_32', 'vit_h_14', 'vit_l_16', 'vit_l_32']
     >>> list_backbones("mobilenet_v2", source="torchvision")
     1 networks
-    name          source       family     parameters  width  input size  GFLOP  weights
-    mobilenet_v2  torchvision  mobilenet       3.5 M   1280         224   0.30  at hand
+    name          source       family       parameters  width  input size  GFLOP  weights
+    mobilenet_v2  torchvision  mobilenetv2       3.5 M   1280         224   0.30  at hand
     """
     words = search.lower().split()
     found = [

@@ -15,7 +15,7 @@ from ._backbone import Backbone, Weights
 from ._skeleton import random_network, weightless
 from ._timm_files import library, names, record, suggest
 from ._timm_images import TimmPreprocessing
-from ._weights import LocalFile, RandomWeights, digest_of
+from ._weights import LocalFile, RandomWeights, digest_of, missing
 
 _random_digests: dict[str, str] = {}
 
@@ -35,6 +35,9 @@ class TimmBackbone(Backbone):
         How images are resized.
     """
 
+    is_tame = True  # pixels are
+    libraries = ("timm", "torchvision")
+
     def __init__(
         self,
         model: str,
@@ -47,7 +50,8 @@ class TimmBackbone(Backbone):
         self.model = self.record.name
         self.name = f"timm/{self.model}"
         self.weights = self._choose(weights)
-        self.is_pretrained = weights is not None
+        own_file = isinstance(self.weights, LocalFile | RandomWeights)
+        self.revision = None if own_file else self.record.config.get("tag")
         config = library().data.resolve_data_config(pretrained_cfg=self.record.config)
         if config["input_size"][0] != 3:  # noqa: PLR2004
             raise ValueError(
@@ -90,6 +94,10 @@ class TimmBackbone(Backbone):
         path = Path(weights).expanduser()
         if path.is_file():
             return LocalFile(path.absolute())
+        if path.suffix in {".pth", ".pt", ".safetensors", ".bin", ".npz"} or isinstance(
+            weights, Path
+        ):
+            raise missing(path)
         tagged = f"timm/{self.record.architecture}.tag"
         raise WeightsError(
             f"weights={str(weights)!r} is no file. Networks of timm take the path of one, or "
