@@ -160,10 +160,10 @@ def test_list_layers_shows_the_tower_that_is_asked_for(clip):
     images, texts = list_layers(str(clip)), list_layers(PretrainedTextFeaturizer(str(clip)))
 
     assert [layer.name for layer in images] == [
-        *(f"hidden_{i}" for i in range(4)), "penultimate", "output",
+        *(f"hidden_{i}" for i in range(4)), "penultimate", "projection", "output",
     ]  # fmt: skip
     assert [layer.name for layer in texts][:3] == ["hidden_0", "hidden_1", "hidden_2"]
-    assert images.plan.layers["projection"].shape == texts.plan.layers["projection"].shape == (20,)
+    assert images[-2].shape == texts[-2].shape == (20,)
 
 
 @pytest.mark.parametrize("family", ["DINOv2", "Swin", "ResNet"])

@@ -32,7 +32,7 @@ def _reads_texts(model: str, parameters: dict[str, Any]) -> bool:
 
     weights = parameters.get("weights")
     revision = weights if weights not in {None, "default"} else None
-    return not is_vision(find_folder(model, revision))
+    return not is_vision(find_folder(model, revision, what="network"))
 
 
 def _is_folder(model: str) -> bool:
