@@ -14,7 +14,7 @@ import transformers
 from PIL import Image
 
 from sklearn_pretrained import PretrainedImageFeaturizer, PretrainedTextFeaturizer, list_layers
-from sklearn_pretrained.backbones import find_image, load
+from sklearn_pretrained.backbones import _transformers, find_image, load
 from sklearn_pretrained.backbones._weights import digest_of
 from sklearn_pretrained.exceptions import LayerError, WeightsError
 from tests import tower_zoo, vision_zoo
@@ -195,6 +195,18 @@ def test_what_cannot_be_read_is_refused_with_the_fix(clip, dinov2, tmp_path):
     captions = vision_zoo.make_folder(tmp_path / "captions", "BLIP captions")
     with pytest.raises(ValueError, match="captions writes captions"):
         PretrainedTextFeaturizer(str(captions)).fit(["an item"])
+
+
+def test_a_tokenizer_without_a_fast_form_is_refused_with_the_alternative(clip, monkeypatch):
+    """The first SigLIP's needs a library of its own, and would be slow with it."""
+
+    def missing(*_args, **_options):
+        raise ImportError("SiglipTokenizer requires the SentencePiece library")
+
+    _transformers.tokenizer.cache_clear()
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", missing)
+    with pytest.raises(WeightsError, match=r"has no fast form: SiglipTokenizer.*SigLIP 2 instead"):
+        PretrainedTextFeaturizer(str(clip)).fit(TEXTS)
 
 
 def test_a_network_that_is_nowhere_says_where_it_was_looked_for(monkeypatch):
