@@ -26,20 +26,23 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     ----------
     model : str, callable, nn.Module or ModuleHandle, default="mobilenet_v2"
         Any of torchvision's classifiers by name, ``"timm/…"`` for one of timm's, or the name of a
-        registered source (`list_backbones` lists them all); or a network of your own, which then
-        needs ``preprocessing``: a module, a function that makes one, or the path of an exported
-        program (``.pt2``). The default's weights are part of this package, so that it works
-        without a network connection.
+        registered source (`list_backbones` lists them all); a network of transformers by its name
+        on the hub or the path of a folder (``"facebook/dinov2-small"``), of which only what reads
+        images is loaded; or a network of your own, which then needs ``preprocessing``: a module,
+        a function that makes one, or the path of an exported program (``.pt2``). The default's
+        weights are part of this package, so that it works without a network connection.
 
     weights : str, path or None, default="default"
         Which weights: a name that torchvision gives them (``"IMAGENET1K_V2"``), or the path of a
         state dict. "default" takes the weights shipped with this package where there are any
-        (mobilenet_v2's ``IMAGENET1K_V1``), else torchvision's own default. None means random
+        (mobilenet_v2's ``IMAGENET1K_V1``), else torchvision's own default. For a network of
+        transformers, a revision on the hub. None means random
         weights, which are only of use in tests, and warns.
 
     layer : str, int, float or list, default="penultimate"
         Where to read. "penultimate" is what the network's classifier reads, "output" what the
-        network returns. A name is that of any submodule (`list_layers` shows them); an int counts
+        network returns, "projection" the features in the space that CLIP, SigLIP and BLIP share
+        with texts. A name is that of any submodule (`list_layers` shows them); an int counts
         the main stages, from the end where it is negative; a float in (0, 1] is a relative depth,
         so that a grid carries over to another network. A list reads several, side by side.
 

@@ -29,17 +29,19 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     ----------
     model : str, default="sentence-transformers/all-MiniLM-L6-v2"
         A text encoder of transformers, by its name on the hub or the path of a folder: BERT and
-        its kin, T5's encoders, and decoders such as GPT-2, Llama and Qwen, read as encoders. The
-        default is found without a network connection where the extra ``offline`` is installed.
+        its kin, T5's encoders, decoders such as GPT-2, Llama and Qwen, read as encoders, and the
+        text towers of CLIP, SigLIP and BLIP. The default is found without a network connection
+        where the extra ``offline`` is installed.
 
     weights : str or None, default="default"
         A revision on the hub. None means random weights, which are only of use in tests, and warns.
 
     layer : str, int, float or list, default="penultimate"
-        Where to read. The default is the network's last hidden state. An int counts hidden states
-        as transformers does, 0 being the embeddings and n the last, from the end where it is
-        negative; a float in (0, 1] is a relative depth; a name is that of any submodule. A list
-        reads several, side by side (``[-4, -3, -2, -1]``).
+        Where to read. The default is the network's last hidden state. "projection" is the space
+        that CLIP, SigLIP and BLIP share with images. An int counts hidden states as transformers
+        does, 0 being the embeddings and n the last, from the end where it is negative; a float in
+        (0, 1] is a relative depth; a name is that of any submodule. A list reads several, side by
+        side (``[-4, -3, -2, -1]``).
 
     pooling : {"auto", "mean", "cls", "pooler", "max", "last"}, default="auto"
         How tokens become a vector; padding never counts. "auto" is what the encoder's own

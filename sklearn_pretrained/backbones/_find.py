@@ -35,12 +35,11 @@ def _is_of_transformers(model: str) -> bool:
 
 def _reads_texts(model: str, parameters: dict[str, Any]) -> bool:
     """Tell texts from images; a network over both is one over images."""
-    from ._text_folders import find_folder
-    from ._vision import is_vision
+    from ._text_folders import find_folder, is_vision
 
     weights = parameters.get("weights")
     revision = weights if weights not in {None, "default"} else None
-    return not is_vision(find_folder(model, revision))
+    return not is_vision(find_folder(model, revision, what="network"))
 
 
 def find_image(model: Any, **parameters: Any) -> Backbone:

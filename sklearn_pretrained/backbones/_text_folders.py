@@ -119,6 +119,13 @@ def folder_digest(folder: Path) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def is_vision(folder: Path) -> bool:
+    """Tell whether a folder says how images are prepared for its network."""
+    if (folder / "preprocessor_config.json").is_file():
+        return True
+    return "image_processor" in read_json(folder / "processor_config.json")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file; an absent one is empty."""
     if not path.is_file():

@@ -11,7 +11,7 @@ from . import _transformers
 from ._backbone import Backbone
 from ._skeleton import random_network, weightless
 from ._text import TextBackbone
-from ._text_folders import find_folder, read_json
+from ._text_folders import find_folder, is_vision, read_json
 from ._towers import Tower, hidden_states, text_tower
 from ._weights import RandomWeights
 
@@ -95,5 +95,11 @@ def backbone(model: str, **parameters: Any) -> Backbone:
     """Describe what reads texts: an encoder, or the text tower of a network over both."""
     weights = parameters.get("weights")
     revision = weights if weights not in {None, "default"} else None
-    kind = read_json(find_folder(model, revision) / "config.json").get("model_type")
+    folder = find_folder(model, revision)
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind not in _KINDS and is_vision(folder):
+        raise ValueError(
+            f"model={model!r} reads images (its kind is {kind!r}): give it to "
+            "PretrainedImageFeaturizer. Text towers are known of CLIP, SigLIP and BLIP."
+        )
     return (TextTowerBackbone if kind in _KINDS else TextBackbone)(model, **parameters)

@@ -45,7 +45,15 @@ def tokenizer(folder: Path, version: str) -> Any:  # noqa: ARG001
     """Read a folder's tokenizer in its fast form, once for each ``version`` of its files."""
     from transformers import AutoTokenizer
 
-    found = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    try:
+        found = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except ImportError as error:  # of the library that a tokenizer in Python needs
+        raise WeightsError(
+            f"The tokenizer in {folder} has no fast form: {' '.join(str(error).split())[:80]}… "
+            "Take a network whose tokenizer has one, such as SigLIP 2 instead of SigLIP."
+        ) from error
     if not found.is_fast:
         raise WeightsError(
             f"The tokenizer in {folder} has no fast form (tokenizer.json). Convert it with "

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from . import _transformers
 from ._backbone import Backbone, Weights
 from ._skeleton import random_network, weightless
-from ._text_folders import FolderWeights, find_folder, folder_digest, read_json
+from ._text_folders import FolderWeights, find_folder, folder_digest, is_vision
 from ._towers import hidden_states, image_tower, place_of_pooled
 from ._vision_processing import read
 from ._weights import RandomWeights, digest_of
@@ -30,7 +30,6 @@ _ANY_SIZE = frozenset(
 )
 """Networks without fixed positions, and those that always fit theirs to the image."""
 
-_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _random_digests: dict[str, str] = {}
 
 
@@ -171,13 +170,6 @@ def backbone(model: str, **parameters: Any) -> Backbone:
     folder = Path(model).expanduser()
     version = folder_digest(folder) if folder.is_dir() else ""
     return _described(model, version, **parameters)
-
-
-def is_vision(folder: Path) -> bool:
-    """Tell whether a folder says how images are prepared for its network."""
-    if (folder / _PROCESSORS[0]).is_file():
-        return True
-    return "image_processor" in read_json(folder / _PROCESSORS[1])
 
 
 def _grown(config: Any) -> Any:

@@ -115,5 +115,6 @@ def list_layers(
 
     backbone = model._resolved() if hasattr(model, "_resolved") else find(model, **parameters)
     made = plan(backbone)
-    shown = list(made.layers) if every else [*made.stages, PENULTIMATE, OUTPUT]
+    also = [name for name in ("projection",) if name in made.layers]
+    shown = list(made.layers) if every else [*made.stages, PENULTIMATE, *also, OUTPUT]
     return LayerTable(made, [made.layers[name] for name in dict.fromkeys(shown)])
