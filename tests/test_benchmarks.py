@@ -103,7 +103,7 @@ def test_real_data_is_told_apart_as_well_as_by_a_plain_script():
     """Patches of textures and e-mails, with real weights: the same accuracies."""
     script = PEERS.parent / "real_accuracy.py"
     command = [sys.executable, script, "--size", "8", "--layers", "features.6,features.17"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=550)
 
     lines = [line.rsplit(maxsplit=3) for line in done.stdout.splitlines()[1:]]
     same = [line for line in lines if not line[0].endswith("flips")]
