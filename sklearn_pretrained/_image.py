@@ -73,7 +73,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
 
     augment : {"flip"}, default=None
         "flip" averages the features of each image and its mirror image, while fitting and
-        predicting. That costs two forwards for each image, and often helps a little.
+        predicting. That costs two forwards for each image; whether it helps, a search tells.
 
     batch_size : int or "auto", default="auto"
         Images in one forward. It decides speed and memory, and never the features.

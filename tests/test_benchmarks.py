@@ -96,3 +96,20 @@ def test_other_features_are_compared_with_nobody(report):
     assert "| slow | 2.0 | 3.00 × | 10% | same (1e-07) |  |" in table
     assert "| odd | 2.0 | – | 10% | other features (5e-01) |  |" in table
     assert "Not timed: gone: no such thing" in table
+
+
+@pytest.mark.slow
+def test_real_data_is_told_apart_as_well_as_by_a_plain_script():
+    """Patches of textures and e-mails, with real weights: the same accuracies."""
+    script = PEERS.parent / "real_accuracy.py"
+    command = [sys.executable, script, "--size", "8", "--layers", "features.6,features.17"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=550)
+
+    lines = [line.rsplit(maxsplit=3) for line in done.stdout.splitlines()[1:]]
+    same = [line for line in lines if not line[0].endswith("flips")]
+    assert len(lines) == 6
+    for _name, plain, ours, apart in same:
+        assert plain == ours
+        assert float(apart) < 5e-3
+    assert all(float(ours) > 0.6 for _name, _plain, ours, _apart in lines)
+    assert float(same[0][3]) < 1e-5

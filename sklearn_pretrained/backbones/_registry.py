@@ -101,7 +101,11 @@ def load(
             "Bring back the weights that were pinned, or fit again (the estimators behind this "
             "one too, since they learned from the old features)."
         )
-    key = (backbone.name, backbone.architecture, found, str(device), str(dtype), str(fast_paths()))
+    # Tensors may be mapped from their file, so a copy of it elsewhere, which may have been written
+    # over since, is another network in spite of its digest.
+    source = backbone.weights.describe()
+    how = (str(device), str(dtype), str(fast_paths()))
+    key = (backbone.name, backbone.architecture, found, source, *how)
     with _lock:
         if key not in _loaded:
             _loaded[key] = _make(backbone, device, dtype)

@@ -1,0 +1,71 @@
+"""The pairs of the recipes' page: what tutorials write, and the same features here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sklearn_pretrained._text import MINILM
+from sklearn_pretrained.backbones import find_text, unload
+from tests.conftest import relative_error
+
+PAGE = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text()
+SECTIONS = {
+    section.splitlines()[0]: re.findall(r"```py\n(.*?)```", section, flags=re.DOTALL)
+    for section in PAGE.split("\n## ")[1:]
+}
+PAIRS = {title: blocks for title, blocks in SECTIONS.items() if blocks}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _let_go():
+    """VGG16 is large."""
+    yield
+    unload()
+
+
+def with_random_weights(block):
+    """Rewrite a block for machines without torchvision's weights; a seed makes them equal."""
+    block = block.replace("(weights=weights)", "(weights=None)")
+    return re.sub(r"PretrainedImageFeaturizer\(\s*", r"\g<0>weights=None, model=", block)
+
+
+def run(block, **names):
+    torch.manual_seed(0)
+    exec(block, names)
+    return np.asarray(names["features"])
+
+
+def test_every_recipe_is_a_pair():
+    """A block without its counterpart would never be compared."""
+    assert len(PAIRS) == 8
+    assert {len(blocks) for blocks in PAIRS.values()} == {2}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn_pretrained.exceptions.RandomWeightsWarning")
+@pytest.mark.parametrize("title", [t for t in PAIRS if "BERT" not in t])
+def test_images_have_the_features_of_the_tutorial(title, pictures):
+    """On random weights, the same for both."""
+    usual, here = map(with_random_weights, PAIRS[title])
+    images = [Image.fromarray(picture) for picture in pictures]
+
+    expected = run(usual, images=images)
+    assert relative_error(run(here, images=images), expected) < 1e-5
+    assert relative_error(expected[:1], expected[1:]) > 1e-4
+
+
+@pytest.mark.parametrize("title", [t for t in PAIRS if "BERT" in t])
+def test_texts_have_the_features_of_the_tutorial(title):
+    """On real weights."""
+    folder = find_text(MINILM).folder
+    texts = ["I loved it", "What a bore, from start to end", "A waste of an evening"]
+    usual, here = PAIRS[title]
+
+    expected = run(usual, texts=texts, model=str(folder))
+    assert relative_error(run(here, texts=texts, model=MINILM), expected) < 1e-5
