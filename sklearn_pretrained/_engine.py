@@ -187,9 +187,9 @@ def _one_ahead(tasks: Iterable[Callable[[], Any]]) -> Iterator[Any]:
 def _windows(
     positions: Sequence[int], backbone: Backbone, batch_size: int | str
 ) -> Iterator[Sequence[int]]:
-    """Cut positions into windows that grow to their full size."""
-    least = 1 if batch_size == "auto" else int(batch_size)
-    size, most = max(backbone.first_window, least), max(backbone.window, least)
+    """Cut positions into windows that grow to their full size, and hold whole batches."""
+    step = 1 if batch_size == "auto" else int(batch_size)
+    size, most = (-(-n // step) * step for n in (backbone.first_window, backbone.window))
     start = 0
     while start < len(positions):
         yield positions[start : start + size]

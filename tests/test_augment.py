@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_pretrained import PretrainedImageFeaturizer
+from sklearn_pretrained import PretrainedImageFeaturizer, backbones, embed_weights
 from tests.conftest import make_convnet, relative_error, to_tensor
 
 
@@ -104,3 +105,18 @@ def test_what_only_named_networks_know_is_refused(patches, wrong):
     """The preprocessing of one's own decides the size."""
     with pytest.raises(ValueError, match="preprocessing= decides how images are resized"):
         featurizer(model=make_convnet, preprocessing=to_tensor, **wrong).fit(patches)
+
+
+def test_flips_go_with_weights_inside_the_file_and_with_a_canary(patches, tmp_path):
+    """Both are those of the network that sees both sides."""
+    weights = tmp_path / "weights.safetensors"
+    shutil.copy(backbones.find("mobilenet_v2").weights.path, weights)
+    ours = featurizer(weights=str(weights), layer="features.2", augment="flip")
+    expected = ours.fit_transform(patches[:2])
+    carried = pickle.dumps(embed_weights(ours))
+    weights.unlink()
+    backbones.unload()
+    opened = pickle.loads(carried)
+
+    assert relative_error(opened.transform(patches[:2]), expected) < 1e-6
+    assert ours.provenance().to_dict()["canary"] == "recorded"

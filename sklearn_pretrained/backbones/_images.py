@@ -59,6 +59,11 @@ class ImagePreprocessing:
             resize, size, self.interpolation, self.mean, self.std, self.resizer
         )
 
+    @property
+    def keeps_form(self) -> bool:
+        """Whether the shorter side is resized, so that a long image stays long until the crop."""
+        return True
+
     def describe(self) -> dict[str, Any]:
         """Return the facts that decide the numbers."""
         return {"kind": "resize-crop-normalise", **asdict(self)}
@@ -77,7 +82,7 @@ class ImagePreprocessing:
         """Resize and crop one image (H, W, 3) into a uint8 tensor (3, crop, crop)."""
         height, width = image.shape[:2]
         elongation = max(height, width) / min(height, width)
-        if self.resize**2 * elongation > _MOST_PIXELS:
+        if self.keeps_form and self.resize**2 * elongation > _MOST_PIXELS:
             raise BadItemError(
                 f"is too elongated, with {width}×{height} pixels: made as large as the network "
                 f"wants its shorter side ({self.resize}), it would fill the memory; crop it first"

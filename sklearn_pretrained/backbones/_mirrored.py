@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ._backbone import Backbone
 
+if TYPE_CHECKING:
+    _Base = Backbone
+else:
+    _Base = object
 
-class _Mirrored:
-    """Gives two views of each batch; all else is the backbone's own."""
 
-    def __init__(self, backbone: Backbone) -> None:
-        self._backbone = backbone
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backbone, name)
+class _BothSides(_Base):
+    """Gives two views of each batch; all else is what the other base class does."""
 
     def recipe(self) -> dict[str, Any]:
-        return {**self._backbone.recipe(), "augment": "flip"}
+        return {**super().recipe(), "augment": "flip"}  # type: ignore[safe-super]
 
     def views(self, batch: Any) -> Sequence[Any]:
         return [batch, _mirror(batch)]
@@ -37,6 +37,14 @@ def _mirror(batch: Any) -> Any:
     )
 
 
+@functools.cache
+def _mirrored_kind(kind: type[Backbone]) -> Any:
+    return type(f"Mirrored{kind.__name__}", (_BothSides, kind), {"__module__": kind.__module__})
+
+
 def mirrored(backbone: Backbone) -> Backbone:
     """Let a backbone see prepared images from both sides."""
-    return cast("Backbone", _Mirrored(backbone))
+    kind = _mirrored_kind(type(backbone))
+    twin: Backbone = kind.__new__(kind)
+    vars(twin).update(vars(backbone))
+    return twin

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import WeightsError
-from ._backbone import Backbone, Weights
+from ._backbone import Weights
+from ._pictures import PictureBackbone
 from ._skeleton import random_network, weightless
 from ._timm_files import library, names, record, suggest
 from ._timm_images import TimmPreprocessing
-from ._weights import LocalFile, RandomWeights, digest_of, missing
-
-_random_digests: dict[str, str] = {}
+from ._weights import LocalFile, RandomWeights, missing
 
 
-class TimmBackbone(Backbone):
+class TimmBackbone(PictureBackbone):
     """One of timm's networks.
 
     Parameters
@@ -35,8 +33,9 @@ class TimmBackbone(Backbone):
         How images are resized.
     """
 
-    is_tame = True  # pixels are
     libraries = ("timm", "torchvision")
+
+    preprocessing: TimmPreprocessing
 
     def __init__(
         self,
@@ -160,16 +159,14 @@ class TimmBackbone(Backbone):
         registers = getattr(network, "num_reg_tokens", None) or 0
         return tokens is None or tokens > registers
 
-    def random_digest(self) -> str:
-        """Hash the network that the seed makes, once in a process."""
-        if self.architecture not in _random_digests:
-            _random_digests[self.architecture] = digest_of(random_network(self._made))
-        return _random_digests[self.architecture]
+    def random(self) -> nn.Module:
+        """Build the network with the random weights that a seed decides."""
+        return random_network(self._made)
 
     def build(self) -> nn.Module:
         """Build the network with its verified weights, which timm itself brings into form."""
         if isinstance(self.weights, RandomWeights):
-            return random_network(self._made)
+            return self.random()
         self.weights.digest()
         path = self.weights.find()  # type: ignore[attr-defined]
         own = self.record.config["custom_load"] and path.suffix == ".npz"
@@ -182,22 +179,6 @@ class TimmBackbone(Backbone):
             raise WeightsError(
                 f"The weights in {path} could not be read as those of {self.name}: {error}"
             ) from error
-
-    def example(self) -> list[Tensor]:
-        """Return two images of noise."""
-        return self.preprocessing.noise(2)
-
-    def prepare(self, contents: Sequence[Any]) -> list[Tensor]:
-        """Resize and crop each image."""
-        return [self.preprocessing.one(image) for image in contents]
-
-    def collate(self, samples: Sequence[Tensor], device: Any, dtype: torch.dtype) -> Tensor:
-        """Stack and normalise images."""
-        return self.preprocessing.join(samples, device, dtype)
-
-    def call(self, network: nn.Module, batch: Tensor) -> Any:
-        """Run the network."""
-        return network(batch)
 
 
 class _JoinedHeads(nn.Module):

@@ -64,8 +64,12 @@ class TimmPreprocessing(ImagePreprocessing):
         resize = math.floor(size / self.share)
         return replace(self, resize=resize, crop=size, width_resize=resize, width_crop=size)
 
-    def one(self, image: NDArray[np.uint8]) -> Tensor:
-        """Bring one image (H, W, 3) into a uint8 tensor (3, crop, width_crop)."""
+    @property
+    def keeps_form(self) -> bool:
+        """Whether the shorter side is resized."""
+        return self.mode == "center"
+
+    def _resized(self, image: NDArray[np.uint8]) -> Tensor:
         if self.resizer == "exact" or self.interpolation not in _OF_TENSORS:
             from PIL import Image
 

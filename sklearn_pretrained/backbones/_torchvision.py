@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from torchvision.models import get_model_builder, get_model_weights, list_models
 
 from ..exceptions import WeightsError
-from ._backbone import Backbone, Weights
+from ._backbone import Weights
 from ._images import ImagePreprocessing
+from ._pictures import PictureBackbone
 from ._skeleton import random_network, weightless
 from ._weights import (
     EMBEDDED,
     LocalFile,
     RandomWeights,
     TorchHubFile,
-    digest_of,
     fill,
     missing,
     read,
@@ -40,7 +40,6 @@ SHIPPED = {
 """Weights inside this package: the name torchvision gives them, the file, its SHA-256."""
 
 _WITH_TRANSFORMED_INPUT = {"inception_v3", "googlenet"}
-_random_digests: dict[str, str] = {}
 _FIXED_SIZE = ("vit_", "maxvit")
 
 
@@ -55,7 +54,7 @@ def suggest(name: str) -> list[str]:
     return difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.3)
 
 
-class TorchvisionBackbone(Backbone):
+class TorchvisionBackbone(PictureBackbone):
     """One of torchvision's classifiers.
 
     Parameters
@@ -69,8 +68,6 @@ class TorchvisionBackbone(Backbone):
     resize : {"fast", "exact"}
         How images are resized.
     """
-
-    is_tame = True  # pixels are
 
     def __init__(
         self,
@@ -161,19 +158,14 @@ class TorchvisionBackbone(Backbone):
         side = self.preprocessing.crop * (2 if grown else 1)
         return network(torch.empty(batch, 3, side, side, device="meta"))
 
-    def random_digest(self) -> str:
-        """Hash the network that the seed makes, once in a process."""
-        if self.architecture not in _random_digests:
-            _random_digests[self.architecture] = digest_of(self._random())
-        return _random_digests[self.architecture]
-
-    def _random(self) -> nn.Module:
+    def random(self) -> nn.Module:
+        """Build the network with the random weights that a seed decides."""
         return random_network(lambda: get_model_builder(self.model)(**self._builder_arguments()))
 
     def build(self) -> nn.Module:
         """Build the classifier and fill it with its verified weights."""
         if isinstance(self.weights, RandomWeights):
-            return self._random()
+            return self.random()
         assert isinstance(self.weights, LocalFile | TorchHubFile)
         self.weights.digest()
         with weightless():
@@ -181,22 +173,6 @@ class TorchvisionBackbone(Backbone):
         path = self.weights.find()
         fill(network, _renamed(read(path), network), str(path))
         return network
-
-    def example(self) -> list[Tensor]:
-        """Return two images of noise."""
-        return self.preprocessing.noise(2)
-
-    def prepare(self, contents: Sequence[Any]) -> list[Any]:
-        """Resize and crop each image."""
-        return self.preprocessing.each(contents)
-
-    def collate(self, samples: Sequence[Tensor], device: Any, dtype: torch.dtype) -> Tensor:
-        """Stack and normalise images."""
-        return self.preprocessing.join(samples, device, dtype)
-
-    def call(self, network: nn.Module, batch: Tensor) -> Any:
-        """Run the classifier."""
-        return network(batch)
 
 
 @functools.lru_cache(maxsize=64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from torch import Tensor, nn
 
 from . import _transformers
 from ._backbone import Backbone, Weights
+from ._pictures import PictureBackbone
 from ._skeleton import random_network, weightless
 from ._text_folders import FolderWeights, find_folder, folder_digest, is_vision
 from ._towers import hidden_states, image_tower, place_of_pooled
-from ._vision_processing import read
-from ._weights import RandomWeights, digest_of
+from ._vision_processing import ProcessorSteps, read
+from ._weights import RandomWeights
 
 _ANY_SIZE = frozenset(
     {
@@ -30,10 +30,8 @@ _ANY_SIZE = frozenset(
 )
 """Networks without fixed positions, and those that always fit theirs to the image."""
 
-_random_digests: dict[str, str] = {}
 
-
-class VisionBackbone(Backbone):
+class VisionBackbone(PictureBackbone):
     """A network of transformers that reads images, or the image tower of one.
 
     Parameters
@@ -48,7 +46,7 @@ class VisionBackbone(Backbone):
         How images are resized.
     """
 
-    is_tame = True  # pixels are
+    preprocessing: ProcessorSteps
     grows_by_rebuilding = True
 
     def __init__(
@@ -127,33 +125,16 @@ class VisionBackbone(Backbone):
             found["projection"] = (self.tower.projection, "output")
         return found
 
-    def random_digest(self) -> str:
-        """Hash the network that the seed makes, once in a process."""
-        if self.architecture not in _random_digests:
-            _random_digests[self.architecture] = digest_of(self._random())
-        return _random_digests[self.architecture]
-
-    def _random(self) -> nn.Module:
+    def random(self) -> nn.Module:
+        """Build the network with the random weights that a seed decides."""
         return random_network(lambda: _transformers.build(self.tower.kind, self.tower.config))
 
     def build(self) -> nn.Module:
         """Load the network from its folder, without what reads texts; no code is run."""
         if isinstance(self.weights, RandomWeights):
-            return self._random()
+            return self.random()
         self.weights.digest()
         return _transformers.load(self.folder, self.tower.config, self.tower.kind)
-
-    def example(self) -> list[Tensor]:
-        """Return two images of noise."""
-        return self.preprocessing.noise(2)
-
-    def prepare(self, contents: Sequence[Any]) -> list[Tensor]:
-        """Resize and crop each image."""
-        return [self.preprocessing.one(image) for image in contents]
-
-    def collate(self, samples: Sequence[Tensor], device: Any, dtype: torch.dtype) -> Tensor:
-        """Stack and normalise images."""
-        return self.preprocessing.join(samples, device, dtype)
 
     def call(self, network: nn.Module, batch: Tensor) -> Any:
         """Run the network."""

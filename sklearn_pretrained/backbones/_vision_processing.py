@@ -72,8 +72,12 @@ class ProcessorSteps(ImagePreprocessing):
             cut=self.cut and (size, size),
         )
 
-    def one(self, image: NDArray[np.uint8]) -> Tensor:
-        """Resize and crop one image (H, W, 3) into a tensor (3, height, width)."""
+    @property
+    def keeps_form(self) -> bool:
+        """Whether the shorter side is resized."""
+        return self.shape is None
+
+    def _resized(self, image: NDArray[np.uint8]) -> Tensor:
         mode = InterpolationMode(self.interpolation)
         shape = list(self.shape or _by_shorter_side(image.shape, self.resize))
         if self.resizer == "exact" and not self.as_floats:
