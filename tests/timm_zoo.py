@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import signal
 import sys
 import time
 import warnings
@@ -31,6 +32,7 @@ from sklearn_pretrained.layers import plan
 
 TOLERANCE = 1e-5
 MEMORY = 6 * 2**30
+SECONDS = 300
 
 EXCEPTIONS: dict[str, str] = {
     "coat": (
@@ -221,19 +223,23 @@ def report(name: str) -> bool:
 
 
 def alone(family: str) -> bool:
-    """Check a family in a process with limited memory."""
+    """Check a family in a process with limited memory and time."""
     name = smallest(family)
     print(f"{family:28} ", end="", flush=True)
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        signal.alarm(SECONDS)
         fine = False
         try:
             fine = report(name)
         finally:
             os._exit(not fine)
-    fine = os.waitpid(child, 0)[1] == 0
+    status = os.waitpid(child, 0)[1]
+    fine = status == 0
+    if os.WIFSIGNALED(status):
+        print(f"{name:38} ended by {signal.Signals(os.WTERMSIG(status)).name}")
     if not fine:
         print(f"{'':28} {EXCEPTIONS.get(family, 'no reason is known')}", flush=True)
     return fine
