@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 
 from sklearn_pretrained._text import MINILM
@@ -43,13 +44,13 @@ def run(block, **names):
 
 def test_every_recipe_is_a_pair():
     """A block without its counterpart would never be compared."""
-    assert len(PAIRS) == 8
+    assert len(PAIRS) == 9
     assert {len(blocks) for blocks in PAIRS.values()} == {2}
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn_pretrained.exceptions.RandomWeightsWarning")
-@pytest.mark.parametrize("title", [t for t in PAIRS if "BERT" not in t])
+@pytest.mark.parametrize("title", [t for t in PAIRS if "BERT" not in t and "BLIP" not in t])
 def test_images_have_the_features_of_the_tutorial(title, pictures):
     """On random weights, the same for both."""
     usual, here = map(with_random_weights, PAIRS[title])
@@ -57,6 +58,28 @@ def test_images_have_the_features_of_the_tutorial(title, pictures):
 
     expected = run(usual, images=images)
     assert relative_error(run(here, images=images), expected) < 1e-5
+    assert relative_error(expected[:1], expected[1:]) > 1e-4
+
+
+def test_blip_has_the_features_of_the_tutorial(pictures, tmp_path):
+    """On a small network with random weights, from a folder that holds both towers."""
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    config = transformers.BlipConfig(
+        text_config={**small, "vocab_size": 40, "encoder_hidden_size": 32},
+        vision_config={**small, "intermediate_size": 64, "image_size": 64},
+    )
+    network = transformers.BlipForConditionalGeneration(config)
+    for parameter in network.parameters():  # as far apart as trained weights
+        torch.nn.init.normal_(parameter, std=0.1)
+    network.save_pretrained(tmp_path)
+    size = {"height": 64, "width": 64}
+    transformers.BlipImageProcessor(size=size).save_pretrained(tmp_path)
+    usual, here = PAIRS["BLIP's image tower"]
+    images = [Image.fromarray(picture) for picture in pictures]
+
+    expected = run(usual, images=images, model=str(tmp_path))
+    assert relative_error(run(here, images=images, model=str(tmp_path)), expected) < 1e-5
     assert relative_error(expected[:1], expected[1:]) > 1e-4
 
 
