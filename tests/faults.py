@@ -126,10 +126,10 @@ class Fatal(nn.Sequential):
         self.n = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Run, or die in the third batch."""
+        """Run, or die when the first rows have been stored."""
         self.n += not x.is_meta
         flag = os.environ.get("FATAL", "")
-        if self.n > 4 and flag and Path(flag).exists():
+        if self.n > 14 and flag and Path(flag).exists():
             with contextlib.suppress(FileNotFoundError):
                 Path(flag).unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -278,17 +278,17 @@ def searching(folder: str) -> None:
     cache = FeatureCache(Path(folder) / "rows")
     Path(os.environ["FATAL"]).touch()
 
-    def search(cache: Any) -> GridSearchCV:
+    def search(cache: Any, n_jobs: int | None = 2) -> GridSearchCV:
         pipeline = make_pipeline(
             featurizer(Fatal, cache=cache, batch_size=10), LogisticRegression()
         )
         grid = {"logisticregression__C": [0.1, 1.0]}
-        return GridSearchCV(pipeline, grid, cv=2, n_jobs=2, error_score="raise")
+        return GridSearchCV(pipeline, grid, cv=2, n_jobs=n_jobs, error_score="raise")
 
     raised(TerminatedWorkerError, search(cache).fit, X, y)
     kept, before = (cache.stats()[name] for name in ("rows", "forwards"))
     again = search(cache).fit(X, y)
-    plain = search(None).fit(X, y)
+    plain = search(None, None).fit(X, y)
     scores = [s.cv_results_["mean_test_score"] for s in (again, plain)]
     np.testing.assert_allclose(*scores)
     after = cache.stats()["forwards"] - before
