@@ -230,6 +230,7 @@ def set_in_environment(**values: str) -> Iterator[None]:
 
 def interrupted(folder: str) -> None:
     """Be interrupted in the middle of a transform, and go on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells switch it off in background
     cache: Any = memory_cache() if folder == "memory" else FeatureCache(Path(folder) / "rows")
     ours = featurizer(Slow, cache=cache, batch_size=10).fit(X)
     try:
@@ -245,7 +246,7 @@ def interrupted(folder: str) -> None:
 
 def _interrupt(folder: Path | str) -> str:
     process = start("interrupted", folder, SLOW="1")
-    for _ in range(8):
+    for _ in range(12):  # the first ones try the network
         assert process.stdout.readline().startswith("forward")
     process.send_signal(signal.SIGINT)
     found = answer(process)
