@@ -118,6 +118,29 @@ def test_an_axis_that_cannot_be_told_is_refused_not_guessed():
     assert made.layers["1"].pooling("flatten") == "flatten"
 
 
+class Residual(nn.Module):
+    """Adds a convolution to its input, weighted by place, so that one size of input goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.places = nn.Parameter(torch.ones(1, 1, 4, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Add the two."""
+        return torch.relu(x * self.places + self.conv(x))
+
+
+def test_a_sum_has_the_axes_of_what_is_added():
+    """Also where the input cannot grow, and all axes have one length."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 2, 2), Residual(), nn.Flatten(), nn.Linear(64, 2))
+    made = plan(find(network, shape=(3, 8, 8)))
+
+    assert made.layers["1"].shape == (4, 4, 4)
+    assert made.layers["1"].layout.channel == 1
+    assert made.layers["1"].pooling("auto") == "avg"
+
+
 def test_the_table_reads_well_and_becomes_a_frame():
     """Printed or as a DataFrame, it has a row for each layer."""
     table = list_layers(make_convnet, shape=(3, 32, 32))

@@ -1,8 +1,9 @@
 """Two traces at two input sizes → which axis of each activation holds the channels.
 
 Positions move when the input grows; channels do not. Where growing tells nothing (a pooled map
-of fixed size), a submodule that computes on one axis by definition does. What neither tells
-stays unknown, since a wrong axis would be a silent wrong number.
+of fixed size), a submodule that computes on one axis by definition does, and a sum of activations
+has the axes of each. What none of these tells stays unknown, since a wrong axis would be a silent
+wrong number.
 """
 
 from __future__ import annotations
@@ -82,9 +83,26 @@ def layouts(
         other = grown.by_name.get(visit.name) if grown is not None else None
         found[visit.name] = _one(
             visit, other, by_tensor, growth, batch, first=first, class_token=class_token
-        )
+        ) or _of_sources(visit, trace, by_tensor)
         by_tensor[visit.output] = found[visit.name]
     return found
+
+
+def _of_sources(
+    visit: Visit, trace: Trace, by_tensor: Mapping[int, Layout | None]
+) -> Layout | None:
+    """Find the layout of what an output was computed from value by value."""
+    asked, seen = [visit.output], set()
+    while asked:
+        tensor = asked.pop()
+        if tensor in seen:
+            continue
+        seen.add(tensor)
+        layout = by_tensor.get(tensor)
+        if layout is not None:
+            return layout
+        asked += trace.made_of[tensor][1] if tensor in trace.made_of else ()
+    return None
 
 
 def _one(

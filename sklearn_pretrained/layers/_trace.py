@@ -56,11 +56,17 @@ class _OperationCounter(TorchDispatchMode):
         super().__init__()
         self.total = 0
         self.costs = costs
+        self.made_of: dict[int, tuple[Tensor, tuple[int, ...]]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:  # noqa: SLF001
             return torch.zeros((), dtype=args[0].dtype).item()
         out = func(*args, **(kwargs or {}))
+        if torch.Tag.pointwise in func.tags and isinstance(out, Tensor):
+            alike = [x for x in args if isinstance(x, Tensor) and x.shape == out.shape]
+            sources = tuple(id(x) for x in alike if x is not out)
+            if sources:
+                self.made_of.setdefault(id(out), (out, sources))
         if not self.costs:
             return out
         count = flop_registry.get(func.overloadpacket if hasattr(func, "overloadpacket") else func)
@@ -71,10 +77,22 @@ class _OperationCounter(TorchDispatchMode):
 
 @dataclass
 class Trace:
-    """One forward: the submodules' visits in the order in which they ended, and the total cost."""
+    """One forward.
+
+    Parameters
+    ----------
+    visits : list of Visit
+        In the order in which the submodules ended.
+    total : int
+        The cost.
+    made_of : dict of int to (Tensor, tuple of int)
+        From a tensor that was computed value by value, such as a sum, to those of its shape that
+        it was computed from, all by their ids. The tensor is kept, so that no id is used twice.
+    """
 
     visits: list[Visit]
     total: int
+    made_of: dict[int, tuple[Tensor, tuple[int, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.by_name = {visit.name: visit for visit in self.visits}
@@ -135,4 +153,4 @@ def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool =
         for handle in handles:
             handle.remove()
     visits = sorted((v for v in names.values() if v.calls and v.shape), key=lambda v: v.order)
-    return Trace(visits, counter.total)
+    return Trace(visits, counter.total, counter.made_of)
