@@ -17,6 +17,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained import ModuleFeaturizer, ModuleHandle, _engine
+from sklearn_pretrained.backbones._skeleton import random_network
+from sklearn_pretrained.backbones._weights import digest_of
 from sklearn_pretrained.exceptions import BadItemError, BadItemWarning, WeightsError
 from tests.conftest import make_convnet, make_mlp, relative_error
 
@@ -55,6 +57,23 @@ def test_the_precision_that_auto_takes_is_decided_once(monkeypatch):
     assert 1e-4 < relative_error(rough, here.transform(X)) < 5e-2
     assert relative_error(moved.transform(X), rough) < 1e-5
     assert relative_error(featurizer(dtype="bfloat16").fit_transform(X), rough) < 1e-5
+
+
+def test_threads_make_the_same_random_network():
+    """A function's weights come from a seed, whoever else draws from it at that time."""
+    digests = []
+
+    def make() -> None:
+        digests.append(digest_of(random_network(lambda: torch.nn.Linear(500, 500))))
+
+    threads = [threading.Thread(target=make) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(digests) == 16
+    assert len(set(digests)) == 1
 
 
 def test_the_users_network_stays_as_it_is():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 _ALLOCATORS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
 _RANDOM = {torch.Tensor.normal_, torch.Tensor.uniform_}
 SEED = 0
+_drawing = threading.RLock()  # torch's generator is one for all threads
 
 
 class _NoBigTensors(TorchFunctionMode):
@@ -40,6 +43,16 @@ def weightless() -> Iterator[None]:
 
 def random_network(builder: Callable[[], nn.Module]) -> nn.Module:
     """Build a network with random weights that are the same in every process."""
-    with torch.random.fork_rng(devices=[]):
+    with _drawing, torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         return builder()
+
+
+def _after_fork() -> None:
+    """Give a forked child a lock that nobody holds."""
+    global _drawing  # noqa: PLW0603  the parent may hold the old one
+    _drawing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
