@@ -100,14 +100,14 @@ def test_other_features_are_compared_with_nobody(report):
 
 @pytest.mark.slow
 def test_real_data_is_told_apart_as_well_as_by_a_plain_script():
-    """Patches of textures and e-mails, with real weights: the same accuracies."""
+    """Patches of textures and e-mails, three networks' real weights: the same accuracies."""
     script = PEERS.parent / "real_accuracy.py"
     command = [sys.executable, script, "--size", "8", "--layers", "features.6,features.17"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=550)
 
     lines = [line.rsplit(maxsplit=3) for line in done.stdout.splitlines()[1:]]
     same = [line for line in lines if not line[0].endswith("flips")]
-    assert len(lines) == 6
+    assert len(lines) == 7
     for _name, plain, ours, apart in same:
         assert plain == ours
         assert float(apart) < 5e-3
