@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-REPEATS = 5
+REPEATS = 3
 CLOCK = "import time, warnings; warnings.simplefilter('ignore'); t = time.perf_counter();"
 IMAGE = "import numpy as np; X = [np.zeros((256, 256, 3), np.uint8)];"
 OURS = "from sklearn_pretrained import PretrainedImageFeaturizer as F;"
