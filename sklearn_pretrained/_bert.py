@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._sklearn import StrOptions
@@ -45,8 +46,9 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
     batch_size : int or "auto", default="auto"
         Most texts in one forward.
 
-    device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
+    device : str or list of str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
+        ``["cuda:0", "cuda:1"]``, take batches in turn.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
         Precision of the network. "auto" is bfloat16 where the device computes in it, and else
@@ -123,7 +125,7 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
         truncation: str = "warn",
         prompt: str | None = None,
         batch_size: int | str = "auto",
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         dtype: str = "float32",
         cache: Any = "memory",
         keep_layers: Any = "auto",

@@ -84,7 +84,7 @@ def compute(
         # A copy: what a backbone counts, such as texts that were cut, is not about the canary.
         samples = copy.copy(backbone).prepare([item()])
         batch = backbone.collate(samples, network.device, network.dtype)
-        values = reading.read(backbone, network, batch)[0]
+        values = reading.read(backbone, network, batch).here()[0]
         if np.isfinite(values).all():
             widths = [layer.width(pooling) for layer, pooling in reading.outputs]
             parts = np.split(values, np.cumsum(widths)[:-1])

@@ -1,12 +1,13 @@
-"""Items → rows: windows, batches, device, precision, and backing off when memory runs out."""
+"""Items → rows: batches, devices in turn, and backing off when memory runs out."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,51 +18,28 @@ from torch import Tensor, nn
 
 from ._pooling import pool
 from ._taps import Tap, read
+from ._windows import OnBad, windows
 from .backbones import Backbone, LoadedNetwork, UnpackableError
 from .exceptions import BadItemError, LayerError
-from .fast import full_precision, is_native
+from .fast import full_precision
 from .layers import Layer
 
-OnBad = Callable[[int, BadItemError], None]
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+class Underway:
+    """Rows that a GPU may still be computing, on their way to the CPU."""
 
-def resolve_device(device: str) -> torch.device:
-    """Turn a ``device`` parameter into a device that is there."""
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(
-            f"device={device!r} is no device; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
-        ) from error
-    there = {
-        "cpu": 1,
-        "meta": 0,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }.get(wanted.type, 0)
-    if (wanted.index or 0) >= there:
-        raise ValueError(
-            f"device={device!r} is not on this machine, which has {there} {wanted.type} devices. "
-            "device='auto' takes the best one that is there."
-        )
-    return wanted
+    def __init__(self, rows: Tensor) -> None:
+        self._rows = rows.to("cpu", non_blocking=rows.is_cuda)
+        self._copied = None
+        if rows.is_cuda:
+            self._copied = torch.cuda.Event()
+            self._copied.record(torch.cuda.current_stream(rows.device))
 
-
-def resolve_dtype(dtype: str, device: torch.device) -> str:
-    """Turn a ``dtype`` parameter into a precision that the device is any good at."""
-    if dtype == "auto":
-        return "bfloat16" if is_native(torch.bfloat16, device) else "float32"
-    if dtype == "float16" and device.type == "cpu":
-        raise ValueError(
-            "dtype='float16' on a CPU is hundreds of times slower than float32, for want of "
-            "instructions. Use dtype='bfloat16', or a GPU."
-        )
-    return dtype
+    def here(self) -> NDArray[np.float32]:
+        """Wait for the rows."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._rows.numpy()
 
 
 @dataclass(frozen=True)
@@ -70,20 +48,18 @@ class Reading:
 
     outputs: tuple[tuple[Layer, str], ...]
 
-    def rows(
-        self, backbone: Backbone, network: LoadedNetwork, samples: Sequence[Any]
-    ) -> NDArray[np.float32]:
-        """Run one batch of samples and return its rows."""
+    def rows(self, backbone: Backbone, network: LoadedNetwork, samples: Sequence[Any]) -> Underway:
+        """Send one batch of samples through the network."""
         return self.read(
             backbone, network, backbone.collate(samples, network.device, network.dtype)
         )
 
-    def read(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> NDArray[np.float32]:
+    def read(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> Underway:
         """Run a batch that is collated already; several views of it are averaged."""
-        rows = [self._view(backbone, network, view) for view in backbone.views(batch)]
-        return rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
+        views = [self._view(backbone, network, view) for view in backbone.views(batch)]
+        return Underway(views[0] if len(views) == 1 else torch.stack(views).mean(0))
 
-    def _view(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> NDArray[np.float32]:
+    def _view(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> Tensor:
         mask = backbone.mask(batch)
         names = {layer.name for layer, _ in self.outputs}
         if network.packing is not None and not names & network.unpackable:
@@ -99,7 +75,7 @@ class Reading:
         batch: Any,
         mask: Tensor | None,
         restore: Callable[[Tensor, Any], Tensor] | None = None,
-    ) -> NDArray[np.float32]:
+    ) -> Tensor:
         by_layer: dict[str, tuple[Layer, list[str]]] = {}
         for layer, pooling in self.outputs:
             by_layer.setdefault(layer.name, (layer, []))[1].append(pooling)
@@ -120,8 +96,7 @@ class Reading:
         taps = [tap(*wanted) for wanted in by_layer.values()]
         with network.lock, torch.inference_mode(), full_precision(network.device, network.dtype):
             found = read(network.module, lambda module: backbone.call(module, batch), taps)
-        rows = torch.cat([found[layer.name][p].float() for layer, p in self.outputs], dim=1)
-        return rows.cpu().numpy()
+        return torch.cat([found[layer.name][p].float() for layer, p in self.outputs], dim=1)
 
 
 def _mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
@@ -147,15 +122,15 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _halving(
-    samples: Sequence[Any], run: Callable[[Sequence[Any]], NDArray[np.float32]], network: Any
-) -> NDArray[np.float32]:
+    samples: Sequence[Any], run: Callable[[Sequence[Any]], Underway], network: LoadedNetwork
+) -> list[Underway]:
     """Run a batch; where memory runs out, run its halves, and remember what did fit."""
     most = network.most_samples or len(samples)
     if len(samples) > most:
         parts = [samples[i : i + most] for i in range(0, len(samples), most)]
-        return np.concatenate([_halving(part, run, network) for part in parts])
+        return [rows for part in parts for rows in _halving(part, run, network)]
     try:
-        return run(samples)
+        return [run(samples)]
     except Exception as error:
         if not _is_out_of_memory(error) or len(samples) == 1:
             raise
@@ -171,60 +146,12 @@ def _halving(
     return _halving(samples, run, network)
 
 
-def _one_ahead(tasks: Iterable[Callable[[], Any]]) -> Iterator[Any]:
-    """Yield the tasks' results in order, while the next one is already being worked on."""
-    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool_of_one:
-        waiting = None
-        for task in tasks:
-            upcoming = pool_of_one.submit(task)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = upcoming
-        if waiting is not None:
-            yield waiting.result()
-
-
-def _windows(
-    positions: Sequence[int], backbone: Backbone, batch_size: int | str
-) -> Iterator[Sequence[int]]:
-    """Cut positions into windows that grow to their full size, and hold whole batches."""
-    step = 1 if batch_size == "auto" else int(batch_size)
-    size, most = (-(-n // step) * step for n in (backbone.first_window, backbone.window))
-    start = 0
-    while start < len(positions):
-        yield positions[start : start + size]
-        start += size
-        size = min(2 * size, most)
-
-
-def _prepare(
-    items: Any, window: Sequence[int], backbone: Backbone, on_bad: OnBad
-) -> tuple[list[int], list[Any]]:
-    """Load a window's items and turn them into samples, without those that cannot be read."""
-    loaded, contents = [], []
-    for position in window:
-        try:
-            contents.append(items.load(position))
-        except BadItemError as error:
-            on_bad(position, error)
-        else:
-            loaded.append(position)
-    good, samples = [], []
-    for position, sample in zip(loaded, backbone.prepare(contents), strict=True):
-        if isinstance(sample, BadItemError):
-            on_bad(position, sample)
-        else:
-            good.append(position)
-            samples.append(sample)
-    return good, samples
-
-
 def embed(
     items: Any,
     positions: Sequence[int],
     *,
     backbone: Backbone,
-    network: LoadedNetwork,
+    networks: Sequence[LoadedNetwork],
     reading: Reading,
     batch_size: int | str,
     on_bad: OnBad,
@@ -232,13 +159,16 @@ def embed(
 ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
     """Send items through a network, window by window, so that memory stays bounded.
 
+    GPUs work while this waits for no one: each has a batch to compute while the rows of the one
+    before are on their way.
+
     Parameters
     ----------
     items : Items
     positions : sequence of int
         Which of them.
-    backbone, network, reading
-        What to run, and what to read.
+    backbone, networks, reading
+        What to run, on each device, and what to read. Batches go to the devices in turn.
     batch_size : int or "auto"
         Most items in one forward.
     on_bad : callable
@@ -251,26 +181,31 @@ def embed(
     positions, rows
         In batches, in an order of the network's choosing.
     """
-    network.expect(len(positions))
-    for good, samples in _one_ahead(
-        functools.partial(_prepare, items, window, backbone, on_bad)
-        for window in _windows(positions, backbone, batch_size)
-    ):
-        for batch in backbone.batches(samples, batch_size, network.device, even=network.even):
-            rows = _halving(
-                [samples[i] for i in batch],
-                lambda part: reading.rows(backbone, network, part),
-                network,
-            )
-            where = [good[i] for i in batch]
-            finite = np.asarray(np.isfinite(rows).all(axis=1))
-            if not finite.all():
-                for k in np.flatnonzero(~finite):
-                    on_bad(where[k], BadItemError(_not_finite(rows[k], reading)))
-                where = [p for p, ok in zip(where, finite, strict=True) if ok]
-                rows = rows[finite]
-            on_batch(len(batch))
-            yield where, rows
+    for network in networks:
+        network.expect(len(positions))
+    even = any(network.even for network in networks)
+
+    def finish(where: list[int], batch: list[Underway]) -> tuple[list[int], NDArray[np.float32]]:
+        rows = np.concatenate([part.here() for part in batch])
+        finite = np.isfinite(rows).all(axis=1)
+        for k in np.flatnonzero(~finite):
+            on_bad(where[k], BadItemError(_not_finite(rows[k], reading)))
+        on_batch(len(where))
+        return [p for p, ok in zip(where, finite, strict=True) if ok], rows[finite]
+
+    turns = itertools.cycle(networks)
+    gpus = sum(network.device.type == "cuda" for network in networks)
+    underway: deque[tuple[list[int], list[Underway]]] = deque()
+    for good, samples in windows(items, positions, backbone, batch_size, on_bad, gpus=gpus):
+        for batch in backbone.batches(samples, batch_size, networks[0].device, even=even):
+            network = next(turns)
+            run = functools.partial(reading.rows, backbone, network)
+            rows = _halving([samples[i] for i in batch], run, network)
+            underway.append(([good[i] for i in batch], rows))
+            if len(underway) > gpus:
+                yield finish(*underway.popleft())
+    while underway:
+        yield finish(*underway.popleft())
 
 
 def _not_finite(row: NDArray[np.float32], reading: Reading) -> str:

@@ -54,7 +54,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         "layer": [str, Integral, Interval(Real, 0, 1, closed="right"), list, tuple],
         "pooling": [StrOptions({"auto", "avg", "max", "gem", "cls", "flatten", "none"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "device": [str],
+        "device": [str, list, tuple],
         "dtype": [StrOptions({"float32", "bfloat16", "float16", "auto"})],
         "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
@@ -162,7 +162,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
     # -- fit: what decides the features
 
     def _pin(self) -> None:
-        from ._engine import resolve_device, resolve_dtype
+        from ._devices import resolve_devices, resolve_dtype
 
         backbone = self._backbone()
         plan = self._plan(backbone)
@@ -172,7 +172,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
                 "pooling='none' keeps the shape of a layer, so it reads one layer at a time; "
                 f"got layer={self.layer!r}."
             )
-        self.dtype_ = resolve_dtype(self.dtype, resolve_device(self.device))
+        self.dtype_ = resolve_dtype(self.dtype, resolve_devices(self.device))
         if self.weights is None:
             warnings.warn(
                 f"weights=None: {backbone.name} has random weights; its features mean nothing.",
@@ -267,7 +267,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         progress: Progress,
         on_batch: Any,
     ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        from ._engine import DTYPES, Reading, embed, resolve_device, resolve_dtype
+        from ._devices import DTYPES, resolve_devices, resolve_dtype
+        from ._engine import Reading, embed
         from .backbones import load
 
         def done(n: int) -> None:
@@ -276,15 +277,16 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
                 on_batch()
 
         reading: Reading = Reading(outputs)
-        device = resolve_device(self.device)
-        dtype = DTYPES[resolve_dtype(self.dtype_, device)]
-        network = load(backbone, device, dtype, self.weights_digest_)
-        self._check_canary(recipe, backbone, network, reading)
+        devices = resolve_devices(self.device)
+        dtype = DTYPES[resolve_dtype(self.dtype_, devices)]
+        networks = [load(backbone, device, dtype, self.weights_digest_) for device in devices]
+        for network in networks:
+            self._check_canary(recipe, backbone, network, reading)
         yield from embed(
             items,
             positions,
             backbone=backbone,
-            network=network,
+            networks=networks,
             reading=reading,
             batch_size=self.batch_size,
             on_bad=bad.add,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,8 +78,9 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     batch_size : int or "auto", default="auto"
         Images in one forward. It decides speed and memory, and never the features.
 
-    device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
+    device : str or list of str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
+        ``["cuda:0", "cuda:1"]``, take batches in turn.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
         Precision of the network. Lower ones are faster and change the features by about 1%. "auto"
@@ -177,7 +178,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         preprocessing: Callable[[Any], Any] | None = None,
         augment: str | None = None,
         batch_size: int | str = "auto",
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         dtype: str = "float32",
         cache: Any = "memory",
         keep_layers: Any = "auto",

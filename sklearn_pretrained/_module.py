@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,9 @@ class ModuleFeaturizer(BaseFeaturizer):
     batch_size : int or "auto", default="auto"
         Rows in one forward. It decides speed and memory, and never the features.
 
-    device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
+    device : str or list of str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
+        ``["cuda:0", "cuda:1"]``, take batches in turn.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
         Precision of the network. "auto" is bfloat16 where the device computes in it, and else
@@ -118,7 +120,7 @@ class ModuleFeaturizer(BaseFeaturizer):
         layer: Any = "penultimate",
         pooling: str = "auto",
         batch_size: int | str = "auto",
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         dtype: str = "float32",
         cache: Any = "memory",
         keep_layers: Any = "auto",

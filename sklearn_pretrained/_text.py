@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,9 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     batch_size : int or "auto", default="auto"
         Most texts in one forward. It decides speed and memory, and never the features.
 
-    device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there.
+    device : str or list of str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
+        ``["cuda:0", "cuda:1"]``, take batches in turn.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
         Precision of the network. Lower ones are faster and change the features by about 1%. "auto"
@@ -150,7 +152,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         truncation: str = "warn",
         prompt: str | None = None,
         batch_size: int | str = "auto",
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         dtype: str = "float32",
         cache: Any = "memory",
         keep_layers: Any = "auto",

@@ -37,3 +37,12 @@ def test_less_precision_differs_by_a_few_percent(dtype, patches):
     rough = PretrainedImageFeaturizer(device="cuda", cache=None, dtype=dtype).fit_transform(patches)
 
     assert 1e-5 < relative_error(rough, exact) < 0.1
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="this machine has one CUDA device")
+def test_several_gpus_give_the_rows_of_one(patches):
+    """Batch by batch in turn."""
+    one = PretrainedImageFeaturizer(device="cuda:0", cache=None, batch_size=4)
+    two = PretrainedImageFeaturizer(device=["cuda:0", "cuda:1"], cache=None, batch_size=4)
+
+    assert relative_error(two.fit_transform(patches), one.fit_transform(patches)) < 1e-5

@@ -7,6 +7,7 @@ import io
 import pickle
 import subprocess
 import sys
+import threading
 
 import joblib
 import numpy as np
@@ -387,6 +388,8 @@ def test_bad_images_become_rows_of_nan_and_are_listed(pictures):
         ({"layer": [1, 2], "pooling": "none"}, ValueError, "one layer at a time"),
         ({"device": "cuda:99"}, ValueError, "not on this machine"),
         ({"device": "tpu9000"}, ValueError, "is no device"),
+        ({"device": []}, ValueError, "at least one device"),
+        ({"device": ["cpu", "cpu"]}, ValueError, "each once"),
         ({"dtype": "float16"}, ValueError, "hundreds of times slower"),
         ({"model": "vit_b_16", "image_size": 100}, ValueError, "reads images of 224×224"),
         ({"preprocessing": to_tensor}, ValueError, "network of your own"),
@@ -523,6 +526,56 @@ def test_running_out_of_memory_halves_the_batch_and_tells_once(patches, monkeypa
     assert max(sizes[3:]) <= 6
     np.testing.assert_allclose(rows, expected, rtol=1e-4, atol=1e-5)
     backbones.unload()
+
+
+def test_several_devices_take_batches_in_turn(patches, monkeypatch):
+    """Each has a network of its own; the rows are those of one device, in their order."""
+    from sklearn_pretrained._engine import Reading
+
+    whole, seen = Reading.rows, []
+
+    def watched(self, backbone, network, samples):
+        seen.append((str(network.device), id(network)))
+        return whole(self, backbone, network, samples)
+
+    alone = featurizer(layer=2).fit_transform(patches)
+    monkeypatch.setattr(Reading, "rows", watched)
+    both = featurizer(layer=2, device=["cpu", "cpu:0"]).fit_transform(patches)
+
+    assert [device for device, _ in seen] == ["cpu", "cpu:0", "cpu"]
+    assert len(set(seen)) == 2
+    np.testing.assert_allclose(both, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_several_threads_prepare_images_for_a_gpu():
+    """Two windows are prepared at once, and come in their order."""
+    from sklearn_pretrained._windows import windows
+
+    together = threading.Barrier(2, timeout=30)
+
+    class Doubles:
+        first_window = window = 2
+        prepares_concurrently = True
+
+        def prepare(self, contents):
+            together.wait()
+            return [2 * content for content in contents]
+
+    class Numbers:
+        def load(self, i):
+            return i
+
+    def refuse(position, error):
+        raise AssertionError(position)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = list(windows(Numbers(), range(8), Doubles(), "auto", refuse, gpus=1))
+    finally:
+        torch.set_num_threads(before)
+    assert [position for positions, _ in found for position in positions] == list(range(8))
+    assert [sample for _, samples in found for sample in samples] == list(range(0, 16, 2))
 
 
 # -- a network of one's own

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_pretrained import ModuleFeaturizer, ModuleHandle, _engine
+from sklearn_pretrained import ModuleFeaturizer, ModuleHandle, _devices
 from sklearn_pretrained.backbones._skeleton import random_network
 from sklearn_pretrained.backbones._weights import digest_of
 from sklearn_pretrained.exceptions import BadItemError, BadItemWarning, WeightsError
@@ -46,10 +46,10 @@ def test_a_network_comes_as_itself_as_a_handle_or_as_a_function(form):
 
 def test_the_precision_that_auto_takes_is_decided_once(monkeypatch):
     """By the hardware at fit; a pickle keeps it, since the head behind it learned from it."""
-    monkeypatch.setattr(_engine, "is_native", lambda *_: True)
+    monkeypatch.setattr(_devices, "is_native", lambda *_: True)
     there = featurizer(dtype="auto").fit(X)
     rough = there.transform(X)
-    monkeypatch.setattr(_engine, "is_native", lambda *_: False)
+    monkeypatch.setattr(_devices, "is_native", lambda *_: False)
     moved = pickle.loads(pickle.dumps(there))
     here = featurizer(dtype="auto").fit(X)
 

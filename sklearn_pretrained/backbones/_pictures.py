@@ -26,6 +26,7 @@ class PictureBackbone(Backbone):
     """
 
     preprocessing: ImagePreprocessing
+    prepares_concurrently = True
     is_tame = True  # pixels are
 
     @abstractmethod
