@@ -15,7 +15,7 @@ from torch import nn
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, backbones
 from sklearn_pretrained.backbones import _registry, find
 from sklearn_pretrained.backbones._weights import digest_of
-from sklearn_pretrained.fast import _convs, _gelu, _linears, _memory, _speed_up, speed_up
+from sklearn_pretrained.fast import _convs, _fold, _gelu, _linears, _memory, _speed_up, speed_up
 from sklearn_pretrained.fast._attention import attend_blockwise
 from sklearn_pretrained.fast._fold import fold
 from sklearn_pretrained.fast._pairs import flow
@@ -180,6 +180,30 @@ def test_a_wrong_step_is_undone(monkeypatch):
     assert replaced(fast) == []
     with torch.inference_mode():
         assert torch.equal(plain(x), fast(x))
+
+
+@pytest.mark.parametrize("rounded_twice", [False, True])
+def test_less_precision_is_folded_before_it_is_rounded(rounded_twice, monkeypatch):
+    """Rows get closer to float32 than without; a fold that took them away would be undone."""
+    monkeypatch.setattr(_speed_up, "is_native", lambda *_: True)  # emulated where it is not
+    torch.manual_seed(0)
+    parts = [(nn.Conv2d(16, 16, 3), nn.BatchNorm2d(16), nn.ReLU()) for _ in range(4)]
+    exact = shake(nn.Sequential(nn.Conv2d(3, 16, 3), *(part for three in parts for part in three)))
+    plain = copy.deepcopy(exact).bfloat16()
+    fast = copy.deepcopy(plain)
+    if rounded_twice:
+        coarse = _fold.folded
+        monkeypatch.setattr(_fold, "folded", lambda *pair: [x.half() * 1.02 for x in coarse(*pair)])
+    x = torch.randn(2, 3, 16, 16)
+
+    def call(network):
+        return network(x.to(network[0].weight.dtype))
+
+    speed_up(fast, CPU, torch.bfloat16, call, exact=exact)
+
+    assert bool(replaced(fast)) != rounded_twice
+    with torch.inference_mode():
+        assert error(call(exact), call(fast).float()) <= error(call(exact), call(plain).float())
 
 
 def test_undoing_brings_the_forwards_back():

@@ -15,7 +15,7 @@ from torch import nn
 
 from .._forks import hold_during_forks
 from ..exceptions import WeightsError, pinned_were
-from ..fast import fast_paths, speed_up
+from ..fast import fast_paths, is_native, speed_up
 from ._backbone import Backbone
 
 MOST_NETWORKS = 4
@@ -117,7 +117,10 @@ def load(
 
 def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> LoadedNetwork:
     module = _freeze(backbone.build(), device, dtype)
-    network = LoadedNetwork(module, device, dtype, patience=backbone.patience)
+    # Reduced precision rounds anew wherever operations are put together differently, so there the
+    # network is rearranged before it gives a row.
+    patience = backbone.patience if dtype == torch.float32 else 0
+    network = LoadedNetwork(module, device, dtype, patience=patience)
     network.rearrange = functools.partial(_rearrange, backbone, network)
     return network
 
@@ -136,15 +139,20 @@ def _freeze(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.M
 
 
 def _speed_up(backbone: Backbone, network: LoadedNetwork) -> None:
+    device, dtype = network.device, network.dtype
     samples = backbone.example()
-    call = None
-    if samples is not None:
-        batch = backbone.collate(samples, network.device, network.dtype)
+    if samples is None:
+        speed_up(network.module, device, dtype)
+        return
+    exact = None
+    if dtype != torch.float32 and is_native(dtype, device):
+        exact = _freeze(backbone.build(), device, torch.float32)
 
-        def call(module: nn.Module) -> Any:
-            return backbone.call(module, batch)
+    def call(module: nn.Module) -> Any:
+        precision = torch.float32 if module is exact else dtype
+        return backbone.call(module, backbone.collate(samples, device, precision))
 
-    speed_up(network.module, network.device, network.dtype, call, tame=backbone.is_tame)
+    speed_up(network.module, device, dtype, call, exact=exact, tame=backbone.is_tame)
 
 
 def unload() -> None:

@@ -7,21 +7,30 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ._convs import activation_name, convolution
+from ._convs import Convolve, activation_name, convolution
 from ._hooks import is_input_read, is_output_read, is_plain
 from ._pairs import Flow
 
 USUAL_BATCH = 8
 
 
-def fold(network: nn.Module, flow: Flow, *, tame: bool = False) -> Callable[[], None]:
+def fold(
+    network: nn.Module, flow: Flow, *, exact: nn.Module | None = None, tame: bool = False
+) -> Callable[[], None]:
     """Fold each batch norm into the convolution that alone feeds it; return how to undo it.
+
+    With ``exact``, the same network in higher precision, its weights are folded and then rounded.
 
     Submodules, weights and buffers stay as they are: only ``forward`` is replaced, on the
     instances. While a hook reads what lies between the folded parts, these run unfolded, so that
     the hook sees the true value. The folded weights need as much memory again.
     """
     chains = []
+    names = {module: name for name, module in network.named_modules()}
+
+    def unrounded(module: Any) -> Any:
+        return module if exact is None or module is None else exact.get_submodule(names[module])
+
     for conv in network.modules():
         if type(conv) is not nn.Conv2d or conv not in flow.shape_of or not is_plain(conv):
             continue
@@ -33,7 +42,11 @@ def fold(network: nn.Module, flow: Flow, *, tame: bool = False) -> Callable[[], 
         if name is None:
             activation = None
         if norm is not None or activation is not None:
-            chains.append(_Chain(conv, norm, activation, name, flow.shape_of[conv]))
+            weight, bias = folded(unrounded(conv), unrounded(norm))
+            bias = bias if bias is None else bias.to(conv.weight)
+            shape = (USUAL_BATCH, *flow.shape_of[conv][1:])
+            convolve = convolution(conv, weight.to(conv.weight), bias, shape)
+            chains.append(_Chain(conv, norm, activation, name, convolve))
     for chain in chains:
         chain.install()
 
@@ -50,8 +63,10 @@ def _activation(conv: nn.Conv2d, activation: nn.Module | None, *, tame: bool) ->
     return activation_name(activation, conv.weight.dtype, tame=tame)
 
 
-def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor | None]:
     """Return the weight and bias of a convolution followed by a batch norm in eval mode."""
+    if norm is None:
+        return conv.weight, conv.bias
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt()
@@ -62,8 +77,7 @@ def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
         shift = shift + norm.bias.double()
     if conv.bias is not None:
         shift = shift + conv.bias.double() * scale
-    weight = conv.weight.double() * scale.view(-1, 1, 1, 1)
-    return weight.to(conv.weight.dtype), shift.to(conv.weight.dtype)
+    return conv.weight.double() * scale.view(-1, 1, 1, 1), shift
 
 
 class _Chain:
@@ -75,11 +89,10 @@ class _Chain:
         norm: nn.BatchNorm2d | None,
         activation: nn.Module | None,
         name: str | None,
-        shape: tuple[int, ...],
+        convolve: Convolve,
     ) -> None:
         self.conv, self.norm, self.activation, self.name = conv, norm, activation, name
-        weight, bias = (conv.weight, conv.bias) if norm is None else folded(conv, norm)
-        self.convolve = convolution(conv, weight, bias, (USUAL_BATCH, *shape[1:]))
+        self.convolve = convolve
         self.itself = {part: part.forward for part in (conv, norm, activation) if part is not None}
 
     def install(self) -> None:
