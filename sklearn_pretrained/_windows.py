@@ -59,22 +59,26 @@ def _cut(
 def _prepare(
     items: Any, window: Sequence[int], backbone: Backbone, on_bad: OnBad
 ) -> tuple[list[int], list[Any]]:
-    """Load a window's items and turn them into samples, without those that cannot be read."""
-    loaded, contents = [], []
-    for position in window:
-        try:
-            contents.append(items.load(position))
-        except BadItemError as error:
-            on_bad(position, error)
-        else:
-            loaded.append(position)
+    """Load a window's items and turn them into samples, without those that cannot be read.
+
+    That goes portion by portion, since decoded photographs need far more memory than samples.
+    """
     good, samples = [], []
-    for position, sample in zip(loaded, backbone.prepare(contents), strict=True):
-        if isinstance(sample, BadItemError):
-            on_bad(position, sample)
-        else:
-            good.append(position)
-            samples.append(sample)
+    for start in range(0, len(window), backbone.portion):
+        loaded, contents = [], []
+        for position in window[start : start + backbone.portion]:
+            try:
+                contents.append(items.load(position))
+            except BadItemError as error:
+                on_bad(position, error)
+            else:
+                loaded.append(position)
+        for position, sample in zip(loaded, backbone.prepare(contents), strict=True):
+            if isinstance(sample, BadItemError):
+                on_bad(position, sample)
+            else:
+                good.append(position)
+                samples.append(sample)
     return good, samples
 
 

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import joblib
 import numpy as np
@@ -547,6 +548,24 @@ def test_several_devices_take_batches_in_turn(patches, monkeypatch):
     np.testing.assert_allclose(both, alone, rtol=1e-4, atol=1e-5)
 
 
+def test_photographs_are_not_all_decoded_at_once(tmp_path):
+    """Each has 12 MB; what waits for the network is what it reads, 150 kB."""
+    photograph = Image.effect_noise((2000, 2000), 50).convert("RGB")
+    paths = [tmp_path / f"{i}.jpg" for i in range(24)]
+    for i, path in enumerate(paths):
+        photograph.save(path, comment=str(i).encode())
+    ours = featurizer(layer=1).fit(paths)
+    ours.transform(paths[:1])
+
+    tracemalloc.start()
+    try:
+        ours.transform(paths)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100e6
+
+
 def test_several_threads_prepare_images_for_a_gpu():
     """Two windows are prepared at once, and come in their order."""
     from sklearn_pretrained._windows import windows
@@ -554,7 +573,7 @@ def test_several_threads_prepare_images_for_a_gpu():
     together = threading.Barrier(2, timeout=30)
 
     class Doubles:
-        first_window = window = 2
+        first_window = window = portion = 2
         prepares_concurrently = True
 
         def prepare(self, contents):

@@ -54,6 +54,8 @@ class Backbone(ABC):
         works while the next ones are being prepared, need not wait for long.
     patience : int
         Items in a process from which on it pays to rearrange the network, so that it is faster.
+    portion : int
+        Items that are loaded and turned into samples at once.
     prepares_concurrently : bool
         Whether several threads may prepare items at once.
     is_tame : bool
@@ -76,6 +78,7 @@ class Backbone(ABC):
     window: int = 64
     first_window: int = 8
     patience: int = 16
+    portion: int = 1
     prepares_concurrently: bool = False
     is_tame: bool = False
     poolings: tuple[str, ...] = ("cls", "avg", "max")

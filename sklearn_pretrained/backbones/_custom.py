@@ -151,7 +151,7 @@ class ModuleBackbone(Backbone):
             )
         self._shape = shape
         if preprocessing is None:
-            self.window = self.first_window = 1024  # rows are prepared in no time
+            self.window = self.first_window = self.portion = 1024  # prepared in no time
 
     @property
     def shape(self) -> tuple[int, ...]:

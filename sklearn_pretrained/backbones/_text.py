@@ -51,7 +51,7 @@ class TextBackbone(Backbone):
     libraries = ("transformers", "tokenizers", "safetensors")
     growth = 2
     has_head = False
-    window = first_window = 1024  # sorted by length, and tokenised in no time
+    window = first_window = portion = 1024  # sorted by length, and tokenised in no time
     patience = 2  # a text alone has no padding
     poolings = ("cls", "mean", "max", "last")
     also_kept = ("pooler",)
