@@ -22,7 +22,7 @@ TABLE = Path(sklearn_pretrained.backbones.__file__).parent / "timm_costs.csv"
 def measure(name):
     """Return parameters, penultimate width and billions of multiply-adds for one image."""
     backbone = find_image(f"timm/{name}", weights=None)
-    network = backbone.skeleton(grown=False)
+    network = backbone.skeleton(grown=False).requires_grad_(False)
     width = getattr(network, "head_hidden_size", None) or network.num_features
     with FlopCounterMode(display=False) as flops, torch.no_grad():
         backbone.rehearse(network, 1, grown=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 from pathlib import Path
 
@@ -23,12 +24,32 @@ def _known() -> tuple[tuple[str, str, int], ...]:
     )
 
 
+@functools.cache
+def _costs() -> dict[str, tuple[int, int, float]]:
+    """Read what benchmarks/timm_costs.py measured; networks newer than that are not in it."""
+    with (Path(__file__).parent / "timm_costs.csv").open(newline="") as file:
+        return {
+            line["name"]: (int(line["parameters"]), int(line["width"]), float(line["cost"]))
+            for line in csv.DictReader(file)
+        }
+
+
 def entries() -> list[Entry]:
     """List timm's networks, each with its default weights."""
     cached = _hub_folders()
     return [
-        Entry(f"timm/{name}", "timm", family, input_size=size, weights=_weights(name, cached))
+        Entry(
+            f"timm/{name}",
+            "timm",
+            family,
+            parameters=parameters,
+            width=width,
+            input_size=size,
+            cost=cost,
+            weights=_weights(name, cached),
+        )
         for name, family, size in _known()
+        for parameters, width, cost in [_costs().get(name, (None, None, None))]
     ]
 
 
