@@ -368,6 +368,18 @@ def test_the_private_operators_are_where_they_were():
     assert {"swish", "hardswish"} <= _convs.fusible()
 
 
+def test_weights_are_laid_out_for_two_shapes_that_come_often():
+    """Others run with plain weights; the numbers are the same before and after, for every shape."""
+    plain, fast, _ = sped_up(_Net(), 3, 12, 12)
+    batch = torch.randn(3, 3, 12, 12)
+    with torch.inference_mode():
+        for n in (1, 2, 1, 3) * 8:
+            assert error(plain(batch[:n]), fast(batch[:n])) <= TOLERANCE
+    convolve = fast.conv.forward.__self__.convolve
+    if _convs.packs():
+        assert {shape[0] for shape in convolve.layouts} == {1, 2}
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc")
 def test_freed_pages_are_kept():
     """After `keep_pages`, a large block that comes again costs the system no new pages."""

@@ -11,8 +11,6 @@ from ._convs import Convolve, activation_name, convolution
 from ._hooks import is_input_read, is_output_read, is_plain
 from ._pairs import Flow
 
-USUAL_BATCH = 8
-
 
 def fold(
     network: nn.Module, flow: Flow, *, exact: nn.Module | None = None, tame: bool = False
@@ -44,8 +42,7 @@ def fold(
         if norm is not None or activation is not None:
             weight, bias = folded(unrounded(conv), unrounded(norm))
             bias = bias if bias is None else bias.to(conv.weight)
-            shape = (USUAL_BATCH, *flow.shape_of[conv][1:])
-            convolve = convolution(conv, weight.to(conv.weight), bias, shape)
+            convolve = convolution(conv, weight.to(conv.weight), bias)
             chains.append(_Chain(conv, norm, activation, name, convolve))
     for chain in chains:
         chain.install()
