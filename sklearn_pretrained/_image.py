@@ -83,7 +83,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         ``["cuda:0", "cuda:1"]``, take batches in turn.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
-        Precision of the network. Lower ones are faster and change the features by about 1%. "auto"
+        Precision of the network. Lower ones are faster and move features by some percent. "auto"
         is bfloat16 where the device computes in it, and else float32; `fit` decides it.
 
     cache : "memory", path, FeatureCache or None, default="memory"

@@ -124,12 +124,19 @@ def test_the_table_knows_torchvisions_facts():
     assert set(WIDTHS) == set(zoo.names())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "swin_t", "squeezenet1_0", "regnet_y_400mf"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet18", "swin_t", "squeezenet1_0", "regnet_y_400mf"),
+        *("timm/resnet10t", "timm/vit_tiny_patch16_224", "timm/mobilenetv3_small_050"),
+        *("timm/convnext_atto", "timm/efficientvit_b0", "timm/vit_small_patch14_dinov2"),
+    ],
+)
 def test_the_table_agrees_with_the_plan(name):
     """Width and parameters are those of the network that would be built."""
     backbone = backbones.find(name, weights=None)
     layer = plan(backbone).layers["penultimate"]
-    table = list_backbones(source="torchvision")
+    table = list_backbones(source=name.partition("/")[0] if "/" in name else "torchvision")
     entry = table.entries[list(table).index(name)]
 
     assert entry.width == layer.width(layer.pooling("auto"))
