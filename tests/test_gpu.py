@@ -39,7 +39,7 @@ def test_less_precision_differs_by_a_few_percent(dtype, patches):
     assert 1e-5 < relative_error(rough, exact) < 0.1
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="this machine has one CUDA device")
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices")
 def test_several_gpus_give_the_rows_of_one(patches):
     """Batch by batch in turn."""
     one = PretrainedImageFeaturizer(device="cuda:0", cache=None, batch_size=4)
