@@ -91,8 +91,9 @@ def layouts(
 def _of_sources(
     visit: Visit, trace: Trace, by_tensor: Mapping[int, Layout | None]
 ) -> Layout | None:
-    """Find the layout of what an output was computed from value by value."""
+    """Find the layout of what an output was computed from value by value, where all agree."""
     asked, seen = [visit.output], set()
+    found: set[Layout] = set()
     while asked:
         tensor = asked.pop()
         if tensor in seen:
@@ -100,9 +101,10 @@ def _of_sources(
         seen.add(tensor)
         layout = by_tensor.get(tensor)
         if layout is not None:
-            return layout
-        asked += trace.made_of[tensor][1] if tensor in trace.made_of else ()
-    return None
+            found.add(layout)
+        elif tensor in trace.made_of:
+            asked += trace.made_of[tensor][1]
+    return found.pop() if len(found) == 1 else None
 
 
 def _one(
