@@ -10,13 +10,12 @@ the time is that of an emulation.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from real_accuracy import MINILM, ROOT, read_textures
+from real_accuracy import MINILM, read_emails, read_textures
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -39,9 +38,7 @@ def read_images(folder):
 def read_texts(table):
     """Return texts and classes."""
     if table is None:
-        lines = (ROOT / "examples" / "data" / "emails.jsonl").read_text().splitlines()
-        emails = [json.loads(line) for line in lines]
-        return [email["text"] for email in emails], [email["label"] for email in emails]
+        return read_emails()
     rows = pd.read_csv(table, sep="\t")
     return rows["text"].tolist(), rows["category"].tolist()
 

@@ -55,6 +55,13 @@ def read_textures(size):
     return parts
 
 
+def read_emails():
+    """Return the texts of e-mails, and whether each is ham or spam."""
+    lines = (ROOT / "examples" / "data" / "emails.jsonl").read_text().splitlines()
+    emails = [json.loads(line) for line in lines]
+    return [email["text"] for email in emails], [email["label"] for email in emails]
+
+
 def plain_images(images, layers):
     """Do what a tutorial does: torchvision's network, its preset, hooks, means."""
     network = mobilenet_v2()
@@ -158,10 +165,9 @@ def main():
             ).fit_transform(images)
             report("EfficientNet-Lite0", plain_timm(images, path), lite0, y_train, y_test)
 
-    lines = (ROOT / "examples" / "data" / "emails.jsonl").read_text().splitlines()
-    emails = [json.loads(line) for line in lines[:: max(1, len(lines) // (2 * options.size))]]
-    emails = emails[::2] + emails[1::2]
-    texts, y = [email["text"] for email in emails], [email["label"] for email in emails]
+    step = max(1, len(read_emails()[0]) // (2 * options.size))
+    texts, y = (part[::step] for part in read_emails())
+    texts, y = texts[::2] + texts[1::2], y[::2] + y[1::2]
     reader = PretrainedTextFeaturizer(
         MINILM, pooling="mean", max_length=128, truncation="cut", device="cpu"
     )
