@@ -159,8 +159,7 @@ def embed(
 ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
     """Send items through a network, window by window, so that memory stays bounded.
 
-    GPUs work while this waits for no one: each has a batch to compute while the rows of the one
-    before are on their way.
+    A GPU is given its next batch before the rows of the last one are waited for.
 
     Parameters
     ----------

@@ -93,8 +93,8 @@ class _OnOneDNN:
     """A convolution whose weight is laid out for the shapes that come often.
 
     oneDNN chooses a layout for each shape of input, the number of items included. A weight in the
-    layout of another shape has to be brought into the right one at each run, which can take ten
-    times as long as the convolution; a plain weight takes a tenth.
+    layout of another shape has to be brought into the right one at each run, which can take many
+    times as long as the convolution itself; a plain weight takes less than that.
     """
 
     def __init__(self, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:

@@ -41,8 +41,8 @@ def speed_up(
     """Make a frozen network faster without changing its numbers.
 
     A step that fails, or that moves the result of ``call(network)`` by more than `TOLERANCE`, is
-    undone, and the network stays as it was. In reduced precision the result may lie no farther
-    from that of float32 than it did.
+    undone, and the network stays as it was. In reduced precision the result may lie hardly
+    farther from that of float32 than it did.
 
     Parameters
     ----------
