@@ -15,7 +15,7 @@ def resolve_devices(device: str | Sequence[str]) -> list[torch.device]:
     """Turn a ``device`` parameter into devices that are there."""
     if isinstance(device, str):
         return [_resolve(device)]
-    found = [_resolve(name) for name in device]
+    found = [_resolve(str(name)) for name in device]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"device={device!r} has to name at least one device, and each once.")
     return found

@@ -389,6 +389,8 @@ def test_bad_images_become_rows_of_nan_and_are_listed(pictures):
         ({"layer": [1, 2], "pooling": "none"}, ValueError, "one layer at a time"),
         ({"device": "cuda:99"}, ValueError, "not on this machine"),
         ({"device": "tpu9000"}, ValueError, "is no device"),
+        ({"device": [None]}, ValueError, "'None' is no device"),
+        ({"device": ["cpu", 3]}, ValueError, "'3' is no device"),
         ({"device": []}, ValueError, "at least one device"),
         ({"device": ["cpu", "cpu"]}, ValueError, "each once"),
         ({"dtype": "float16"}, ValueError, "hundreds of times slower"),
