@@ -147,6 +147,19 @@ def test_an_activation_is_folded_as_well_where_its_values_are_torchs():
 
 
 @pytest.mark.parametrize(
+    "padding", [{"padding": "same"}, {"padding": 1, "padding_mode": "reflect"}]
+)
+def test_a_convolution_that_onednn_cannot_run_leaves_its_activation_alone(padding):
+    """Its batch norm is folded all the same."""
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, **padding), nn.BatchNorm2d(8), nn.SiLU())
+    plain, fast, x = sped_up(network, 3, 12, 12)
+
+    assert replaced(fast) == ["0", "1"]
+    with torch.inference_mode():
+        assert error(plain(x), fast(x)) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
     "network", [_ReadTwice, _RunTwice, _Wrapped, _WorksInPlace, _Returns], ids=lambda c: c.__name__
 )
 def test_what_others_read_as_well_is_not_folded(network):

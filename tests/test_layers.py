@@ -7,11 +7,13 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_pretrained import list_layers
 from sklearn_pretrained.backbones import find
 from sklearn_pretrained.exceptions import LayerError, MissingExtraError
 from sklearn_pretrained.layers import plan
+from sklearn_pretrained.layers._trace import trace
 from tests.conftest import make_convnet
 
 
@@ -97,6 +99,42 @@ def test_costs_grow_with_depth_and_end_at_the_whole():
     assert costs == sorted(costs)
     assert 0 < costs[0] < 0.1
     assert costs[-1] == 1.0
+
+
+class EveryProduct(nn.Module):
+    """Multiplies matrices in every way that costs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grouped = nn.Conv2d(4, 8, 3, stride=2, groups=2)
+        self.up = nn.ConvTranspose2d(8, 4, 2, stride=2, bias=False)
+        self.tokens = nn.Conv1d(4, 12, 1)
+        self.attention = nn.MultiheadAttention(12, 3, batch_first=True)
+        self.linear = nn.Linear(12, 5)
+        self.bare = nn.Linear(5, 7, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve, attend, multiply."""
+        tokens = self.tokens(self.up(self.grouped(x)).flatten(2)).mT
+        tokens = self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        heads = tokens.unflatten(2, (3, 4)).transpose(1, 2)
+        tokens = nn.functional.scaled_dot_product_attention(heads, heads, heads).flatten(2)
+        rows = self.bare(self.linear(tokens.flatten(1)[:, :12]))
+        return torch.baddbmm(rows[:, None], rows[:, :, None], rows[:, None])
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_operations_are_counted_as_torch_counts_them(device):
+    """Layer by layer, the cost is torch's own count."""
+    network, x = EveryProduct().eval().to(device), torch.zeros(2, 4, 9, 9, device=device)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(x)
+
+    traced = trace(network, lambda module: module(x))
+    assert traced.total == counter.get_total_flops() > 0
+    for name in ("grouped", "up", "tokens", "attention", "linear", "bare"):
+        counted = sum(counter.get_flop_counts()[f"EveryProduct.{name}"].values())
+        assert traced.by_name[name].own_cost == counted > 0
 
 
 class Odd(nn.Module):

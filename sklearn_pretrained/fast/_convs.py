@@ -127,6 +127,16 @@ class _OnOneDNN:
         return out
 
 
+def takes_activation(conv: nn.Conv2d) -> bool:
+    """Say whether `convolution` can compute an activation along with the convolution."""
+    return (
+        conv.weight.device.type == "cpu"
+        and packs(conv.weight.dtype)
+        and isinstance(conv.padding, tuple)
+        and conv.padding_mode == "zeros"
+    )
+
+
 def convolution(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Convolve:
     """Return ``convolve(x, activation)``, with another weight and bias than the module's own.
 
@@ -137,13 +147,7 @@ def convolution(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Convolv
     weight, bias : Tensor
         On the network's device.
     """
-    on_cpu = weight.device.type == "cpu"
-    if (
-        on_cpu
-        and packs(weight.dtype)
-        and isinstance(conv.padding, tuple)
-        and conv.padding_mode == "zeros"
-    ):
+    if takes_activation(conv):
         return _OnOneDNN(conv, weight, bias)
     weight = weight.contiguous(memory_format=torch.channels_last)
 

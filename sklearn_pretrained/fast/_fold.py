@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ._convs import Convolve, activation_name, convolution
+from ._convs import Convolve, activation_name, convolution, takes_activation
 from ._hooks import is_input_read, is_output_read, is_plain
 from ._pairs import Flow
 
@@ -55,7 +55,7 @@ def fold(
 
 
 def _activation(conv: nn.Conv2d, activation: nn.Module | None, *, tame: bool) -> str | None:
-    if activation is None or conv.weight.device.type != "cpu" or not is_plain(activation):
+    if activation is None or not takes_activation(conv) or not is_plain(activation):
         return None
     return activation_name(activation, conv.weight.dtype, tame=tame)
 
