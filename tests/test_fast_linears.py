@@ -10,14 +10,19 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_pretrained import fast
-from sklearn_pretrained.fast import _linears
+from sklearn_pretrained import PretrainedTextFeaturizer, backbones, fast
+from sklearn_pretrained.fast import _gelu, _linears, _speed_up
 from tests.conftest import relative_error
 
 x86 = pytest.mark.skipif(
     platform.machine() not in {"x86_64", "AMD64"},
     reason="torch brings oneDNN's operators for these processors only",
 )
+
+
+def _default_encoder():
+    backbone = backbones.find_text(PretrainedTextFeaturizer().model)
+    return backbone, torch.device("cpu"), torch.float32, backbone.weights.digest()
 
 
 @pytest.fixture
@@ -78,6 +83,45 @@ def test_weights_names_and_hooks_stay(network):
     after = network.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@x86
+def test_a_text_encoder_runs_through_onednn_with_its_gelu(monkeypatch):
+    """Where both win their races; a tap on either side of a GELU reads the true value."""
+    monkeypatch.setattr(_speed_up, "is_worth_it", lambda *_: True)
+    monkeypatch.setattr(_gelu, "fusing_pays", lambda: True)
+    backbones.unload()
+    texts = ["a cat", "two dogs and a bird", "", "the same " * 40]
+    middle = [
+        f"encoder.layer.2.{name}" for name in ("intermediate.dense", "intermediate", "output")
+    ]
+    readings = [{}, {"layer": 3}, *({"layer": name, "pooling": "mean"} for name in middle)]
+    plain, fast = [], []
+    for found, switch in ((plain, "0"), (fast, "1")):
+        monkeypatch.setenv("SKLEARN_PRETRAINED_FAST", switch)
+        for reading in readings:
+            ours = PretrainedTextFeaturizer(cache=None, device="cpu", **reading)
+            found.append(ours.fit_transform(texts))
+    network = backbones.load(*_default_encoder()).module
+    backbones.unload()
+
+    gelu = network.get_submodule("encoder.layer.2.intermediate.intermediate_act_fn")
+    assert "forward" in vars(gelu)
+    for one, other in zip(plain, fast, strict=True):
+        assert relative_error(other, one) < 1e-5
+
+
+def test_a_gelu_is_told_by_what_it_computes():
+    """Libraries have classes of their own for it; the approximate one is another function."""
+
+    class Own(nn.Module):
+        def forward(self, x):
+            return nn.functional.gelu(x)
+
+    assert _gelu._is_gelu(nn.GELU())
+    assert _gelu._is_gelu(Own())
+    for other in (nn.GELU("tanh"), nn.SiLU(), nn.Identity(), nn.Bilinear(1, 1, 1), nn.PReLU()):
+        assert not _gelu._is_gelu(other)
 
 
 def test_a_layer_of_another_kind_is_left_alone():

@@ -32,11 +32,12 @@ def test_a_gpu_gives_the_rows_of_a_cpu_and_its_pickle_opens_there(kind, patches)
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_less_precision_differs_by_a_few_percent(dtype, patches):
-    """And is faster, which a benchmark shows."""
+    """The typical row does; of a picture without much in it, a row can lie far off."""
     exact = PretrainedImageFeaturizer(device="cuda", cache=None).fit_transform(patches)
     rough = PretrainedImageFeaturizer(device="cuda", cache=None, dtype=dtype).fit_transform(patches)
+    apart = np.linalg.norm(rough - exact, axis=1) / np.linalg.norm(exact, axis=1)
 
-    assert 1e-5 < relative_error(rough, exact) < 0.1
+    assert 1e-5 < np.median(apart) < 0.1
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices")

@@ -122,7 +122,7 @@ class Backbone(ABC):
         return [batch]
 
     def example(self) -> Sequence[Any] | None:
-        """Return two samples that stand for all, where all have one shape; else None."""
+        """Return two samples that take the way of all others; None where there are no such."""
         return None
 
     def find_packing(self, network: nn.Module) -> Any:  # noqa: ARG002

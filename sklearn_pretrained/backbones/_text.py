@@ -197,6 +197,12 @@ class TextBackbone(Backbone):
         self.weights.digest()
         return _transformers.load(self.folder, self.config)
 
+    def example(self) -> list[Any] | None:
+        """Return two texts, which take the way of all others."""
+        encoded = self._encode(["a text", "another text, not of the same length"])
+        samples = [{name: encoded[name][i] for name in encoded} for i in range(2)]
+        return samples if all(sample["input_ids"] for sample in samples) else None
+
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
         samples: list[Any] = [None] * len(contents)

@@ -63,9 +63,10 @@ def speed_up(
         return
     if device.type == "cpu":
         keep_pages()
-    if call is None:
-        if device.type == "cpu" and is_worth_it(dtype):
-            prepack(network)
+    on_linears = device.type == "cpu" and is_worth_it(dtype)
+    if call is None and on_linears:
+        prepack(network)
+    if call is None or not (on_linears or _has_more_than_linears(network)):
         return
     with full_precision(device, dtype):
         try:
@@ -81,6 +82,10 @@ def speed_up(
             return
         for step in steps:
             _hold(network, call, [step], seen, right)
+
+
+def _has_more_than_linears(network: nn.Module) -> bool:
+    return any(isinstance(m, nn.Conv2d | nn.MultiheadAttention) for m in network.modules())
 
 
 @dataclass(frozen=True)
