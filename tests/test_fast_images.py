@@ -212,11 +212,23 @@ def test_less_precision_is_folded_before_it_is_rounded(rounded_twice, monkeypatc
     def call(network):
         return network(x.to(network[0].weight.dtype))
 
-    speed_up(fast, CPU, torch.bfloat16, call, exact=exact)
+    speed_up(fast, CPU, torch.bfloat16, call, exact=lambda: exact)
 
     assert bool(replaced(fast)) != rounded_twice
     with torch.inference_mode():
         assert error(call(exact), call(fast).float()) <= error(call(exact), call(plain).float())
+
+
+@pytest.mark.parametrize("device", [CPU, torch.device("cuda")])
+def test_where_no_step_applies_nothing_is_run_or_loaded_again(device, monkeypatch):
+    """A text encoder that linear layers through oneDNN would not help has none to take."""
+    monkeypatch.setattr(_speed_up, "is_native", lambda *_: True)
+    monkeypatch.setattr(_speed_up, "is_worth_it", lambda *_: False)
+    network = nn.Sequential(nn.Linear(3, 3), nn.GELU()).bfloat16()
+
+    speed_up(network, device, torch.bfloat16, pytest.fail, exact=pytest.fail)
+
+    assert replaced(network) == []
 
 
 def test_undoing_brings_the_forwards_back():

@@ -15,7 +15,7 @@ from torch import nn
 
 from .._forks import hold_during_forks
 from ..exceptions import WeightsError, pinned_were
-from ..fast import fast_paths, is_native, speed_up
+from ..fast import fast_paths, speed_up
 from ._backbone import Backbone
 
 MOST_NETWORKS = 4
@@ -144,15 +144,22 @@ def _speed_up(backbone: Backbone, network: LoadedNetwork) -> None:
     if samples is None:
         speed_up(network.module, device, dtype)
         return
-    exact = None
-    if dtype != torch.float32 and is_native(dtype, device):
-        exact = _freeze(backbone.build(), device, torch.float32)
+
+    def exact() -> nn.Module:
+        return _freeze(backbone.build(), device, torch.float32)
 
     def call(module: nn.Module) -> Any:
-        precision = torch.float32 if module is exact else dtype
+        precision = dtype if module is network.module else torch.float32
         return backbone.call(module, backbone.collate(samples, device, precision))
 
-    speed_up(network.module, device, dtype, call, exact=exact, tame=backbone.is_tame)
+    speed_up(
+        network.module,
+        device,
+        dtype,
+        call,
+        exact=None if dtype == torch.float32 else exact,
+        tame=backbone.is_tame,
+    )
 
 
 def unload() -> None:

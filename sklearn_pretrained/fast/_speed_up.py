@@ -35,7 +35,7 @@ def speed_up(
     dtype: torch.dtype,
     call: Callable[[nn.Module], Any] | None = None,
     *,
-    exact: nn.Module | None = None,
+    exact: Callable[[], nn.Module] | None = None,
     tame: bool = False,
 ) -> None:
     """Make a frozen network faster without changing its numbers.
@@ -54,8 +54,8 @@ def speed_up(
     call : callable, optional
         Runs a network over a sample batch of its own precision. Without it only the linear layers
         are sped up.
-    exact : nn.Module, optional
-        The same network in float32, where ``network`` has less.
+    exact : callable, optional
+        Loads the same network in float32, where ``network`` has less.
     tame : bool
         Whether every input is finite and about as large as the sample batch.
     """
@@ -69,14 +69,15 @@ def speed_up(
     if call is None or not (on_linears or _has_more_than_linears(network)):
         return
     with full_precision(device, dtype):
+        original = None if exact is None else exact()
         try:
             seen = flow(network, call)
-            right = _Right.of(seen.result, exact, call)
+            right = _Right.of(seen.result, original, call)
         except Exception:  # a network that cannot be watched is run as it is
             return
         if right is None:
             return
-        folds: Step = functools.partial(fold, exact=exact, tame=tame)
+        folds: Step = functools.partial(fold, exact=original, tame=tame)
         steps = [folds if step is fold else step for step in _STEPS[device.type]]
         if _hold(network, call, steps, seen, right):
             return

@@ -7,35 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
-_aten = torch.ops.aten
-_PRODUCTS = {_aten.mm: 0, _aten.bmm: 0, _aten.addmm: 1, _aten.baddbmm: 1}
+# By name, since torch may move or drop the private ones.
+_PRODUCTS = {"aten.mm": 0, "aten.bmm": 0, "aten.addmm": 1, "aten.baddbmm": 1}
 """Matrix products, and which argument is the left matrix."""
-_CONVOLUTIONS = {_aten.convolution, _aten._convolution}  # noqa: SLF001
+_CONVOLUTIONS = {"aten.convolution", "aten._convolution"}
 _ATTENTIONS = {
-    getattr(_aten, f"_scaled_dot_product_{kind}")
-    for kind in (
-        "flash_attention",
-        "flash_attention_for_cpu",
-        "efficient_attention",
-        "cudnn_attention",
-    )
+    f"aten._scaled_dot_product_{kind}_attention{device}"
+    for kind, device in [("flash", ""), ("flash", "_for_cpu"), ("efficient", ""), ("cudnn", "")]
 }
 
 
 def floating_point_operations(func: Any, args: Any, out: Any) -> int:
     """Count multiplications and additions of matrix products, convolutions and attention."""
-    kind = getattr(func, "overloadpacket", func)
-    if kind in _PRODUCTS:
-        return 2 * out.numel() * int(args[_PRODUCTS[kind]].shape[-1])
-    if kind in _CONVOLUTIONS:
+    name = str(getattr(func, "overloadpacket", func))
+    if name in _PRODUCTS:
+        return int(2 * out.numel() * args[_PRODUCTS[name]].shape[-1])
+    if name in _CONVOLUTIONS:
         x, weight, transposed = args[0], args[1], args[6]
-        places: Tensor = x if transposed else out
-        return 2 * places.numel() // int(places.shape[1]) * weight.numel()
-    if kind in _ATTENTIONS:
+        places = x if transposed else out
+        return int(2 * places.numel() // places.shape[1] * weight.numel())
+    if name in _ATTENTIONS:
         query, key, value = args[:3]
-        scores = query.numel() // int(query.shape[-1]) * int(key.shape[-2])
-        return 2 * scores * int(query.shape[-1] + value.shape[-1])
+        scores = query.numel() // query.shape[-1] * key.shape[-2]
+        return int(2 * scores * (query.shape[-1] + value.shape[-1]))
     return 0
