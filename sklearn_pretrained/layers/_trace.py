@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from .._taps import first_tensor
-from ._operations import floating_point_operations
 
 
 @dataclass
@@ -67,8 +67,11 @@ class _OperationCounter(TorchDispatchMode):
             sources = tuple(id(x) for x in alike if x is not out)
             if sources:
                 self.made_of.setdefault(id(out), (out, sources))
-        if self.costs:
-            self.total += floating_point_operations(func, args, out)
+        if not self.costs:
+            return out
+        count = flop_registry.get(func.overloadpacket if hasattr(func, "overloadpacket") else func)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=out)
         return out
 
 
