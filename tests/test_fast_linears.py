@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from transformers.activations import ClippedGELUActivation
 
 from sklearn_pretrained import PretrainedTextFeaturizer, backbones, fast
 from sklearn_pretrained.fast import _gelu, _linears, _speed_up
@@ -18,11 +19,6 @@ x86 = pytest.mark.skipif(
     platform.machine() not in {"x86_64", "AMD64"},
     reason="torch brings oneDNN's operators for these processors only",
 )
-
-
-def _default_encoder():
-    backbone = backbones.find_text(PretrainedTextFeaturizer().model)
-    return backbone, torch.device("cpu"), torch.float32, backbone.weights.digest()
 
 
 @pytest.fixture
@@ -102,7 +98,10 @@ def test_a_text_encoder_runs_through_onednn_with_its_gelu(monkeypatch):
         for reading in readings:
             ours = PretrainedTextFeaturizer(cache=None, device="cpu", **reading)
             found.append(ours.fit_transform(texts))
-    network = backbones.load(*_default_encoder()).module
+    encoder = backbones.find_text(ours.model)
+    network = backbones.load(
+        encoder, torch.device("cpu"), torch.float32, encoder.weights.digest()
+    ).module
     backbones.unload()
 
     gelu = network.get_submodule("encoder.layer.2.intermediate.intermediate_act_fn")
@@ -122,6 +121,8 @@ def test_a_gelu_is_told_by_what_it_computes():
     assert _gelu._is_gelu(Own())
     for other in (nn.GELU("tanh"), nn.SiLU(), nn.Identity(), nn.Bilinear(1, 1, 1), nn.PReLU()):
         assert not _gelu._is_gelu(other)
+    for most in (10, 1e3, 1e30):
+        assert not _gelu._is_gelu(ClippedGELUActivation(-10, most))
 
 
 def test_a_layer_of_another_kind_is_left_alone():

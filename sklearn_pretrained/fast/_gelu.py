@@ -40,12 +40,17 @@ def fuse_gelu(flow: Flow) -> Callable[[], None]:
 
 
 def _is_gelu(module: nn.Module) -> bool:
-    """Say whether a module, of whichever library, computes the exact GELU and nothing else."""
+    """Say whether a module, of whichever library, computes the exact GELU and nothing else.
+
+    It is tried with numbers of every size: one that clips would agree on small ones.
+    """
     if any(True for _ in (*module.parameters(), *module.buffers(), *module.children())):
         return False
-    x = torch.linspace(-6, 6, 49)
+    large = torch.logspace(0, 38, 305)
+    special = torch.tensor([torch.inf, torch.nan])
+    x = torch.cat([torch.linspace(-6, 6, 49), large, -large, special])
     try:
-        return torch.equal(module(x), F.gelu(x))
+        return torch.allclose(module(x), F.gelu(x), rtol=0, atol=0, equal_nan=True)
     except Exception:  # it wants something else than one tensor
         return False
 
