@@ -165,8 +165,9 @@ def main():
             ).fit_transform(images)
             report("EfficientNet-Lite0", plain_timm(images, path), lite0, y_train, y_test)
 
-    step = max(1, len(read_emails()[0]) // (2 * options.size))
-    texts, y = (part[::step] for part in read_emails())
+    texts, y = read_emails()
+    step = max(1, len(texts) // (2 * options.size))
+    texts, y = texts[::step], y[::step]
     texts, y = texts[::2] + texts[1::2], y[::2] + y[1::2]
     reader = PretrainedTextFeaturizer(
         MINILM, pooling="mean", max_length=128, truncation="cut", device="cpu"

@@ -24,6 +24,7 @@ from ._text_folders import (
     folder_digest,
     sentence_settings,
 )
+from ._token_batches import Tokens, by_length, padded
 from ._weights import RandomWeights, digest_of
 
 TOKENS_IN_A_BATCH = {"cpu": 2048, "cuda": 65536, "mps": 8192}
@@ -200,7 +201,7 @@ class TextBackbone(Backbone):
     def example(self) -> list[Any] | None:
         """Return two texts, which take the way of all others."""
         encoded = self._encode(["a text", "another text, not of the same length"])
-        samples = [{name: encoded[name][i] for name in encoded} for i in range(2)]
+        samples = [_tokens(encoded, i) for i in range(2)]
         return samples if all(sample["input_ids"] for sample in samples) else None
 
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
@@ -227,7 +228,7 @@ class TextBackbone(Backbone):
             split_special_tokens=True,
         )
 
-    def _sample(self, encoded: Any, i: int) -> dict[str, list[int]] | BadItemError:
+    def _sample(self, encoded: Any, i: int) -> Tokens | BadItemError:
         if encoded.encodings[i].overflowing:
             if self.truncation == "error":
                 return BadItemError(
@@ -235,7 +236,7 @@ class TextBackbone(Backbone):
                     "pass truncation='cut'"
                 )
             self.n_cut += 1
-        sample = {name: encoded[name][i] for name in encoded}
+        sample = _tokens(encoded, i)
         if not sample["input_ids"]:
             return BadItemError("is empty, and this network has no token that stands for nothing")
         return sample
@@ -244,39 +245,21 @@ class TextBackbone(Backbone):
         self, samples: Sequence[Any], batch_size: int | str, device: Any, *, even: bool = False
     ) -> list[Sequence[int]]:
         """Put texts of like length together, so that little is padded; of one length if even."""
-        most = batch_size if isinstance(batch_size, int) else len(samples)
-        budget = TOKENS_IN_A_BATCH.get(device.type, 2048)
-        lengths = [len(sample["input_ids"]) for sample in samples]
-        order = sorted(range(len(samples)), key=lambda i: -lengths[i])
-        made: list[list[int]] = []
-        for i in order:
-            if (
-                not made
-                or len(made[-1]) >= most
-                or (len(made[-1]) + 1) * lengths[made[-1][0]] > budget
-                or (even and lengths[i] != lengths[made[-1][0]])
-            ):
-                made.append([])
-            made[-1].append(i)
-        return list(made)
+        return by_length(
+            [len(sample["input_ids"]) for sample in samples],
+            most=batch_size if isinstance(batch_size, int) else len(samples),
+            budget=TOKENS_IN_A_BATCH.get(device.type, 2048),
+            even=even,
+        )
 
     def collate(
         self,
-        samples: Sequence[dict[str, list[int]]],
+        samples: Sequence[Tokens],
         device: Any,
         dtype: torch.dtype,  # noqa: ARG002
     ) -> dict[str, Tensor]:
-        """Pad tokens on the right, which neither encoders nor decoders look at."""
-        longest = max(len(sample["input_ids"]) for sample in samples)
-        fillers = {"input_ids": self.tokenizer.pad_token_id or 0}
-        batch = {
-            name: torch.tensor(
-                [s[name] + [fillers.get(name, 0)] * (longest - len(s[name])) for s in samples]
-            )
-            for name in samples[0]
-        }
-        lengths = torch.tensor([len(sample["input_ids"]) for sample in samples])
-        batch["attention_mask"] = (torch.arange(longest) < lengths[:, None]).long()
+        """Pad tokens on the right."""
+        batch = padded(samples, self.tokenizer.pad_token_id or 0)
         return {name: tensor.to(device) for name, tensor in batch.items()}
 
     def find_packing(self, network: nn.Module) -> Packing | None:
@@ -310,3 +293,8 @@ class TextBackbone(Backbone):
     def mask(self, batch: dict[str, Tensor]) -> Tensor:
         """Return which tokens are real."""
         return batch["attention_mask"]
+
+
+def _tokens(encoded: Any, i: int) -> Tokens:
+    """Take one text's tokens out of what a tokenizer gave for many."""
+    return {name: encoded[name][i] for name in encoded}
