@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_pretrained._fetch import RowCache
 from sklearn_pretrained._recipe import Bundle
-from sklearn_pretrained._store import MemoryStore
-from sklearn_pretrained.disk import DiskStore
+from sklearn_pretrained.cache._policy import RowCache
+from sklearn_pretrained.cache._store import MemoryStore
+from sklearn_pretrained.cache.disk import DiskStore
 
 BATCH, RUNS = 256, 3
 folder = sys.argv[1] if len(sys.argv) > 1 else None

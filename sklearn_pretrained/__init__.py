@@ -5,12 +5,12 @@ forward with taps → pooling → float32 rows → the user's head. Each station
 """
 
 from ._bert import BertCLSFeaturizer
-from ._cache import FeatureCache, memory_cache
 from ._image import PretrainedImageFeaturizer
 from ._module import ModuleFeaturizer
 from ._persistence import embed_weights, skops_trusted
 from ._text import PretrainedTextFeaturizer
 from ._version import __version__
+from .cache._cache import FeatureCache, memory_cache
 
 __all__ = [
     "BertCLSFeaturizer",

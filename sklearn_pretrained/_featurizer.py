@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._bad_items import BadItems
-from ._cache import resolve_cache
 from ._outputs import WHOLE, Output, bundle, in_order, key, main_layers, with_more
 from ._progress import Progress
 from ._recipe import Bundle, fingerprint
@@ -29,14 +27,16 @@ from ._sklearn import (
     fit_tasks,
     with_callbacks,
 )
-from ._state import PinnedState
+from .cache._cache import resolve_cache
 from .exceptions import RandomWeightsWarning
+from .inputs._bad_items import BadItems
+from .pinned._state import PinnedState
 
 if TYPE_CHECKING:
-    from ._engine import Reading
     from .backbones import Backbone
     from .inputs import Items
     from .layers import Plan
+    from .running import Reading
 
 __all__ = ["BaseFeaturizer"]
 
@@ -162,7 +162,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
     # -- fit: what decides the features
 
     def _pin(self) -> None:
-        from ._devices import resolve_devices, resolve_dtype
+        from .running import resolve_devices, resolve_dtype
 
         backbone = self._backbone()
         plan = self._plan(backbone)
@@ -267,9 +267,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         progress: Progress,
         on_batch: Any,
     ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        from ._devices import DTYPES, resolve_devices, resolve_dtype
-        from ._engine import Reading, embed
-        from .backbones import load
+        from .running import DTYPES, Reading, embed, resolve_devices, resolve_dtype
+        from .running.eager import load
 
         def done(n: int) -> None:
             progress.add(n)

@@ -242,7 +242,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         )
 
     def _canary_item(self) -> Any:
-        from ._canary import picture
+        from .pinned._canary import picture
 
         return picture()
 

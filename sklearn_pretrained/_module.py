@@ -157,7 +157,7 @@ class ModuleFeaturizer(BaseFeaturizer):
         return find_image(self.model, weights=self.weights, shape=tuple(self.row_shape_))
 
     def _canary_item(self) -> Any:
-        from ._canary import row
+        from .pinned._canary import row
 
         return row(tuple(self.row_shape_))
 

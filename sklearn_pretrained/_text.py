@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from ._bad_items import BadItems
 from ._featurizer import BaseFeaturizer
 from ._sklearn import Interval, StrOptions
 from .exceptions import LayerError, TruncationWarning
+from .inputs._bad_items import BadItems
 
 if TYPE_CHECKING:
     from .backbones import Backbone
@@ -191,7 +191,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         )
 
     def _canary_item(self) -> Any:
-        from ._canary import TEXT
+        from .pinned._canary import TEXT
 
         return TEXT
 

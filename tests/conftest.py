@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
 
-from sklearn_pretrained._engine import Reading
+from sklearn_pretrained.running._engine import Reading
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from sklearn_pretrained import backbones
 from sklearn_pretrained._taps import Tap, read
-from sklearn_pretrained.fast import speed_up
 from sklearn_pretrained.layers._trace import trace
+from sklearn_pretrained.running.eager.fast import speed_up
 
 TOLERANCE = 1e-5
 CPU = torch.device("cpu")
@@ -104,7 +104,7 @@ def compare(name: str) -> Iterator[tuple[str, str, float]]:
 def main(names: list[str]) -> int:
     """Print one line for each network; the exit status counts those that differ."""
     different = 0
-    for name in names or backbones._torchvision.names():
+    for name in names or backbones.torchvision.names():
         rows = list(compare(name))
         worst = max(rows, key=lambda row: row[2])
         fine = worst[2] <= TOLERANCE and len(rows) >= 5

@@ -43,7 +43,6 @@ from sklearn_pretrained import (
     ModuleHandle,
     PretrainedImageFeaturizer,
     PretrainedTextFeaturizer,
-    backbones,
     memory_cache,
 )
 from sklearn_pretrained.exceptions import (
@@ -52,6 +51,7 @@ from sklearn_pretrained.exceptions import (
     CacheWarning,
     WeightsError,
 )
+from sklearn_pretrained.running import eager
 
 ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
@@ -392,7 +392,7 @@ def weights_cut(folder: Path) -> str:
             lambda fitted=fitted: fitted.transform(X),
             lambda path=path: featurizer(weights=path).fit(X).transform(X),
         ):
-            backbones.unload()
+            eager.unload()
             said.append(raised(WeightsError, doing))
             assert str(path) in said[-1], said
     return f"WeightsError 4 times, such as {said[0][:60]!r}"
@@ -464,7 +464,7 @@ def memory_raised(_folder: Path) -> str:
     """Raise what Python and torch raise."""
     expected = right(Hungry)
     for kind in ("python", "torch"):
-        backbones.unload()
+        eager.unload()
         with set_in_environment(RAISES=kind), warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             equal(featurizer(Hungry).fit(X).transform(X), expected)

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained import PretrainedImageFeaturizer, backbones, embed_weights
+from sklearn_pretrained.running import eager
 from tests.conftest import make_convnet, relative_error, to_tensor
 
 
@@ -115,7 +116,7 @@ def test_flips_go_with_weights_inside_the_file_and_with_a_canary(patches, tmp_pa
     expected = ours.fit_transform(patches[:2])
     carried = pickle.dumps(embed_weights(ours))
     weights.unlink()
-    backbones.unload()
+    eager.unload()
     opened = pickle.loads(carried)
 
     assert relative_error(opened.transform(patches[:2]), expected) < 1e-6

@@ -11,9 +11,15 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
-from sklearn_pretrained._cache import FeatureCache, NoCache, RowCache, memory_cache, resolve_cache
 from sklearn_pretrained._recipe import Bundle
-from sklearn_pretrained._store import LIMIT_VARIABLE, OVERHEAD, MemoryStore, default_memory
+from sklearn_pretrained.cache._cache import (
+    FeatureCache,
+    NoCache,
+    RowCache,
+    memory_cache,
+    resolve_cache,
+)
+from sklearn_pretrained.cache._store import LIMIT_VARIABLE, OVERHEAD, MemoryStore, default_memory
 from tests.conftest import make_mlp
 
 ALL = Bundle("r", (("a", 2), ("b", 3), ("c", 1)))

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sklearn_pretrained._cache import FeatureCache
-from sklearn_pretrained.disk import DiskStore
+from sklearn_pretrained.cache._cache import FeatureCache
+from sklearn_pretrained.cache.disk import DiskStore
 from tests.rows import BUNDLE, digest_of, fetch, row_of, rows_of
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills need POSIX signals")

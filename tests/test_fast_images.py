@@ -13,12 +13,22 @@ import torch
 from torch import nn
 
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, backbones
-from sklearn_pretrained.backbones import _registry, find
+from sklearn_pretrained.backbones import find
 from sklearn_pretrained.backbones._weights import digest_of
-from sklearn_pretrained.fast import _convs, _fold, _gelu, _linears, _memory, _speed_up, speed_up
-from sklearn_pretrained.fast._attention import attend_blockwise
-from sklearn_pretrained.fast._fold import fold
-from sklearn_pretrained.fast._pairs import flow
+from sklearn_pretrained.running import eager
+from sklearn_pretrained.running.eager import _registry
+from sklearn_pretrained.running.eager.fast import (
+    _convs,
+    _fold,
+    _gelu,
+    _linears,
+    _memory,
+    _speed_up,
+    speed_up,
+)
+from sklearn_pretrained.running.eager.fast._attention import attend_blockwise
+from sklearn_pretrained.running.eager.fast._fold import fold
+from sklearn_pretrained.running.eager.fast._pairs import flow
 from tests.conftest import relative_error
 from tests.fast_zoo import CPU, TOLERANCE, compare, error, pair, read_one, shake
 
@@ -185,7 +195,7 @@ def test_a_wrong_step_is_undone(monkeypatch):
     """A fold that gave other numbers leaves no trace."""
     monkeypatch.setattr(_convs, "packs", lambda *_: False)
     monkeypatch.setattr(
-        "sklearn_pretrained.fast._fold.folded",
+        "sklearn_pretrained.running.eager.fast._fold.folded",
         lambda conv, norm: (conv.weight * 1.001, norm.bias),
     )
     plain, fast, x = sped_up(_Net(), 3, 12, 12)
@@ -283,7 +293,7 @@ def test_a_clip_that_hides_nan_is_fused_only_where_no_nan_can_come():
 
 def test_a_network_is_rearranged_when_many_images_come(monkeypatch):
     """One image of a service gets its row at once; the rows agree before and after."""
-    backbones.unload()
+    eager.unload()
     done = []
     ours = speed_up
     monkeypatch.setattr(_registry, "speed_up", lambda *a, **k: (done.append(1), ours(*a, **k)))
@@ -297,7 +307,7 @@ def test_a_network_is_rearranged_when_many_images_come(monkeypatch):
     assert relative_error(rest[:2], first) < TOLERANCE
     featurizer.transform(images)
     assert done == [1]
-    backbones.unload()
+    eager.unload()
 
 
 @pytest.mark.parametrize("batch_first", [True, False])
@@ -328,7 +338,7 @@ def test_linear_layers_through_onednn_are_the_same(monkeypatch):
     """Where oneDNN wins the race, linears, their GELU and attention run through it."""
     if not _linears.is_there():
         pytest.skip("this build of torch has no such operators")
-    for place in (_speed_up, "sklearn_pretrained.fast._attention"):
+    for place in (_speed_up, "sklearn_pretrained.running.eager.fast._attention"):
         name = place if isinstance(place, str) else place.__name__
         monkeypatch.setattr(f"{name}.is_worth_it", lambda *_: True)
     monkeypatch.setattr(_gelu, "fusing_pays", lambda: True)
@@ -356,7 +366,7 @@ def test_two_threads_read_different_layers():
     for layer in ("0", "1", "2"):
         with torch.inference_mode():
             expected[layer] = network[: int(layer) + 1](torch.from_numpy(X)).mean((2, 3)).numpy()
-    backbones.unload()
+    eager.unload()
     handle = backbones.ModuleHandle(network)
 
     def work(layer: str) -> None:
@@ -410,7 +420,7 @@ def test_freed_pages_are_kept():
     """After `keep_pages`, a large block that comes again costs the system no new pages."""
     code = """
 import resource, torch
-from sklearn_pretrained.fast._memory import keep_pages
+from sklearn_pretrained.running.eager.fast._memory import keep_pages
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(10):

@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from transformers.activations import ClippedGELUActivation
 
-from sklearn_pretrained import PretrainedTextFeaturizer, backbones, fast
-from sklearn_pretrained.fast import _gelu, _linears, _speed_up
+from sklearn_pretrained import PretrainedTextFeaturizer, backbones
+from sklearn_pretrained.running import eager
+from sklearn_pretrained.running.eager import fast
+from sklearn_pretrained.running.eager.fast import _gelu, _linears, _speed_up
 from tests.conftest import relative_error
 
 x86 = pytest.mark.skipif(
@@ -86,7 +88,7 @@ def test_a_text_encoder_runs_through_onednn_with_its_gelu(monkeypatch):
     """Where both win their races; a tap on either side of a GELU reads the true value."""
     monkeypatch.setattr(_speed_up, "is_worth_it", lambda *_: True)
     monkeypatch.setattr(_gelu, "fusing_pays", lambda: True)
-    backbones.unload()
+    eager.unload()
     texts = ["a cat", "two dogs and a bird", "", "the same " * 40]
     middle = [
         f"encoder.layer.2.{name}" for name in ("intermediate.dense", "intermediate", "output")
@@ -99,10 +101,10 @@ def test_a_text_encoder_runs_through_onednn_with_its_gelu(monkeypatch):
             ours = PretrainedTextFeaturizer(cache=None, device="cpu", **reading)
             found.append(ours.fit_transform(texts))
     encoder = backbones.find_text(ours.model)
-    network = backbones.load(
+    network = eager.load(
         encoder, torch.device("cpu"), torch.float32, encoder.weights.digest()
     ).module
-    backbones.unload()
+    eager.unload()
 
     gelu = network.get_submodule("encoder.layer.2.intermediate.intermediate_act_fn")
     assert "forward" in vars(gelu)
@@ -167,7 +169,7 @@ def test_operators_that_moved_or_changed_are_not_used(forgetful, network, broken
 
 def test_one_variable_turns_all_of_it_off():
     """SKLEARN_PRETRAINED_FAST=0."""
-    program = "from sklearn_pretrained import fast; print(fast.fast_paths())"
+    program = "from sklearn_pretrained.running.eager import fast; print(fast.fast_paths())"
     for value, said in [("0", "False"), ("1", "True")]:
         done = subprocess.run(
             [sys.executable, "-c", program],

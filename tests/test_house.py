@@ -11,8 +11,8 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_pretrained
-from sklearn_pretrained.backbones._torchvision import SHIPPED
 from sklearn_pretrained.backbones._weights import EMBEDDED, sha256
+from sklearn_pretrained.backbones.torchvision._networks import SHIPPED
 
 PACKAGE = Path(sklearn_pretrained.__file__).parent
 

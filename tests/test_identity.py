@@ -15,7 +15,7 @@ from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights
 from torchvision.transforms import Compose, InterpolationMode, Lambda, Normalize, Resize, v2
 
 from sklearn_pretrained import PretrainedImageFeaturizer
-from sklearn_pretrained.backbones._identity import identity
+from sklearn_pretrained.backbones.own._identity import identity
 
 from .conftest import make_convnet, to_tensor
 
@@ -129,7 +129,7 @@ def test_other_processes_find_the_same_identity():
     program = textwrap.dedent("""
         from torchvision.models import MobileNet_V2_Weights
         from torchvision.transforms import Compose, Lambda
-        from sklearn_pretrained.backbones._identity import identity
+        from sklearn_pretrained.backbones.own._identity import identity
 
         scale, names = 3, {"a", "b", "c", "d"}
 

@@ -27,8 +27,8 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2, resnet18
 from torchvision.transforms import Compose, Resize, ToTensor
 
 from sklearn_pretrained import PretrainedImageFeaturizer, backbones, memory_cache
-from sklearn_pretrained.backbones._torchvision import SHIPPED
 from sklearn_pretrained.backbones._weights import EMBEDDED, read
+from sklearn_pretrained.backbones.torchvision._networks import SHIPPED
 from sklearn_pretrained.exceptions import (
     BadItemError,
     BadItemWarning,
@@ -36,6 +36,7 @@ from sklearn_pretrained.exceptions import (
     RandomWeightsWarning,
     WeightsError,
 )
+from sklearn_pretrained.running import eager
 from tests.conftest import make_convnet, relative_error, to_tensor
 
 random_weights = pytest.mark.filterwarnings(
@@ -106,7 +107,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(patches):
 def test_the_network_is_the_same_after_any_number_of_transforms(patches):
     """Weights, buffers and batch-norm statistics hash the same before and after."""
     ours = featurizer(layer=["features.3", "penultimate"]).fit(patches)
-    network = backbones.load(
+    network = eager.load(
         ours._backbone(), torch.device("cpu"), torch.float32, ours.weights_digest_
     ).module
 
@@ -294,13 +295,13 @@ def test_digits_are_read_from_a_plain_table():
 
 def test_representations_and_dir_load_no_network(pictures):
     """A notebook that shows an estimator costs nothing."""
-    backbones.unload()
+    eager.unload()
     ours = featurizer().fit(pictures)
     for name in dir(ours):
         getattr(ours, name, None)
     assert "PretrainedImageFeaturizer" in repr(ours) + ours._repr_html_()
     assert "features" in str(ours.get_feature_names_out()[0]) or ours.n_features_out_ == 1280
-    from sklearn_pretrained.backbones import _registry
+    from sklearn_pretrained.running.eager import _registry
 
     assert not _registry._loaded
 
@@ -500,7 +501,7 @@ def test_random_weights_warn_and_are_the_same_everywhere(pictures):
     with pytest.warns(RandomWeightsWarning, match="mean nothing"):
         one = featurizer(model="resnet18", weights=None).fit(pictures)
     first = one.transform(pictures)
-    backbones.unload()
+    eager.unload()
     two = pickle.loads(pickle.dumps(one))
 
     np.testing.assert_allclose(two.transform(pictures), first, rtol=1e-5)
@@ -508,9 +509,9 @@ def test_random_weights_warn_and_are_the_same_everywhere(pictures):
 
 def test_running_out_of_memory_halves_the_batch_and_tells_once(patches, monkeypatch):
     """The size that fitted is remembered, and no row is lost."""
-    from sklearn_pretrained._engine import Reading
+    from sklearn_pretrained.running._engine import Reading
 
-    backbones.unload()
+    eager.unload()
     expected = featurizer(layer="features.3").fit_transform(patches)
     whole = Reading.rows
     sizes = []
@@ -528,12 +529,12 @@ def test_running_out_of_memory_halves_the_batch_and_tells_once(patches, monkeypa
     assert len(seen) == 1
     assert max(sizes[3:]) <= 6
     np.testing.assert_allclose(rows, expected, rtol=1e-4, atol=1e-5)
-    backbones.unload()
+    eager.unload()
 
 
 def test_several_devices_take_batches_in_turn(patches, monkeypatch):
     """Each has a network of its own; the rows are those of one device, in their order."""
-    from sklearn_pretrained._engine import Reading
+    from sklearn_pretrained.running._engine import Reading
 
     whole, seen = Reading.rows, []
 
@@ -570,7 +571,7 @@ def test_photographs_are_not_all_decoded_at_once(tmp_path):
 
 def test_several_threads_prepare_images_for_a_gpu():
     """Two windows are prepared at once, and come in their order."""
-    from sklearn_pretrained._windows import windows
+    from sklearn_pretrained.running._prepare import windows
 
     together = threading.Barrier(2, timeout=30)
 

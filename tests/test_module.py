@@ -16,10 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_pretrained import ModuleFeaturizer, ModuleHandle, _devices
+from sklearn_pretrained import ModuleFeaturizer, ModuleHandle
 from sklearn_pretrained.backbones._skeleton import random_network
 from sklearn_pretrained.backbones._weights import digest_of
 from sklearn_pretrained.exceptions import BadItemError, BadItemWarning, WeightsError
+from sklearn_pretrained.running import _devices
 from tests.conftest import make_convnet, make_mlp, relative_error
 
 X = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_pretrained import PretrainedTextFeaturizer, backbones
-from sklearn_pretrained.backbones import _packed, _packed_attention
-from sklearn_pretrained.backbones._packed_attention import attend
-from sklearn_pretrained.backbones._segments import Segments
-from sklearn_pretrained.fast._switch import VARIABLE
+from sklearn_pretrained.backbones.transformers import _packed, _packed_attention
+from sklearn_pretrained.backbones.transformers._packed_attention import attend
+from sklearn_pretrained.backbones.transformers._segments import Segments
+from sklearn_pretrained.running import eager
+from sklearn_pretrained.running.eager.fast._switch import VARIABLE
 from tests import text_zoo
 from tests.conftest import relative_error
 
@@ -28,9 +29,9 @@ TEXTS = ["word " * n + "end" for n in (1, 30, 30, 2, 9, 30, 120, 1, 5)]
 
 @pytest.fixture(autouse=True)
 def empty_registry():
-    backbones.unload()
+    eager.unload()
     yield
-    backbones.unload()
+    eager.unload()
 
 
 def featurizer(**parameters):
@@ -39,7 +40,7 @@ def featurizer(**parameters):
 
 def network_of(ours):
     dtype = getattr(torch, ours.dtype_)
-    network = backbones.load(ours._backbone(), torch.device("cpu"), dtype, ours.weights_digest_)
+    network = eager.load(ours._backbone(), torch.device("cpu"), dtype, ours.weights_digest_)
     network.expect(100)
     return network
 
@@ -68,7 +69,7 @@ def test_features_are_those_of_padded_batches(monkeypatch, layer, pooling):
     assert network_of(ours).packing is not None
     assert not network_of(ours).unpackable
     monkeypatch.setenv(VARIABLE, "0")
-    backbones.unload()
+    eager.unload()
     padded = ours.fit_transform(TEXTS)
 
     assert network_of(ours).packing is None

@@ -31,6 +31,7 @@ from sklearn_pretrained import (
     skops_trusted,
 )
 from sklearn_pretrained.exceptions import FormatError, RandomWeightsWarning, WeightsError
+from sklearn_pretrained.running import eager
 from tests.conftest import make_mlp, relative_error
 from tests.fixtures import make as fixtures
 
@@ -199,7 +200,7 @@ def test_embedded_weights_need_no_file_on_the_machine(way, pictures, resnet_file
     expected = fitted.fit_transform(pictures)
     data = dumps(embed_weights(fitted))
     resnet_file.unlink()
-    backbones.unload()
+    eager.unload()
 
     opened = loads(data)
     assert relative_error(opened.transform(pictures), expected) < 1e-5

@@ -15,9 +15,9 @@ from torch import nn
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, list_layers
-from sklearn_pretrained.backbones._program_file import _only_calculates, open_program
-from sklearn_pretrained.backbones._torchvision import SHIPPED
 from sklearn_pretrained.backbones._weights import EMBEDDED, read
+from sklearn_pretrained.backbones.own._program_file import _only_calculates, open_program
+from sklearn_pretrained.backbones.torchvision._networks import SHIPPED
 from sklearn_pretrained.exceptions import WeightsError
 from tests.conftest import make_convnet, make_mlp, relative_error, to_tensor
 
@@ -274,7 +274,7 @@ def test_a_file_that_was_only_rewritten_opens(path, tmp_path):
 
     with zipfile.ZipFile(same) as archive:
         assert GRAPH in {name.partition("/")[2] for name in archive.namelist()}
-    from sklearn_pretrained.backbones._program_file import _archive, _check
+    from sklearn_pretrained.backbones.own._program_file import _archive, _check
 
     with _archive(same) as archive:
         _check(archive, same)

@@ -21,12 +21,13 @@ from sklearn_pretrained import (
     ModuleFeaturizer,
     PretrainedImageFeaturizer,
     PretrainedTextFeaturizer,
-    _canary,
     backbones,
     memory_cache,
 )
-from sklearn_pretrained.backbones import _images
+from sklearn_pretrained.backbones.images import _preprocessing as _images
 from sklearn_pretrained.exceptions import ProvenanceError
+from sklearn_pretrained.pinned import _canary
+from sklearn_pretrained.running import eager
 from tests.conftest import make_convnet, make_mlp, to_tensor
 
 TEXTS = ["The cat sat on the mat.", "Stocks fell sharply."]
@@ -188,12 +189,12 @@ def test_other_ways_to_the_same_rows_are_no_alarm(dtype, fast, pictures, monkeyp
     """Networks as they were loaded, other batches, less precision: within the tolerance."""
     data = saved(pictures, dtype=dtype)
     monkeypatch.setenv("SKLEARN_PRETRAINED_FAST", fast)
-    backbones.unload()
+    eager.unload()
     opened = pickle.loads(data).set_params(batch_size=1)
 
     assert opened.transform(pictures).shape == (2, 16)
     assert len(_canary._known) == 1
-    backbones.unload()
+    eager.unload()
 
 
 def test_the_distance_is_that_of_rows():
@@ -237,7 +238,7 @@ def test_rows_that_are_known_need_no_network_and_no_canary(pictures, tmp_path, f
     cache = FeatureCache(tmp_path / "rows")
     PretrainedImageFeaturizer(layer=1, cache=cache).fit_transform(pictures)
     _canary._known.clear()
-    backbones.unload()
+    eager.unload()
     again = PretrainedImageFeaturizer(layer=1, cache=cache).fit(pictures)
     again.transform(pictures)
 

@@ -12,7 +12,8 @@ import transformers
 from PIL import Image
 
 from sklearn_pretrained._text import MINILM
-from sklearn_pretrained.backbones import find_text, unload
+from sklearn_pretrained.backbones import find_text
+from sklearn_pretrained.running.eager import unload
 from tests.conftest import relative_error
 
 PAGE = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text()

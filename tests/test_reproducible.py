@@ -14,9 +14,9 @@ from sklearn_pretrained import (
     FeatureCache,
     PretrainedImageFeaturizer,
     PretrainedTextFeaturizer,
-    backbones,
     memory_cache,
 )
+from sklearn_pretrained.running import eager
 from tests.conftest import relative_error
 
 TOLERANCE = 1e-5
@@ -81,7 +81,7 @@ def test_rows_are_the_same_in_every_cell_of_the_matrix(kind, tmp_path):
     )
     featurizer, X = make(kind, cache=None, batch_size=1)
     expected = np.vstack([featurizer.fit_transform([item]) for item in X])
-    backbones.unload()
+    eager.unload()
     cells = matrix(kind, tmp_path)
     with np.load(there / "rows.npz") as rows:
         cells += [(f"in a child, {name}", rows[name]) for name in rows]

@@ -17,7 +17,7 @@ from sklearn_pretrained import (
     register_backbone,
 )
 from sklearn_pretrained.backbones import _sources
-from sklearn_pretrained.backbones._torchvision_facts import WIDTHS
+from sklearn_pretrained.backbones.torchvision._entries import WIDTHS
 from sklearn_pretrained.layers import plan
 from tests import zoo
 from tests.conftest import make_convnet, to_tensor

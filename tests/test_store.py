@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sklearn_pretrained._cache import FeatureCache
 from sklearn_pretrained._recipe import Bundle
-from sklearn_pretrained.disk import DiskStore, _file, _store
-from sklearn_pretrained.disk._format import FORMAT
+from sklearn_pretrained.cache._cache import FeatureCache
+from sklearn_pretrained.cache.disk import DiskStore, _file, _store
+from sklearn_pretrained.cache.disk._format import FORMAT
 from sklearn_pretrained.exceptions import CacheWarning
 from tests.rows import BUNDLE, digest_of, fetch, rows_of
 

@@ -20,9 +20,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_pretrained import BertCLSFeaturizer, PretrainedTextFeaturizer, backbones, list_layers
-from sklearn_pretrained._cache import memory_cache
-from sklearn_pretrained.backbones import _text_folders, find_text
+from sklearn_pretrained import BertCLSFeaturizer, PretrainedTextFeaturizer, list_layers
+from sklearn_pretrained.backbones import find_text
+from sklearn_pretrained.backbones.transformers import _folders as _text_folders
+from sklearn_pretrained.cache._cache import memory_cache
 from sklearn_pretrained.exceptions import (
     BadItemError,
     BadItemWarning,
@@ -30,6 +31,7 @@ from sklearn_pretrained.exceptions import (
     TruncationWarning,
     WeightsError,
 )
+from sklearn_pretrained.running import eager
 from tests import text_zoo
 from tests.conftest import relative_error
 
@@ -383,7 +385,7 @@ def test_settings_of_sentence_transformers_are_read_from_a_folder(tmp_path):
         assert relative_error(ours.transform(text_zoo.TEXTS), expected) < 1e-5
         ours.set_params(prompt="").fit(text_zoo.TEXTS)
         assert relative_error(ours.transform(text_zoo.TEXTS), without) < 1e-5
-        backbones.unload()
+        eager.unload()
 
 
 def test_stages_that_are_not_read_are_refused_not_left_out(tmp_path):

@@ -15,9 +15,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from sklearn_pretrained import PretrainedImageFeaturizer, backbones, embed_weights, list_layers
-from sklearn_pretrained.backbones._timm_files import HubFile, record
-from sklearn_pretrained.backbones._timm_images import TimmPreprocessing
 from sklearn_pretrained.backbones._weights import sha256
+from sklearn_pretrained.backbones.timm._files import HubFile, record
+from sklearn_pretrained.backbones.timm._preprocessing import TimmPreprocessing
 from sklearn_pretrained.exceptions import LayerError, MissingExtraError, WeightsError
 from tests import timm_zoo
 from tests.conftest import relative_error

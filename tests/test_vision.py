@@ -14,9 +14,11 @@ import transformers
 from PIL import Image
 
 from sklearn_pretrained import PretrainedImageFeaturizer, PretrainedTextFeaturizer, list_layers
-from sklearn_pretrained.backbones import _transformers, find_image, load
+from sklearn_pretrained.backbones import find_image
 from sklearn_pretrained.backbones._weights import digest_of
+from sklearn_pretrained.backbones.transformers import _loading as _transformers
 from sklearn_pretrained.exceptions import LayerError, WeightsError
+from sklearn_pretrained.running.eager import load
 from tests import tower_zoo, vision_zoo
 from tests.text_zoo import TEXTS
 

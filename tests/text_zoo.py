@@ -16,7 +16,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from sklearn_pretrained import PretrainedTextFeaturizer, backbones
+from sklearn_pretrained import PretrainedTextFeaturizer
+from sklearn_pretrained.running import eager
 
 WORDS = [
     *("the", "cat", "sat", "on", "a", "mat", "and", "then", "it"),
@@ -183,7 +184,7 @@ def compare(folder: Path, family: str) -> list[tuple[int, str, float]]:
             expected = np.vstack([by_hand(state[layer], pooling) for state in states])
             gap = np.linalg.norm(ours - expected, axis=1) / np.linalg.norm(expected, axis=1)
             rows.append((layer, pooling, float(gap.max())))
-    backbones.unload()
+    eager.unload()
     return rows
 
 

@@ -29,6 +29,7 @@ from sklearn_pretrained.backbones._skeleton import weightless
 from sklearn_pretrained.backbones._weights import digest_of
 from sklearn_pretrained.exceptions import RandomWeightsWarning
 from sklearn_pretrained.layers import plan
+from sklearn_pretrained.running import eager
 
 TOLERANCE = 1e-5
 MEMORY = 6 * 2**30
@@ -163,7 +164,7 @@ def check(name: str) -> list[str]:
         if not _distance(together[:1], alone) <= TOLERANCE:
             wrong.append(f"{chosen} depends on its batch")
     wrong += pickled(name, backbone, arguments, chosen, images[:1])
-    backbones.unload()
+    eager.unload()
     return wrong
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 import transformers
 
-from sklearn_pretrained import PretrainedTextFeaturizer, backbones
+from sklearn_pretrained import PretrainedTextFeaturizer
+from sklearn_pretrained.running import eager
 from tests import vision_zoo
 from tests.text_zoo import TEXTS, save_tokenizer
 
@@ -64,7 +65,7 @@ def compare(folder: Path, family: str) -> list[tuple[str, float]]:
         ).fit_transform(TEXTS)  # fmt: skip
         gap = np.linalg.norm(ours - expected, axis=1) / np.linalg.norm(expected, axis=1)
         rows.append((name, float(gap.max())))
-    backbones.unload()
+    eager.unload()
     return rows
 
 

@@ -17,8 +17,9 @@ import torch
 import transformers
 from PIL import Image
 
-from sklearn_pretrained import PretrainedImageFeaturizer, backbones
-from sklearn_pretrained.backbones._vision import VisionBackbone
+from sklearn_pretrained import PretrainedImageFeaturizer
+from sklearn_pretrained.backbones.transformers._vision import VisionBackbone
+from sklearn_pretrained.running import eager
 
 TOLERANCE = 1e-5
 _VIT = {
@@ -260,7 +261,7 @@ def compare(folder: Path, family: str) -> list[tuple[str, float]]:
             right = expected[name]
             gap = np.linalg.norm(rows_of_layer - right, axis=1) / np.linalg.norm(right, axis=1)
             rows.append((name, float(gap.max())))
-    backbones.unload()
+    eager.unload()
     return rows
 
 

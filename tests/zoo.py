@@ -24,6 +24,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from sklearn_pretrained import PretrainedImageFeaturizer, backbones
 from sklearn_pretrained.exceptions import RandomWeightsWarning
 from sklearn_pretrained.layers import plan
+from sklearn_pretrained.running import eager
 
 TOLERANCE = 1e-5
 
@@ -90,9 +91,7 @@ def compare(name: str) -> list[Row]:
         ours = PretrainedImageFeaturizer(
             name, weights=None, resize="exact", cache=None, device="cpu", layer=[*layers, "output"]
         ).fit([picture])
-    loaded = backbones.load(
-        ours._backbone(), torch.device("cpu"), torch.float32, ours.weights_digest_
-    )
+    loaded = eager.load(ours._backbone(), torch.device("cpu"), torch.float32, ours.weights_digest_)
     loaded.expect(100)  # so that the fast paths are what is looked at
     network = loaded.module
     rows = ours.transform([picture])
@@ -112,7 +111,7 @@ def compare(name: str) -> list[Row]:
         whole = network(x).numpy()
     error = float(np.linalg.norm(rows[:, start:] - whole)) / (float(np.linalg.norm(whole)) or 1.0)
     found.append(Row(name, "output", whole.shape[1:], "avg", "forward", error))
-    backbones.unload()
+    eager.unload()
     return found
 
 

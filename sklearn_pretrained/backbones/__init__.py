@@ -1,21 +1,19 @@
 """A name, path or network → a frozen backbone with its own preprocessing."""
 
 from ._backbone import Backbone, UnpackableError
-from ._custom import ModuleHandle
 from ._files import WEIGHTS_FILE, EmbeddedWeights, files_of
 from ._find import find, find_image, find_text
 from ._list import BackboneTable, list_backbones
-from ._mirrored import mirrored
-from ._registry import LoadedNetwork, load, unload
 from ._sources import register_backbone
 from ._weights import LocalFile, RandomWeights
+from .images._mirrored import mirrored
+from .own._module import ModuleHandle
 
 __all__ = [
     "WEIGHTS_FILE",
     "Backbone",
     "BackboneTable",
     "EmbeddedWeights",
-    "LoadedNetwork",
     "LocalFile",
     "ModuleHandle",
     "RandomWeights",
@@ -25,8 +23,6 @@ __all__ = [
     "find_image",
     "find_text",
     "list_backbones",
-    "load",
     "mirrored",
     "register_backbone",
-    "unload",
 ]

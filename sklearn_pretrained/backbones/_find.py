@@ -35,7 +35,7 @@ def _is_of_transformers(model: str) -> bool:
 
 def _reads_texts(model: str, parameters: dict[str, Any]) -> bool:
     """Tell texts from images; a network over both is one over images."""
-    from ._text_folders import find_folder, is_vision
+    from .transformers._folders import find_folder, is_vision
 
     weights = parameters.get("weights")
     revision = weights if weights not in {None, "default"} else None
@@ -51,12 +51,12 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
     **parameters
         ``weights``, ``image_size``, ``resize``; for a module ``preprocessing`` or ``shape``.
     """
-    from ._program import ProgramBackbone, is_program
+    from .own._program import ProgramBackbone, is_program
 
     if is_program(model):
         return ProgramBackbone(model, **parameters)
     if not isinstance(model, str):
-        from ._custom import ModuleBackbone
+        from .own._module import ModuleBackbone
 
         return ModuleBackbone(model, **parameters)
     prefix, slash, name = model.partition("/")
@@ -64,15 +64,15 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
     if source is not None and prefix != "torchvision":
         return source.find(name, **parameters)
     if _is_of_transformers(model):
-        from . import _vision
+        from .transformers import _vision
 
         return _vision.backbone(model, **parameters)
-    from . import _torchvision
+    from . import torchvision
 
     name = name if source is not None else model
-    if name in _torchvision.names():
-        return _torchvision.backbone(name, **parameters)
-    near = _torchvision.suggest(name)
+    if name in torchvision.names():
+        return torchvision.backbone(name, **parameters)
+    near = torchvision.suggest(name)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ValueError(
         f"model={model!r} is no known network over images.{hint} list_backbones() names them all."
@@ -89,6 +89,6 @@ def find_text(model: str, **parameters: Any) -> Backbone:
     **parameters
         ``weights``, ``max_length``, ``truncation``, ``prompt``.
     """
-    from ._text_towers import backbone
+    from .transformers._text_towers import backbone
 
     return backbone(model, **parameters)

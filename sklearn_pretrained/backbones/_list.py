@@ -4,47 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any, overload
 
 from .._optional import need
 from .._text_table import lines
+from ._entry import Entry
 from ._sources import Source, find_source, others
-
-AT_HAND, TO_FETCH, NO_WEIGHTS = "at hand", "to fetch", ""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One network, as far as it is known before it is built; None where it is not.
-
-    Parameters
-    ----------
-    name : str
-        What ``model`` may be.
-    source, family : str
-        Who provides it, and the architecture that it belongs to.
-    parameters : int or None
-    width : int or None
-        Of its penultimate features.
-    input_size : int or None
-        Length of the square that it reads.
-    cost : float or None
-        Billions of multiply-adds for one image.
-    weights : {"at hand", "to fetch", ""}
-        Whether its default weights are on this machine; empty where nobody has any, or where its
-        source does not say.
-    """
-
-    name: str
-    source: str
-    family: str = ""
-    parameters: int | None = None
-    width: int | None = None
-    input_size: int | None = None
-    cost: float | None = None
-    weights: str = NO_WEIGHTS
-
 
 _HEADINGS = ("name", "source", "family", "parameters", "width", "input size", "GFLOP", "weights")
 
@@ -147,7 +113,7 @@ def list_backbones(search: str = "", *, source: str | None = None) -> BackboneTa
     found = [
         entry
         for one in _sources(source, searching=bool(words))
-        for entry in _entries(one)
+        for entry in one.entries()
         if all(word in f"{entry.name} {entry.source} {entry.family}".lower() for word in words)
     ]
     return BackboneTable(found)
@@ -166,15 +132,3 @@ def _sources(source: str | None, *, searching: bool) -> list[Source]:
     with_timm = searching and importlib.util.find_spec("timm") is not None
     built_in = map(find_source, ["torchvision", *(["timm"] if with_timm else [])])
     return [*(one for one in built_in if one is not None), *others()]
-
-
-def _entries(source: Source) -> list[Entry]:
-    if source.name == "torchvision":
-        from ._torchvision_facts import entries
-
-        return entries()
-    if source.name == "timm":
-        from ._timm_facts import entries
-
-        return entries()
-    return [Entry(f"{source.name}/{name}", source.name) for name in source.names()]

@@ -11,9 +11,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from ._backbone import Backbone
+from ._entry import Entry
 
 ENTRY_POINTS = "sklearn_pretrained.backbones"
-_BUILT_IN = {"torchvision": "._torchvision", "timm": "._timm"}
+_BUILT_IN = ("torchvision", "timm")
 _USUAL = {"weights": "default", "image_size": None, "resize": "fast", "preprocessing": None}
 
 
@@ -29,11 +30,14 @@ class Source:
         Name behind the prefix, and parameters → backbone.
     names : callable
         Lists the names, as far as they are known.
+    entries : callable
+        Lists what is known of each before it is built.
     """
 
     name: str
     find: Callable[..., Backbone]
     names: Callable[[], Iterable[str]]
+    entries: Callable[[], Iterable[Entry]]
 
 
 _registered: dict[str, Source] = {}
@@ -88,7 +92,8 @@ def register_backbone(
     if not callable(factory):
         raise TypeError(f"factory must be callable, got {type(factory).__name__}.")
     listed = tuple(names)
-    _registered[source] = Source(source, _finder(source, factory), lambda: listed)
+    entries = [Entry(f"{source}/{name}", source) for name in listed]
+    _registered[source] = Source(source, _finder(source, factory), lambda: listed, lambda: entries)
 
 
 def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]:
@@ -110,7 +115,7 @@ def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]
                 f"The factory of the source {source!r} must return a pair (function that makes "
                 f"the network, preprocessing) or a Backbone, got {type(made).__name__}."
             )
-        from ._custom import ModuleBackbone
+        from .own._module import ModuleBackbone
 
         backbone = ModuleBackbone(made[0], preprocessing=made[1])
         backbone.name = f"{source}/{name}"
@@ -122,8 +127,8 @@ def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]
 def find_source(source: str) -> Source | None:
     """Return the source of a prefix; None where there is none."""
     if source in _BUILT_IN:
-        leaf = import_module(_BUILT_IN[source], __package__)
-        return Source(source, leaf.backbone, leaf.names)
+        leaf = import_module(f".{source}", __package__)
+        return Source(source, leaf.backbone, leaf.names, leaf.entries)
     if source not in _registered:
         for point in _installed():
             if point.name == source:

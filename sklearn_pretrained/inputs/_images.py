@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _digest
 from ..exceptions import BadItemError
+from . import _digest
 from ._arrays import to_pixels
 from ._columns import is_missing, is_tensor, to_array, to_list
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _digest
 from ..exceptions import BadItemError
+from . import _digest
 
 
 class Rows:

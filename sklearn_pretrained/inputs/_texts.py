@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _digest
 from ..exceptions import BadItemError
+from . import _digest
 from ._columns import is_missing, to_list
 
 Text = str | tuple[str, str]

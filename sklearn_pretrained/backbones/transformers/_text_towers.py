@@ -1,0 +1,105 @@
+"""CLIP, SigLIP or BLIP → the tower that reads texts, up to the space it shares with images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from .._backbone import Backbone
+from .._skeleton import random_network, weightless
+from .._weights import RandomWeights
+from . import _loading as _transformers
+from ._folders import find_folder, is_vision, read_json
+from ._text import TextBackbone
+from ._towers import Tower, hidden_states, text_tower
+
+_KINDS = {"blip", "clip", "siglip"}
+
+
+class TextTowerBackbone(TextBackbone):
+    """The text tower of a network over images and texts.
+
+    Takes what `TextBackbone` takes. Nothing of the image tower is loaded.
+    """
+
+    also_kept = ("projection",)
+
+    def _configuration(self) -> Any:
+        config = _transformers.config(self.folder, self.version)
+        self.is_padded = config.model_type == "siglip"
+        self.tower: Tower = text_tower(config, self.folder.name)
+        return getattr(self.tower.config, "text_config", self.tower.config)
+
+    @property
+    def architecture(self) -> str:
+        """The class and its configuration."""
+        return f"{self.name}:{self.tower.kind.__name__}:{self.tower.config.to_json_string()}"
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what a text encoder's recipe holds, and the tower."""
+        return {**super().recipe(), "tower": self.tower.kind.__name__}
+
+    def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
+        """Build the tower on the meta device."""
+        with weightless():
+            return self._empty().eval().to("meta")
+
+    def blocks(self, network: nn.Module) -> list[tuple[str, int]]:  # noqa: ARG002
+        """Return nothing, since `places` names the hidden states."""
+        return []
+
+    def places(self, network: nn.Module) -> dict[str, tuple[str, str]]:
+        """Name the hidden states as transformers counts them, and both ends of the projection."""
+        found = hidden_states(network, self.config)
+        if self.tower.projection is not None:
+            found["penultimate"] = (self.tower.projection, "input")
+            found["projection"] = (self.tower.projection, "output")
+        return found
+
+    def _empty(self) -> nn.Module:
+        return _transformers.build(self.tower.kind, self.tower.config)
+
+    def _random(self) -> nn.Module:
+        return random_network(self._empty)
+
+    def build(self) -> nn.Module:
+        """Load the tower from its folder; nothing else is read, and no code is run."""
+        if isinstance(self.weights, RandomWeights):
+            return self._random()
+        self.weights.digest()
+        return _transformers.load(self.folder, self.tower.config, self.tower.kind)
+
+    def prepare(self, contents: Sequence[Any]) -> list[Any]:
+        """Turn texts into tokens; SigLIP reads padding as a part of every text."""
+        samples = super().prepare(contents)
+        if self.is_padded:
+            padding = self.tokenizer.pad_token_id or 0
+            for sample in samples:
+                if isinstance(sample, dict):
+                    ids = sample["input_ids"]
+                    ids += [padding] * (self.max_length - len(ids))
+        return samples
+
+    def find_packing(self, network: nn.Module) -> None:  # noqa: ARG002
+        """Return nothing: towers find a text's last token by its place in a padded row."""
+        return
+
+    def padding_shows(self, network: nn.Module) -> bool:
+        """Try a text alone and with padding behind it, where later tokens are seen at all."""
+        return self.config.model_type == "blip_text_model" and super().padding_shows(network)
+
+
+def backbone(model: str, **parameters: Any) -> Backbone:
+    """Describe what reads texts: an encoder, or the text tower of a network over both."""
+    weights = parameters.get("weights")
+    revision = weights if weights not in {None, "default"} else None
+    folder = find_folder(model, revision)
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind not in _KINDS and is_vision(folder):
+        raise ValueError(
+            f"model={model!r} reads images (its kind is {kind!r}): give it to "
+            "PretrainedImageFeaturizer. Text towers are known of CLIP, SigLIP and BLIP."
+        )
+    return (TextTowerBackbone if kind in _KINDS else TextBackbone)(model, **parameters)

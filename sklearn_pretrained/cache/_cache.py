@@ -1,0 +1,240 @@
+"""A ``cache`` parameter → a cache: of this process, on disk, or none."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .._recipe import Bundle
+from ._policy import Cache, Compute, Forecast, NoCache, RowCache, Work
+from ._store import MemoryStore, Rows, default_memory
+from .disk import DiskStore, disk_store
+
+__all__ = [
+    "Cache",
+    "FeatureCache",
+    "MemoryCache",
+    "NoCache",
+    "RowCache",
+    "Work",
+    "memory_cache",
+    "resolve_cache",
+]
+# A file of a few pages: less would hold no rows.
+_LEAST = 1 << 20
+
+
+class FeatureCache:
+    """Features on disk, shared by processes, runs, and machines that mount the same folder.
+
+    Each distinct item is sent through a network once for all who use the file: processes claim
+    the rows that they compute, wait for those of others, and take over from one that died. What
+    was stored survives a killed process; a row that was damaged is told by its checksum and
+    computed again. A fault, such as a full disk, gives a `CacheWarning` and never an error.
+
+    The file is opened at first use. It is a SQLite database that holds numbers and no pickles.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, made with its folders if it is not there, or a folder that is, in which it is
+        called ``features.sqlite``. A ``~`` is your home folder. Beside it lie a journal and a
+        folder, ``<path>-owners``, in which processes see each other live.
+    max_size : int, default=None
+        Bytes that the file may take, at least 1 MiB. The least recently used rows make room for
+        new ones. None means no limit.
+
+    See Also
+    --------
+    sklearn_pretrained.PretrainedImageFeaturizer : Takes it as its parameter ``cache``.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import FeatureCache
+    >>> cache = FeatureCache("features.sqlite", max_size=10 * 2**30)
+    >>> cache.stats()
+    {'rows': 0, 'bytes': 0, 'hits': 0, 'misses': 0, 'forwards': 0}
+    """
+
+    def __init__(self, path: str | os.PathLike[str], max_size: int | None = None) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"path must be a str or a Path, got {type(path).__name__} {path!r}.")
+        if max_size is not None and max_size < _LEAST:
+            raise ValueError(
+                f"max_size={max_size!r} is too small: pass at least {_LEAST} bytes (1 MiB), or "
+                "None for no limit."
+            )
+        # Absolute, since a worker process may start in another folder.
+        self.path = Path(path).expanduser().absolute()
+        if self.path.is_dir():
+            self.path /= "features.sqlite"
+        self.max_size = max_size
+
+    @property
+    def _store(self) -> DiskStore:
+        return disk_store(self.path, self.max_size)
+
+    def fetch(
+        self,
+        wanted: Bundle,
+        keep: Bundle,
+        digests: Sequence[bytes | None],
+        compute: Compute,
+        out: Rows,
+        *,
+        forecast: Forecast | None = None,
+    ) -> Work:
+        """Fill rows with known features, compute the others, and keep them.
+
+        Featurizers call this.
+
+        Parameters
+        ----------
+        wanted : Bundle
+            The outputs that each row shall hold.
+        keep : Bundle
+            The outputs that are stored of each row that is computed.
+        digests : sequence of bytes or None
+            What each item is known by. None leaves that row as it is.
+        compute : callable
+            Takes positions and a bundle; yields positions and their rows, batch by batch.
+        out : ndarray of shape (n, width)
+            Where the rows go.
+        forecast : callable, default=None
+            Told how many rows are asked, known and missing, before any is computed.
+
+        Returns
+        -------
+        Work
+            How many rows were asked, known and computed.
+        """
+        return RowCache(self._store).fetch(wanted, keep, digests, compute, out, forecast=forecast)
+
+    def stats(self) -> dict[str, int]:
+        """Tell what the file holds, and what it was of use for.
+
+        Returns
+        -------
+        dict
+            ``rows`` and ``bytes`` in the file. Since it was made, over all processes: distinct
+            rows that were known when asked for (``hits``) or not (``misses``), and rows sent
+            through a network (``forwards``). Another process's last second of hits may lack.
+        """
+        return self._store.stats()
+
+    def verify(self) -> dict[str, int]:
+        """Read everything, and remove the rows that are damaged.
+
+        A file whose structure is damaged is set aside under another name.
+
+        Returns
+        -------
+        dict
+            ``rows`` that are right, and ``damaged`` ones that were removed.
+        """
+        return self._store.verify()
+
+    def prune(self, max_size: int | None = None) -> int:
+        """Remove the least recently used rows, and make the file smaller.
+
+        Parameters
+        ----------
+        max_size : int, default=None
+            Bytes that the file shall take at most. None means that of the cache.
+
+        Returns
+        -------
+        int
+            How many rows were removed.
+        """
+        limit = self.max_size if max_size is None else max_size
+        if limit is None:
+            raise ValueError("This cache has no max_size: say how many bytes prune shall leave.")
+        return self._store.prune(limit)
+
+    def clear(self) -> None:
+        """Remove all rows and statistics; the file stays."""
+        self._store.clear()
+
+    def __sklearn_clone__(self) -> FeatureCache:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FeatureCache) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        limit = "" if self.max_size is None else f", max_size={self.max_size}"
+        return f"FeatureCache({str(self.path)!r}{limit})"
+
+
+class MemoryCache(RowCache):
+    """Features in memory, shared by all featurizers of a process; `memory_cache` returns it."""
+
+    store: MemoryStore
+
+    def __init__(self, max_size: int) -> None:
+        super().__init__(MemoryStore(max_size))
+
+    def stats(self) -> dict[str, int]:
+        """Tell what the cache holds, and what it was of use for.
+
+        Returns
+        -------
+        dict
+            ``rows`` and ``bytes`` held. Since the process began: distinct rows that were known
+            when asked for (``hits``) or not (``misses``), and rows sent through a network
+            (``forwards``).
+        """
+        return {"rows": len(self.store), "bytes": self.store.n_bytes, **self.store.counts}
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.store.clear()
+
+    def __repr__(self) -> str:
+        return f"MemoryCache(max_size={self.store.max_bytes})"
+
+
+@functools.cache
+def memory_cache() -> MemoryCache:
+    """Return the cache that all featurizers with ``cache="memory"`` share.
+
+    It holds a quarter of the machine's memory and at most 4 GiB, or as many bytes as the
+    environment variable ``SKLEARN_PRETRAINED_MEMORY_CACHE`` says; the least recently used rows go
+    first.
+
+    Returns
+    -------
+    MemoryCache
+        With the methods ``stats`` and ``clear``.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import memory_cache
+    >>> memory_cache().clear()
+    >>> memory_cache().stats()["rows"]
+    0
+    """
+    return MemoryCache(default_memory())
+
+
+def resolve_cache(cache: Any) -> Cache:
+    """Turn a ``cache`` parameter into a cache."""
+    if cache is None:
+        return NoCache()
+    if isinstance(cache, str) and cache == "memory":
+        return memory_cache()
+    if isinstance(cache, str | os.PathLike):
+        return FeatureCache(cache)
+    if hasattr(cache, "fetch"):
+        return cache
+    raise TypeError(
+        "cache must be 'memory', None, the path of a file or a FeatureCache, got "
+        f"{type(cache).__name__} {cache!r}."
+    )

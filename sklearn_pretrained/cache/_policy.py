@@ -1,0 +1,214 @@
+"""Digests → which rows are known; the others are computed, once, and kept (policy, no bytes)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._recipe import Bundle
+from ._store import Rows, Store, covers
+
+Compute = Callable[[list[int], Bundle], Iterator[tuple[list[int], Rows]]]
+Forecast = Callable[[int, int, int], None]
+Columns = slice | NDArray[np.intp]
+# A way to a row: bundles that together hold what is wanted, each with the columns to take from
+# its record and the columns that they become.
+Way = list[tuple[Bundle, Columns, Columns]]
+# Rows that are read in one go, so that memory stays bounded.
+_AT_ONCE = 1024
+
+
+@dataclass
+class Work:
+    """What one request took, or several.
+
+    Parameters
+    ----------
+    asked : int
+        Rows asked for.
+    known : int
+        Rows that were known, or are the same as another of this request.
+    computed : int
+        Rows that went through the network.
+    """
+
+    asked: int = 0
+    known: int = 0
+    computed: int = 0
+
+    def add(self, other: Work) -> None:
+        """Count another request too."""
+        self.asked += other.asked
+        self.known += other.known
+        self.computed += other.computed
+
+
+class Cache(Protocol):
+    """What a featurizer needs of any cache."""
+
+    def fetch(
+        self,
+        wanted: Bundle,
+        keep: Bundle,
+        digests: Sequence[bytes | None],
+        compute: Compute,
+        out: Rows,
+        *,
+        forecast: Forecast | None = None,
+    ) -> Work:
+        """Fill ``out`` with the wanted outputs of each item, computing what is not known.
+
+        Before it computes, it tells ``forecast`` how many rows are asked, known and missing.
+        """
+
+
+class _Places:
+    """Where each distinct item's row goes; items that could not be read are left out."""
+
+    def __init__(self, digests: Sequence[bytes | None], out: Rows) -> None:
+        self.first: dict[bytes, int] = {}
+        self._again: dict[bytes, list[int]] = {}
+        self._out = out
+        for i, digest in enumerate(digests):
+            if digest is None:
+                continue
+            if self.first.setdefault(digest, i) != i:
+                self._again.setdefault(digest, []).append(i)
+
+    def fill(self, digest: bytes, row: Rows, into: Columns = slice(None)) -> None:
+        """Write a row, or some columns of it, wherever the item occurs."""
+        self._out[self.first[digest], into] = row
+        for i in self._again.get(digest, ()):
+            self._out[i, into] = row
+
+
+class NoCache:
+    """Keeps nothing; equal items of one request are still computed once."""
+
+    def fetch(
+        self,
+        wanted: Bundle,
+        keep: Bundle,  # noqa: ARG002
+        digests: Sequence[bytes | None],
+        compute: Compute,
+        out: Rows,
+        *,
+        forecast: Forecast | None = None,
+    ) -> Work:
+        """Compute every distinct item."""
+        places = _Places(digests, out)
+        computed, n = 0, len(places.first)
+        if forecast is not None:
+            forecast(len(digests), len(digests) - n, n)
+        for positions, rows in compute(list(places.first.values()), wanted):
+            computed += len(positions)
+            for position, row in zip(positions, rows, strict=True):
+                places.fill(digests[position], row)  # type: ignore[arg-type]
+        return Work(len(digests), len(digests) - computed, computed)
+
+
+class RowCache:
+    """Knows which rows a store holds, whatever bundle they were stored in.
+
+    Parameters
+    ----------
+    store : Store
+        Where the rows lie.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def fetch(
+        self,
+        wanted: Bundle,
+        keep: Bundle,
+        digests: Sequence[bytes | None],
+        compute: Compute,
+        out: Rows,
+        *,
+        forecast: Forecast | None = None,
+    ) -> Work:
+        """Serve known rows, compute the rest, and keep what they gave."""
+        places = _Places(digests, out)
+        missing = dict.fromkeys(self._serve(wanted, list(places.first), places))
+        self.store.count(hits=len(places.first) - len(missing), misses=len(missing))
+        if forecast is not None:
+            forecast(len(digests), len(digests) - len(missing), len(missing))
+        columns = _columns(keep, wanted)
+        computed = 0
+        # Nobody waits while it holds a claim, so two that ask for each other's rows never lock.
+        while missing:
+            claim = self.store.claim(wanted, keep)
+            try:
+                mine = claim.take(missing)
+                # What was stored between the look and the claim is known after all.
+                todo = self._serve(wanted, mine, places)
+                if todo:
+                    for positions, rows in compute([places.first[d] for d in todo], keep):
+                        computed += len(positions)
+                        self.store.count(forwards=len(positions))
+                        found: list[Any] = [digests[position] for position in positions]
+                        for digest, row in zip(found, rows[:, columns], strict=True):
+                            places.fill(digest, row)
+                        claim.keep(found, rows)
+            finally:
+                claim.release()
+            # Also the bad ones, which gave no row: they would give none again.
+            for digest in mine:
+                del missing[digest]
+            if missing and not mine:
+                self.store.wait(wanted, missing)
+                missing = dict.fromkeys(self._serve(wanted, list(missing), places))
+        return Work(len(digests), len(digests) - computed, computed)
+
+    def _serve(self, wanted: Bundle, asked: list[bytes], places: _Places) -> list[bytes]:
+        """Scatter the known rows; return the digests of the others."""
+        ways = list(_ways(self.store.bundles(wanted.recipe), wanted)) if asked else []
+        unknown = []
+        for start in range(0, len(asked), _AT_ONCE):
+            missing = asked[start : start + _AT_ONCE]
+            for way in ways:
+                if missing:
+                    missing = self._walk(way, missing, places)
+            unknown += missing
+        return unknown
+
+    def _walk(self, way: Way, asked: list[bytes], places: _Places) -> list[bytes]:
+        records = [self.store.get(bundle, asked) for bundle, _, _ in way]
+        rest = []
+        for digest, parts in zip(asked, zip(*records, strict=True), strict=True):
+            if any(part is None for part in parts):
+                rest.append(digest)
+                continue
+            for (_, taken, into), part in zip(way, parts, strict=True):
+                places.fill(digest, part[taken], into)
+        return rest
+
+
+def _columns(bundle: Bundle, wanted: Bundle, names: Collection[str] | None = None) -> Columns:
+    """Find outputs' columns in a bundle's rows, in the order that they are wanted."""
+    parts = [bundle.offsets[n] for n, _ in wanted.outputs if names is None or n in names]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([np.arange(part.start, part.stop) for part in parts])
+
+
+def _ways(bundles: Sequence[Bundle], wanted: Bundle) -> Iterator[Way]:
+    """Each bundle that holds all that is wanted, then several that do together."""
+    lacking = {name for name, _ in wanted.outputs}
+    together: Way = []
+    for bundle in bundles:
+        if covers(bundle, wanted):
+            yield [(bundle, _columns(bundle, wanted), slice(None))]
+        elif more := lacking & bundle.offsets.keys():
+            together.append(
+                (bundle, _columns(bundle, wanted, more), _columns(wanted, wanted, more))
+            )
+            lacking -= more
+    if together and not lacking:
+        yield together

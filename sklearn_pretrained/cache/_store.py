@@ -1,0 +1,230 @@
+"""Rows at rest: float32 records by bundle and digest (bytes, no policy)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._process import hold_during_forks
+from .._recipe import Bundle
+
+Rows = NDArray[np.float32]
+LIMIT_VARIABLE = "SKLEARN_PRETRAINED_MEMORY_CACHE"
+_SHARE_OF_RAM, _MOST = 4, 4 << 30
+# What Python adds to a row: its key, its digest, the array's own header.
+OVERHEAD = 300
+
+
+class Claim(Protocol):
+    """The right to compute some rows, so that nobody else does meanwhile."""
+
+    def take(self, missing: Collection[bytes]) -> list[bytes]:
+        """Claim some of the rows that nobody has claimed; none where others have them all."""
+
+    def keep(self, digests: Sequence[bytes], rows: Rows) -> None:
+        """Store rows that were computed, and give up the claim on them."""
+
+    def release(self) -> None:
+        """Give up what is still claimed."""
+
+
+class Store(Protocol):
+    """Few verbs, no policy."""
+
+    def bundles(self, recipe: str) -> Sequence[Bundle]:
+        """List the bundles of a recipe that rows were stored in, the newest first."""
+
+    def get(self, bundle: Bundle, digests: Sequence[bytes]) -> Sequence[Rows | None]:
+        """Return the rows, None for each that is not there."""
+
+    def put(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> object:
+        """Store rows."""
+
+    def claim(self, wanted: Bundle, keep: Bundle) -> Claim:
+        """Prepare to claim rows that hold the wanted outputs."""
+
+    def wait(self, wanted: Bundle, missing: Collection[bytes]) -> None:
+        """Return when at least one of the missing rows is no longer claimed by another."""
+
+    def count(self, hits: int = 0, misses: int = 0, forwards: int = 0) -> None:
+        """Add to the statistics."""
+
+
+def covers(bundle: Bundle, wanted: Bundle) -> bool:
+    """Tell whether a bundle's records hold all that is wanted."""
+    return bundle.recipe == wanted.recipe and all(
+        name in bundle.offsets for name, _ in wanted.outputs
+    )
+
+
+def default_memory() -> int:
+    """Return the bytes that the memory cache may take.
+
+    A quarter of the machine's memory and at most 4 GiB, or what the environment variable
+    SKLEARN_PRETRAINED_MEMORY_CACHE says.
+    """
+    said = os.environ.get(LIMIT_VARIABLE)
+    if said is not None:
+        try:
+            return int(said)
+        except ValueError as error:
+            raise ValueError(f"{LIMIT_VARIABLE}={said!r} is no number of bytes.") from error
+    try:
+        ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return _MOST // _SHARE_OF_RAM
+    return min(ram // _SHARE_OF_RAM, _MOST)
+
+
+class MemoryStore:
+    """Rows in memory; the least recently used go first when it is full.
+
+    Parameters
+    ----------
+    max_bytes : int
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.n_bytes = 0
+        self.counts = {"hits": 0, "misses": 0, "forwards": 0}
+        # Bundles are numbered: hashing their many names for every row would cost more than a row.
+        self._numbers: dict[Bundle, int] = {}
+        self._rows: OrderedDict[tuple[int, bytes], Rows] = OrderedDict()
+        self._sizes: dict[int, int] = {}
+        self._claims: dict[Bundle, dict[bytes, _MemoryClaim]] = {}
+        self._changed = threading.Condition()
+        hold_during_forks(self)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def bundles(self, recipe: str) -> list[Bundle]:
+        """List the bundles that hold rows of a recipe."""
+        with self._changed:
+            return [
+                bundle
+                for bundle, number in reversed(self._numbers.items())
+                if bundle.recipe == recipe and self._sizes[number]
+            ]
+
+    def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
+        """Return the rows, which the caller must not change."""
+        with self._changed:
+            number = self._numbers.get(bundle, -1)
+            found = []
+            for digest in digests:
+                row = self._rows.get((number, digest))
+                if row is not None:
+                    self._rows.move_to_end((number, digest))
+                found.append(row)
+            return found
+
+    def put(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
+        """Store copies of the rows."""
+        with self._changed:
+            number = self._numbers.setdefault(bundle, len(self._numbers))
+            self._sizes.setdefault(number, 0)
+            size = bundle.width * rows.itemsize + OVERHEAD
+            claimed = self._claims.get(bundle, {})
+            for digest, row in zip(digests, rows, strict=True):
+                claimed.pop(digest, None)
+                if size > self.max_bytes:
+                    continue
+                key = (number, digest)
+                if key not in self._rows:
+                    self.n_bytes += size
+                    self._sizes[number] += 1
+                self._rows[key] = row.copy()
+                self._rows.move_to_end(key)
+            while self.n_bytes > self.max_bytes:
+                (old, _), row = self._rows.popitem(last=False)
+                self.n_bytes -= row.nbytes + OVERHEAD
+                self._sizes[old] -= 1
+            self._changed.notify_all()
+
+    def claim(self, wanted: Bundle, keep: Bundle) -> _MemoryClaim:
+        """Prepare to claim rows."""
+        return _MemoryClaim(self, wanted, keep)
+
+    def wait(self, wanted: Bundle, missing: Collection[bytes]) -> None:
+        """Wait until no other thread computes any of the missing rows."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: all(claimed.keys().isdisjoint(missing) for claimed in self._claimed(wanted))
+            )
+
+    def start(self, claim: _MemoryClaim, missing: Collection[bytes]) -> None:
+        """Give a claim all rows that no other has."""
+        with self._changed:
+            others = self._claimed(claim.wanted)
+            claim.digests = [d for d in missing if not any(d in claimed for claimed in others)]
+            mine = self._claims.setdefault(claim.bundle, {})
+            mine.update(dict.fromkeys(claim.digests, claim))
+
+    def end(self, claim: _MemoryClaim) -> None:
+        """Free what a claim still holds."""
+        with self._changed:
+            claimed = self._claims.get(claim.bundle, {})
+            for digest in claim.digests:
+                if claimed.get(digest) is claim:
+                    del claimed[digest]
+            if not claimed:
+                self._claims.pop(claim.bundle, None)
+            self._changed.notify_all()
+
+    def count(self, hits: int = 0, misses: int = 0, forwards: int = 0) -> None:
+        """Add to the statistics."""
+        with self._changed:
+            for name, more in (("hits", hits), ("misses", misses), ("forwards", forwards)):
+                self.counts[name] += more
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        with self._changed:
+            self._rows.clear()
+            self._sizes = dict.fromkeys(self._sizes, 0)
+            self.n_bytes = 0
+
+    def _claimed(self, wanted: Bundle) -> list[dict[bytes, _MemoryClaim]]:
+        return [claimed for bundle, claimed in self._claims.items() if covers(bundle, wanted)]
+
+    def before_fork(self) -> None:
+        """Let no thread be in the middle of a change."""
+        self._changed.acquire()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on; a child has none of its parent's threads, so none of their claims."""
+        if in_child:
+            self._changed = threading.Condition()
+            self._claims = {}
+        else:
+            self._changed.release()
+
+
+class _MemoryClaim:
+    """Rows that one thread computes."""
+
+    def __init__(self, store: MemoryStore, wanted: Bundle, keep: Bundle) -> None:
+        self.wanted, self.bundle = wanted, keep
+        self.digests: list[bytes] = []
+        self._store = store
+
+    def take(self, missing: Collection[bytes]) -> list[bytes]:
+        """Claim all that is free: a thread cannot die and leave the others waiting."""
+        self._store.start(self, missing)
+        return self.digests
+
+    def keep(self, digests: Sequence[bytes], rows: Rows) -> None:
+        """Store rows, and give up the claim on them."""
+        self._store.put(self.bundle, digests, rows)
+
+    def release(self) -> None:
+        """Give up what is left, and wake the threads that wait for it."""
+        self._store.end(self)

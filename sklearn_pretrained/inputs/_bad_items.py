@@ -1,0 +1,68 @@
+"""Items that cannot be read → an error that names the first, or a list of them and one warning."""
+
+from __future__ import annotations
+
+import warnings
+
+from ..exceptions import BadItemError, BadItemWarning
+from . import Items
+
+# From the warning to the line that called transform or fit_transform.
+_LEVELS_TO_THE_USER = 6
+
+
+class BadItems:
+    """Collects the items of one X that cannot be read.
+
+    Parameters
+    ----------
+    items : Items
+    raises : bool
+        Whether the first of them is an error.
+    """
+
+    def __init__(self, items: Items, *, raises: bool) -> None:
+        self._items = items
+        self._raises = raises
+        self._found: dict[int, str] = {}
+        self._errors: dict[bytes, BadItemError] = {}
+        self._digests: list[bytes | None] = []
+
+    def add(self, i: int, error: BadItemError) -> None:
+        """Note that item ``i`` cannot be read."""
+        message = f"{self._items.name(i)} {error}"
+        if self._raises:
+            raise BadItemError(
+                f"{message}. Remove it, or pass on_error='nan' to get a row of NaN for it."
+            ) from error
+        self._found[i] = message
+        digest = self._digests[i] if i < len(self._digests) else None
+        if digest is not None:
+            self._errors[digest] = error
+
+    def digests(self) -> list[bytes | None]:
+        """Return the digest of each item, None for those that cannot be read."""
+        for i in range(len(self._items)):
+            try:
+                digest = self._items.digest(i)
+            except BadItemError as error:
+                self.add(i, error)
+                digest = None
+            self._digests.append(digest)
+        return list(self._digests)
+
+    def report(self) -> dict[int, str]:
+        """Return what was found, in the order of X, and warn of it once."""
+        # Of equal items only the first was tried.
+        for i, digest in enumerate(self._digests if self._errors else ()):
+            if digest is not None and digest in self._errors:
+                self._found.setdefault(i, f"{self._items.name(i)} {self._errors[digest]}")
+        found = dict(sorted(self._found.items()))
+        if found:
+            warnings.warn(
+                f"{len(found)} items of X could not be read and are rows of NaN; the attribute "
+                f"bad_items_ says which and why. The first: {next(iter(found.values()))}.",
+                BadItemWarning,
+                stacklevel=_LEVELS_TO_THE_USER,
+            )
+        return found

@@ -1,0 +1,189 @@
+"""A fitted featurizer → the plain state that files hold, and back; what fit pinned is checked."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from .._outputs import Output, key
+from ..cache._cache import Work
+from ..exceptions import FormatError, ProvenanceError, WeightsError, pinned_were
+from . import _canary
+from ._carried import pack, stand_in
+from ._provenance import Provenance, differences, facts, plain
+
+if TYPE_CHECKING:
+    from ..backbones import Backbone
+    from ..running import Reading
+    from ..running.eager import LoadedNetwork
+
+FORMAT = 1
+"""Of the state that files hold.
+
+Raise it when older versions could no longer read what is written; `_PinnedState.__setstate__` then
+brings the older numbers into today's form, and tests/fixtures keeps a file of each.
+"""
+
+_FREE = frozenset(
+    {"model", "weights", "batch_size", "device", "cache", "keep_layers", "on_error", "verbose"}
+)
+"""Parameters that may change after fit."""
+
+_OF_THIS_PROCESS = ("_fitted_here", "_told", "counts_")
+"""What no file holds: a loaded featurizer is in production, and reads no layer that nobody asked
+for; and its counts begin anew."""
+
+
+class PinnedState:
+    """What a featurizer pinned at fit: kept in files, checked at use, shown to people."""
+
+    model: Any
+    weights_digest_: str
+    dtype_: str
+
+    # -- files
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())  # type: ignore[call-overload]
+        for name in _OF_THIS_PROCESS:
+            state.pop(name, None)
+        state["_format"] = FORMAT
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        written = state.pop("_format", 0)
+        if written > FORMAT:
+            then = state.get("_provenance", {}).get("versions", {}).get("sklearn-pretrained", "?")
+            raise FormatError(
+                f"This {type(self).__name__} was saved in format {written}, by sklearn-pretrained "
+                f"{then}; this version reads formats up to {FORMAT}. Update sklearn-pretrained."
+            )
+        signature = inspect.signature(type(self)).parameters
+        for name, parameter in signature.items():
+            # A parameter that came after the file was written has its default.
+            state.setdefault(name, parameter.default)
+        if "weights_digest_" in state:
+            pinned = state.setdefault("_pinned", {})
+            for name in signature.keys() - _FREE:
+                pinned.setdefault(name, state[name])
+            state.setdefault("_provenance", {})
+            state["_told"], state["counts_"] = set(), Work()
+        super().__setstate__(state)  # type: ignore[misc]
+
+    # -- fit
+
+    def _pin_facts(self, backbone: Backbone) -> None:
+        self._pinned = self._deciding_parameters()
+        self._provenance: dict[str, Any] = facts(backbone, weights=self.weights_digest_)
+        self._told: set[str] = set()
+        self.counts_ = Work()
+        self._fitted_here = True
+        self.__dict__.pop("_embedded", None)
+
+    def _deciding_parameters(self) -> dict[str, Any]:
+        """Return the parameters that decide rows; the network's digest stands for the network."""
+        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
+        return {name: value for name, value in parameters.items() if name not in _FREE}
+
+    # -- the network, and whether it is the one that was pinned
+
+    def _resolved(self) -> Backbone:
+        """Find the network: the one that came with the estimator, else the parameters' one."""
+        embedded = getattr(self, "_embedded", None)
+        try:
+            return stand_in(self, embedded) if embedded else self._backbone()
+        except WeightsError as error:
+            if not hasattr(self, "weights_digest_"):
+                raise
+            raise pinned_were(self.weights_digest_, error) from error
+
+    def _backbone(self) -> Backbone:
+        raise NotImplementedError
+
+    def _carry_weights(self) -> None:
+        """Take the network's files into the state."""
+        # The tensors of a network of the user's own are in the state anyway.
+        if not hasattr(self.model, "state_dict") and not hasattr(self.model, "module"):
+            self._embedded = pack(self._resolved(), self.weights_digest_)
+
+    def _check_unchanged(self) -> None:
+        """Refuse parameters that were set after fit: the head learned from other features."""
+        for name, now in self._deciding_parameters().items():
+            then = self._pinned[name]
+            if now is not then and now != then:
+                raise ValueError(
+                    f"{name}={now!r} was set after fit, which pinned {name}={then!r}. Call fit "
+                    "again, and fit the estimators behind this one too."
+                )
+
+    def _check_recipe(self, backbone: Backbone) -> None:
+        """Refuse a network that comes with other preprocessing than it had at fit."""
+        then, now = self._provenance.get("preprocessing", {}), plain(backbone.recipe())
+        for name in then.keys() & now.keys() - set(backbone.code_facts):
+            if then[name] != now[name]:
+                raise ProvenanceError(
+                    f"{backbone.name} is not prepared as it was at fit: {name} was {then[name]}, "
+                    f"and is {now[name]}. {differences(self._provenance['versions'])} Bring back "
+                    "the files and versions of then, or fit again (the estimators behind this one "
+                    "too, since they learned from the old features)."
+                )
+
+    def _check_canary(
+        self, recipe: str, backbone: Backbone, network: LoadedNetwork, reading: Reading
+    ) -> None:
+        """Compare the canary's rows with those of the past; where there is none, compute them."""
+        if not _canary.is_on():
+            return
+        then = self._provenance.get("canary", {})
+        try:
+            now = _canary.compute(
+                recipe,
+                item=self._canary_item,
+                backbone=backbone,
+                network=network,
+                reading=reading,
+                names=[key(output) for output in reading.outputs],
+            )
+        except Exception:
+            # A network of one's own may read nothing but its own kind of item.
+            return
+        moved = _canary.compare(then, now, self.dtype_)
+        if moved is not None:
+            differ = differences(self._provenance["versions"])
+            _canary.refuse(moved, self.dtype_, self._provenance, differ)
+
+    def _keep_canary(self, recipe: str, wanted: list[Output]) -> None:
+        """Record what is known of the canary, unless it was recorded before."""
+        if self._provenance and "canary" not in self._provenance and _canary.is_on():
+            found = _canary.known(recipe, [key(output) for output in wanted])
+            if found:
+                self._provenance["canary"] = found
+
+    def _canary_item(self) -> Any:
+        """Return the content of the canary."""
+        raise NotImplementedError
+
+    def provenance(self) -> Provenance:
+        """Say what decides the rows: network, weights, preprocessing, versions.
+
+        Returns
+        -------
+        Provenance
+            As it was at fit. It prints as text for a model card; ``to_dict()`` is for programs.
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self)
+        recorded = dict(self._provenance)
+        ours: dict[str, Any] = {
+            "estimator": type(self).__name__,
+            "date": recorded.pop("date", "before provenance was recorded"),
+            **{name: recorded.pop(name) for name in ("model", "revision") if name in recorded},
+            "layer": getattr(self, "layer_", None),
+            "pooling": getattr(self, "pooling_", None),
+            "dtype": self.dtype_,
+            "n_features": getattr(self, "n_features_out_", None),
+        }
+        recorded["canary"] = "recorded" if recorded.get("canary") else "not recorded yet"
+        return Provenance({**ours, **recorded})

@@ -1,0 +1,59 @@
+"""What ``device`` and ``dtype`` say → devices that are there, and a precision they compute in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from .eager.fast import is_native
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def resolve_devices(device: str | Sequence[str]) -> list[torch.device]:
+    """Turn a ``device`` parameter into devices that are there."""
+    if isinstance(device, str):
+        return [_resolve(device)]
+    found = [_resolve(str(name)) for name in device]
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"device={device!r} has to name at least one device, and each once.")
+    return found
+
+
+def _resolve(device: str) -> torch.device:
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device={device!r} is no device; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+        ) from error
+    there = {
+        "cpu": 1,
+        "meta": 0,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }.get(wanted.type, 0)
+    if (wanted.index or 0) >= there:
+        raise ValueError(
+            f"device={device!r} is not on this machine, which has {there} {wanted.type} devices. "
+            "device='auto' takes the best one that is there."
+        )
+    return wanted
+
+
+def resolve_dtype(dtype: str, devices: Sequence[torch.device]) -> str:
+    """Turn a ``dtype`` parameter into a precision that the devices are any good at."""
+    if dtype == "auto":
+        native = all(is_native(torch.bfloat16, device) for device in devices)
+        return "bfloat16" if native else "float32"
+    if dtype == "float16" and any(device.type == "cpu" for device in devices):
+        raise ValueError(
+            "dtype='float16' on a CPU is hundreds of times slower than float32, for want of "
+            "instructions. Use dtype='bfloat16', or a GPU."
+        )
+    return dtype

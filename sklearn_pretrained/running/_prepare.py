@@ -1,0 +1,97 @@
+"""Items → windows of samples that are ready for the network, made ahead by other threads."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+from ..backbones import Backbone
+from ..exceptions import BadItemError
+
+OnBad = Callable[[int, BadItemError], None]
+_MOST_THREADS = 8
+
+
+def windows(
+    items: Any,
+    positions: Sequence[int],
+    backbone: Backbone,
+    batch_size: int | str,
+    on_bad: OnBad,
+    *,
+    gpus: int,
+) -> Iterator[tuple[list[int], list[Any]]]:
+    """Yield positions with their samples, in order, without those that cannot be read.
+
+    One thread prepares ahead where the network runs on the processor, which it keeps busy; where
+    it runs on GPUs, as many as torch may use, at most eight: a GPU would wait for one.
+    """
+    threads = 1
+    if gpus and backbone.prepares_concurrently:
+        threads = max(1, min(_MOST_THREADS, torch.get_num_threads()))
+    return _ahead(
+        (
+            functools.partial(_prepare, items, window, backbone, on_bad)
+            for window in _cut(positions, backbone, batch_size)
+        ),
+        threads,
+    )
+
+
+def _cut(
+    positions: Sequence[int], backbone: Backbone, batch_size: int | str
+) -> Iterator[Sequence[int]]:
+    """Cut positions into windows that grow to their full size, and hold whole batches."""
+    step = 1 if batch_size == "auto" else int(batch_size)
+    size, most = (-(-n // step) * step for n in (backbone.first_window, backbone.window))
+    start = 0
+    while start < len(positions):
+        yield positions[start : start + size]
+        start += size
+        size = min(2 * size, most)
+
+
+def _prepare(
+    items: Any, window: Sequence[int], backbone: Backbone, on_bad: OnBad
+) -> tuple[list[int], list[Any]]:
+    """Load a window's items and turn them into samples, without those that cannot be read.
+
+    That goes portion by portion, since decoded photographs need far more memory than samples.
+    """
+    good, samples = [], []
+    for start in range(0, len(window), backbone.portion):
+        loaded, contents = [], []
+        for position in window[start : start + backbone.portion]:
+            try:
+                contents.append(items.load(position))
+            except BadItemError as error:
+                on_bad(position, error)
+            else:
+                loaded.append(position)
+        for position, sample in zip(loaded, backbone.prepare(contents), strict=True):
+            if isinstance(sample, BadItemError):
+                on_bad(position, sample)
+            else:
+                good.append(position)
+                samples.append(sample)
+    return good, samples
+
+
+def _ahead(tasks: Iterable[Callable[[], Any]], threads: int) -> Iterator[Any]:
+    """Yield the tasks' results in order, while each thread already works on a later one."""
+    waiting: deque[Future[Any]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(task))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
