@@ -29,8 +29,8 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         registered source (`list_backbones` lists them all); a network of transformers by its name
         on the hub or the path of a folder (``"facebook/dinov2-small"``), of which only what reads
         images is loaded; or a network of your own, which then needs ``preprocessing``: a module,
-        a function that makes one, or the path of an exported program (``.pt2``). The default's
-        weights are part of this package, so that it works without a network connection.
+        a function that makes one, or a program of ``torch.export``. The default's weights are
+        part of this package, so that it works without a network connection.
 
     weights : str, path or None, default="default"
         Which weights: a name that torchvision gives them (``"IMAGENET1K_V2"``), or the path of a

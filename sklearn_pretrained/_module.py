@@ -23,9 +23,10 @@ class ModuleFeaturizer(BaseFeaturizer):
 
     Parameters
     ----------
-    model : nn.Module, ModuleHandle or callable
-        The network, a handle on it, or a function without arguments that makes it. A function
-        that can be imported keeps pickles small: they hold its name instead of the weights.
+    model : nn.Module, ModuleHandle, callable or ExportedProgram
+        The network, a handle on it, a function without arguments that makes it, or a program of
+        ``torch.export``. A function that can be imported keeps pickles small: they hold its name
+        instead of the weights.
 
     weights : str or path, default="default"
         With a function: the path of the network's state dict (safetensors, or what

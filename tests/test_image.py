@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import traceback
 import tracemalloc
 
 import joblib
@@ -478,22 +479,26 @@ def test_a_local_file_of_weights_is_read_in_both_formats(name, pictures, tmp_pat
     [
         (b"junk", "could not be read as a file of weights alone"),
         (pickle.dumps({"a": print}), "could not be read as a file of weights alone"),
+        ("network", "it holds torch.nn.modules.linear.Linear, which is not a tensor and could run"),
         ("list", "holds no state dict"),
         ("other", "do not fit the network"),
     ],
 )
 def test_a_file_that_holds_no_weights_is_refused(pictures, tmp_path, content, message):
-    """And no code in it is run."""
+    """No code in it is run, and nobody is told how to run it, which torch itself does."""
     path = tmp_path / "weights.pth"
-    if content == "list":
+    if content == "network":
+        torch.save(torch.nn.Linear(2, 2), path)
+    elif content == "list":
         torch.save([torch.zeros(1)], path)
     elif content == "other":
         torch.save({"a": torch.zeros(1)}, path)
     else:
         path.write_bytes(content)
 
-    with pytest.raises(WeightsError, match=message):
+    with pytest.raises(WeightsError, match=message) as caught:
         featurizer(model="resnet18", weights=path).fit_transform(pictures)
+    assert "weights_only" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_random_weights_warn_and_are_the_same_everywhere(pictures):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -162,15 +163,29 @@ def read(path: Path) -> Mapping[str, Tensor]:
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
     except Exception as error:
+        # torch's own message, which advises to run what is in the file, stays out of the traceback.
         raise WeightsError(
-            f"{path} could not be read as a file of weights alone: {error}. Save the state dict "
-            "of the network as safetensors, or with torch.save(network.state_dict(), path)."
-        ) from error
+            f"{path} could not be read as a file of weights alone: {without_advice(error)}. Save "
+            "the state dict of the network as safetensors, or with "
+            "torch.save(network.state_dict(), path)."
+        ) from None
     if isinstance(state, Mapping) and "state_dict" in state:
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(f"{path} holds no state dict (names and tensors).")
     return state
+
+
+def without_advice(error: Exception) -> str:
+    """Say why torch could not read a file, without its advice of ``weights_only=False``.
+
+    That would run whatever code is in the file.
+    """
+    said = str(error)
+    if held := re.search(r"GLOBAL (\S+)", said):
+        return f"it holds {held[1]}, which is not a tensor and could run code"
+    said = "" if "weights_only" in said else said.partition("\n")[0].partition(". ")[0].rstrip(". ")
+    return said if " " in said else f"it is damaged or of another format ({type(error).__name__})"
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -9,29 +10,51 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._weights import LocalFile
+from ...exceptions import WeightsError
+from .._weights import LocalFile, without_advice
 from ._module import ModuleBackbone
-from ._program_file import open_program
 
 SUFFIX = ".pt2"
+_OF_TORCH = {"aten", "prims", "torchvision", "quantized_decomposed"}
 
 
 def is_program(model: Any) -> bool:
-    """Tell an exported program, or the path of a file that holds one."""
-    if isinstance(model, str):
-        return model.endswith(SUFFIX)
-    return isinstance(model, torch.export.ExportedProgram)
+    """Tell an exported program, or the call that loads one: ``partial(torch.export.load, path)``.
+
+    A path alone is refused. torch reads such files with pickle and evaluates expressions in them,
+    so whoever opens one has to say that they trust it.
+    """
+    if isinstance(model, str) and model.endswith(SUFFIX):
+        raise ValueError(
+            f"model={str.__str__(model)!r} is the path of an exported program, and torch can run "
+            "code that stands in such a file. If you trust it, pass the program, "
+            "torch.export.load(path), or, to keep pickles small, "
+            "functools.partial(torch.export.load, path)."
+        )
+    return isinstance(model, torch.export.ExportedProgram) or _path(model) is not None
+
+
+def _path(model: Any) -> Path | None:
+    """Return the path in ``functools.partial(torch.export.load, path)``."""
+    if isinstance(model, functools.partial) and model.func is torch.export.load:
+        given = model.func, model.args, model.keywords
+        if len(model.args) == 1 and not model.keywords and isinstance(model.args[0], str | Path):
+            return Path(model.args[0]).expanduser().absolute()
+        raise ValueError(f"functools.partial{given} has to hold one path and nothing else.")
+    return None
 
 
 class _ProgramWeights:
-    """Graph and tensors of a program in memory, hashed anew whenever they are asked."""
+    """Graphs and tensors of a program in memory, hashed anew whenever they are asked."""
 
     def __init__(self, program: Any) -> None:
         self.program = program
 
     def digest(self) -> str:
-        hasher = hashlib.sha256(str(self.program.graph).encode())
-        held = {**self.program.state_dict, **self.program.constants}
+        program = self.program
+        said = (program.graph, program.graph_signature, program.module_call_graph)
+        hasher = hashlib.sha256(repr([str(part) for part in said]).encode())
+        held = {**program.state_dict, **program.constants}
         for name, tensor in sorted(held.items()):
             if not isinstance(tensor, Tensor):
                 hasher.update(f"{name}={tensor!r}".encode())
@@ -50,8 +73,8 @@ class ProgramBackbone(ModuleBackbone):
 
     Parameters
     ----------
-    model : str or torch.export.ExportedProgram
-        The program, or the path of its file, which ends in ``.pt2``.
+    model : torch.export.ExportedProgram or functools.partial
+        The program, or the call that loads it from a file.
     weights : {"default"}
         The program's own.
     preprocessing : callable, optional
@@ -67,16 +90,16 @@ class ProgramBackbone(ModuleBackbone):
                 "weights out."
             )
         super().__init__(self._layered, **parameters)
-        if isinstance(model, str):
-            path = Path(model).expanduser().absolute()
-            self.name = f"program/{path.stem}"
-            file = LocalFile(path)
-            self.weights = file
-            self._open = lambda: open_program(file.find())
-        else:
+        path = _path(model)
+        if path is None:
             self.name = "program/exported"
             self.weights = _ProgramWeights(model)
             self._open = lambda: model
+        else:
+            self.name = f"program/{path.stem}"
+            file = LocalFile(path)
+            self.weights = file
+            self._open = lambda: _load(file.find())
 
     @property
     def architecture(self) -> str:
@@ -90,7 +113,7 @@ class ProgramBackbone(ModuleBackbone):
     def _layered(self) -> nn.Module:
         """Check the program, and give it back the modules that it had."""
         program = self._open()
-        _check_frozen(program)
+        _check_calls(program)
         _check_input(program, self.shape)
         return torch.export.unflatten(program)
 
@@ -108,10 +131,25 @@ class ProgramBackbone(ModuleBackbone):
         return self._layered()
 
 
-def _check_frozen(program: Any) -> None:
-    """Refuse a program in which dropout or batch statistics are at work."""
-    graphs = [m.graph for m in program.graph_module.modules() if hasattr(m, "graph")]
-    for node in (node for graph in graphs for node in graph.nodes):
+def _load(path: Path) -> Any:
+    try:
+        return torch.export.load(path)
+    except Exception as error:
+        raise WeightsError(
+            f"{path} could not be read as an exported program: {without_advice(error)}. Programs "
+            "are bound to versions of torch; export the network again with this one."
+        ) from error
+
+
+def _check_calls(program: Any) -> None:
+    """Refuse a program in which dropout, batch statistics, or code from elsewhere is at work."""
+    for node in program.graph.nodes:
+        if getattr(node.target, "namespace", "aten") not in _OF_TORCH:
+            raise ValueError(
+                f"The program calls {node.target}, which is not one of torch's plain operators: "
+                "a change of its code would go unnoticed, and a branch could depend on other "
+                "rows. Pass the network itself, or a function that makes it."
+            )
         schema = getattr(node.target, "_schema", None)
         for i, argument in enumerate(schema.arguments if schema is not None else ()):
             value = node.args[i] if i < len(node.args) else node.kwargs.get(argument.name)

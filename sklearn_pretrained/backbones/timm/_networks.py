@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...exceptions import WeightsError
 from .._backbone import Weights
 from .._skeleton import random_network, weightless
-from .._weights import LocalFile, RandomWeights, missing
+from .._weights import LocalFile, RandomWeights, missing, without_advice
 from ..images._backbone import PictureBackbone
 from ._files import library, names, record, suggest
 from ._preprocessing import TimmPreprocessing
@@ -177,7 +177,8 @@ class TimmBackbone(PictureBackbone):
             )
         except Exception as error:
             raise WeightsError(
-                f"The weights in {path} could not be read as those of {self.name}: {error}"
+                f"The weights in {path} could not be read as those of {self.name}: "
+                f"{without_advice(error)}."
             ) from error
 
 
