@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import pickle
 from pathlib import Path
@@ -185,6 +186,7 @@ def test_texts_come_in_any_container(container):
         ([3], BadItemError, "is of type int; a text is a str"),
         ([("a", None)], BadItemError, "one text is missing"),
         ([("a", "b", "c")], BadItemError, "a pair of texts has two"),
+        ([["great", "film"]], BadItemError, r"is a list of 2; .* a tuple of two: .*zip\(X\["),
         (["a\ud800b"], BadItemError, r"half a character \(U\+D800 at position 1\)"),
     ],
 )
@@ -248,6 +250,20 @@ def test_texts_that_were_cut_are_counted_once():
     assert len(seen) == 1
     with pytest.raises(BadItemError, match="Item 0 of X is longer than 256 tokens"):
         featurizer(truncation="error").fit_transform(long)
+
+
+def test_a_member_of_an_enumeration_is_its_text():
+    """Whatever `str` makes of it."""
+
+    class Label(str, enum.Enum):  # noqa: UP042  str() of it is another text
+        GOOD = "a good film"
+
+    rows = featurizer().fit_transform([Label.GOOD, "a good film", "Label.GOOD"])
+    pairs = featurizer().fit_transform([(Label.GOOD, Label.GOOD), ("a good film", "a good film")])
+
+    assert (rows[0] == rows[1]).all()
+    assert relative_error(rows[2:], rows[:1]) > 0.1
+    assert (pairs[0] == pairs[1]).all()
 
 
 def test_equal_texts_are_encoded_once(forwarded):

@@ -37,22 +37,28 @@ class Texts:
         """Return one text as a plain `str`, or a pair of them."""
         source = self._sources[i]
         if isinstance(source, str):
-            return str(source)
+            return str.__str__(source)  # the text itself, also of a member of an enumeration
         if is_missing(source):
             raise BadItemError("is missing")
         if isinstance(source, bytes):
             raise BadItemError("is bytes; decode it first, as text.decode('utf-8')")
-        if isinstance(source, list | tuple):
+        if isinstance(source, tuple):
             return self._pair(source)
+        if isinstance(source, Sequence):
+            raise BadItemError(
+                f"is a {type(source).__name__} of {len(source)}; a text is a str, and a pair of "
+                "texts a tuple of two: [(first, second), ...], from two columns with "
+                "list(zip(X['first'], X['second']))"
+            )
         raise BadItemError(f"is of type {type(source).__name__}; a text is a str")
 
     @staticmethod
-    def _pair(source: Sequence[Any]) -> Text:
+    def _pair(source: tuple[Any, ...]) -> Text:
         if len(source) == _PAIR and all(isinstance(part, str) for part in source):
-            return str(source[0]), str(source[1])
+            return str.__str__(source[0]), str.__str__(source[1])
         if any(is_missing(part) for part in source):
             raise BadItemError("is a pair of which one text is missing")
-        raise BadItemError("is a sequence; a pair of texts has two str")
+        raise BadItemError("is a tuple, but not of two texts; a pair of texts has two str")
 
     def name(self, i: int) -> str:
         """Say which item."""

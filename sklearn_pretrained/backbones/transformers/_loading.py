@@ -42,7 +42,15 @@ def config(folder: Path, version: str) -> Any:  # noqa: ARG001
 
 @functools.lru_cache(maxsize=8)
 def tokenizer(folder: Path, version: str) -> Any:  # noqa: ARG001
-    """Read a folder's tokenizer in its fast form, once for each ``version`` of its files."""
+    """Read a folder's tokenizer, once for each ``version`` of its files.
+
+    It is for facts alone: a call would set it for every thread.
+    """
+    return read_tokenizer(folder)
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """Read a folder's tokenizer in its fast form."""
     from transformers import AutoTokenizer
 
     try:

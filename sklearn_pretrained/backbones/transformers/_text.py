@@ -18,8 +18,8 @@ from . import _loading as _transformers
 from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest, sentence_settings
 from ._packed import Packing, find_packing, packed
 from ._padding import padding_shows
-from ._portions import portions
 from ._token_batches import Tokens, by_length, padded
+from ._tokenizer import Text, TextTokenizer, text_tokenizer
 
 TOKENS_IN_A_BATCH = {"cpu": 2048, "cuda": 65536, "mps": 8192}
 _DECODER = re.compile("CausalLM|LMHeadModel")
@@ -87,8 +87,13 @@ class TextBackbone(Backbone):
 
     @property
     def tokenizer(self) -> Any:
-        """The encoder's own tokenizer."""
+        """The encoder's own tokenizer, for facts about it."""
         return _transformers.tokenizer(self.folder, self.version)
+
+    @property
+    def _texts(self) -> TextTokenizer:
+        """What turns texts into tokens."""
+        return text_tokenizer(self.folder, self.version, self.max_length)
 
     @property
     def is_decoder(self) -> bool:
@@ -99,7 +104,8 @@ class TextBackbone(Backbone):
     def first_token_is_class(self) -> bool:  # type: ignore[override]
         """Whether every text begins with a token that stands for the whole."""
         cls = self.tokenizer.cls_token_id
-        return cls is not None and self.tokenizer("a")["input_ids"][0] == cls
+        first = self._texts.read(["a"])[0]
+        return isinstance(first, tuple) and first[0]["input_ids"][0] == cls
 
     @property
     def pooling(self) -> str:
@@ -194,46 +200,28 @@ class TextBackbone(Backbone):
 
     def example(self) -> list[Any] | None:
         """Return two texts, which take the way of all others."""
-        encoded = self._encode(["a text", "another text, not of the same length"])
-        samples = [_tokens(encoded, i) for i in range(2)]
-        return samples if all(sample["input_ids"] for sample in samples) else None
+        found = self._texts.read(["a text", "another text, not of the same length"])
+        samples = [one[0] for one in found if not isinstance(one, BadItemError)]
+        return samples if len(samples) == len(found) else None
 
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
-        samples: list[Any] = [None] * len(contents)
-        for portion in portions(contents):
-            encoded = self._encode([contents[i] for i in portion])
-            for k, i in enumerate(portion):
-                samples[i] = self._sample(encoded, k)
-        return samples
+        return [self._sample(one) for one in self._texts.read([*map(self._prompted, contents)])]
 
-    def _encode(self, texts: Sequence[Any]) -> Any:
-        """Tokenise texts that are all single, or all pairs."""
-        paired = isinstance(texts[0], tuple)
-        firsts = [self.prompt + (text[0] if paired else text) for text in texts]
-        return self.tokenizer(
-            firsts,
-            [second for _, second in texts] if paired else None,
-            truncation=True,
-            max_length=self.max_length,
-            padding=False,
-            return_attention_mask=False,
-            # What a user writes is text: "[CLS]" in an e-mail is five characters, no command.
-            split_special_tokens=True,
-        )
+    def _prompted(self, text: Text) -> Text:
+        return (self.prompt + text[0], text[1]) if isinstance(text, tuple) else self.prompt + text
 
-    def _sample(self, encoded: Any, i: int) -> Tokens | BadItemError:
-        if encoded.encodings[i].overflowing:
-            if self.truncation == "error":
-                return BadItemError(
-                    f"is longer than {self.max_length} tokens; shorten it, raise max_length, or "
-                    "pass truncation='cut'"
-                )
-            self.n_cut += 1
-        sample = _tokens(encoded, i)
-        if not sample["input_ids"]:
-            return BadItemError("is empty, and this network has no token that stands for nothing")
-        return sample
+    def _sample(self, read: tuple[Tokens, bool] | BadItemError) -> Tokens | BadItemError:
+        if isinstance(read, BadItemError):
+            return read
+        tokens, is_cut = read
+        if is_cut and self.truncation == "error":
+            return BadItemError(
+                f"is longer than {self.max_length} tokens; shorten it, raise max_length, or "
+                "pass truncation='cut'"
+            )
+        self.n_cut += is_cut
+        return tokens
 
     def batches(
         self, samples: Sequence[Any], batch_size: int | str, device: Any, *, even: bool = False
@@ -287,8 +275,3 @@ class TextBackbone(Backbone):
     def mask(self, batch: dict[str, Tensor]) -> Tensor:
         """Return which tokens are real."""
         return batch["attention_mask"]
-
-
-def _tokens(encoded: Any, i: int) -> Tokens:
-    """Take one text's tokens out of what a tokenizer gave for many."""
-    return {name: encoded[name][i] for name in encoded}

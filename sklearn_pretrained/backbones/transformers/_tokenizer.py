@@ -1,0 +1,112 @@
+"""Texts → tokens, by a folder's tokenizer, which is set once for a length and only read in use.
+
+transformers' tokenizers are set anew by every call, so threads that share one read each other's
+lengths. Here each length has a tokenizer of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...exceptions import BadItemError, WeightsError
+from . import _loading
+from ._token_batches import Tokens
+
+Text = str | tuple[str, str]
+# A tokenizer needs some hundred bytes for each character, also of those that are cut away.
+_LETTERS = 1 << 19
+_TRIED = ["a text", "Two  words, [SEP] “quoted”\n\n12.5€ 中文 <s>naïve</s> don't"]
+
+
+@dataclass(frozen=True)
+class TextTokenizer:
+    """A tokenizer of a folder, for one length.
+
+    Parameters
+    ----------
+    backend : tokenizers.Tokenizer
+        Set for the length, and never again.
+    max_length : int
+        Tokens that are read of each text, special ones included.
+    least_of_pairs : int
+        Special tokens beside a pair.
+    types : bool
+        Whether the network is told which text of a pair a token is of.
+    """
+
+    backend: Any
+    max_length: int
+    least_of_pairs: int
+    types: bool
+
+    def read(self, texts: Sequence[Text]) -> list[tuple[Tokens, bool] | BadItemError]:
+        """Tokenise texts and pairs of texts, and tell which were cut."""
+        made: list[tuple[Tokens, bool] | BadItemError] = []
+        for portion in _portions(texts):
+            encoded = self.backend.encode_batch_fast(portion)
+            made += [self._one(*both) for both in zip(portion, encoded, strict=True)]
+        return made
+
+    def _one(self, text: Text, encoded: Any) -> tuple[Tokens, bool] | BadItemError:
+        if isinstance(text, tuple) and self.max_length <= self.least_of_pairs:
+            return BadItemError(
+                f"is a pair of texts, for which max_length={self.max_length} leaves no room beside "
+                f"{self.least_of_pairs} special tokens; raise max_length"
+            )
+        tokens = {"input_ids": encoded.ids}
+        if self.types:
+            tokens["token_type_ids"] = encoded.type_ids
+        if not encoded.ids:
+            return BadItemError("is empty, and this network has no token that stands for nothing")
+        return tokens, bool(encoded.overflowing)
+
+
+def _portions(texts: Sequence[Text]) -> Iterator[list[Text]]:
+    """Yield texts that are tokenised in one go, not too long together."""
+    portion: list[Text] = []
+    letters = 0
+    for text in texts:
+        length = sum(map(len, text)) if isinstance(text, tuple) else len(text)
+        if portion and letters + length > _LETTERS:
+            yield portion
+            portion, letters = [], 0
+        portion.append(text)
+        letters += length
+    if portion:
+        yield portion
+
+
+@functools.lru_cache(maxsize=16)
+def text_tokenizer(folder: Path, version: str, max_length: int) -> TextTokenizer:  # noqa: ARG001
+    """Read a folder's tokenizer for a length, once for each ``version`` of its files."""
+    fast = _loading.read_tokenizer(folder)
+    try:
+        expected = fast(_TRIED, truncation=True, max_length=max_length, split_special_tokens=True)[
+            "input_ids"
+        ]
+    except Exception as error:  # of a class that wants boxes, or nodes of a page, beside texts
+        raise _does_more(folder, fast) from error
+    backend = fast.backend_tokenizer
+    backend.no_padding()
+    backend.enable_truncation(max_length, direction=fast.truncation_side)
+    # What a user writes is text: "[CLS]" in an e-mail is five characters, no command.
+    backend.encode_special_tokens = True
+    if [encoding.ids for encoding in backend.encode_batch_fast(_TRIED)] != expected:
+        raise _does_more(folder, fast)
+    return TextTokenizer(
+        backend,
+        max_length,
+        fast.num_special_tokens_to_add(pair=True),
+        "token_type_ids" in fast.model_input_names,
+    )
+
+
+def _does_more(folder: Path, tokenizer: Any) -> WeightsError:
+    return WeightsError(
+        f"The tokenizer in {folder} is a {type(tokenizer).__name__}, which does more with texts "
+        "than its tokenizer.json says (it may want boxes or entities beside them), and is not read."
+    )
