@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._outputs import WHOLE, Output, bundle, in_order, key, main_layers, with_more
+from ._precisions import PRECISIONS
 from ._progress import Progress
 from ._recipe import Bundle, fingerprint
 from ._sklearn import (
@@ -55,7 +56,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         "pooling": [StrOptions({"auto", "avg", "max", "gem", "cls", "flatten", "none"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str, list, tuple],
-        "dtype": [StrOptions({"float32", "bfloat16", "float16", "auto"})],
+        "dtype": [StrOptions({"auto", *PRECISIONS})],
         "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
         "on_error": [StrOptions({"raise", "nan"})],
@@ -267,7 +268,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         progress: Progress,
         on_batch: Any,
     ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        from .running import DTYPES, Reading, embed, resolve_devices, resolve_dtype
+        from .running import Reading, embed, resolve_devices, resolve_dtype
         from .running.eager import load
 
         def done(n: int) -> None:
@@ -277,7 +278,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
         reading: Reading = Reading(outputs)
         devices = resolve_devices(self.device)
-        dtype = DTYPES[resolve_dtype(self.dtype_, devices)]
+        dtype = PRECISIONS[resolve_dtype(self.dtype_, devices)].type
         networks = [load(backbone, device, dtype, self.weights_digest_) for device in devices]
         for network in networks:
             self._check_canary(recipe, backbone, network, reading)

@@ -9,7 +9,7 @@ import pytest
 import xxhash
 from blake3 import blake3
 
-from sklearn_pretrained import _digest
+from sklearn_pretrained.inputs import _digest
 
 # XXH3's own constants.
 _SECRET = bytes.fromhex(

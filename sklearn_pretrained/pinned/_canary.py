@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._precisions import PRECISIONS
 from ..exceptions import ProvenanceError
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
     from ..running import Reading
     from ..running.eager import LoadedNetwork
-
-TOLERANCE = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 1e-1}
-"""How far a canary may move, relative to its norm: other processors and other orders of summing
-move float32 rows by 1e-5, another resizer by 2e-3."""
 
 SWITCH = "SKLEARN_PRETRAINED_CANARY"
 NUMBERS = 64
@@ -99,7 +96,7 @@ def compare(
     """Return the output that moved farthest, and how far, where that is beyond the tolerance."""
     moved = {name: _distance(then[name], now[name]) for name in then if name in now}
     worst = max(moved, key=lambda name: moved[name], default=None)
-    if worst is None or moved[worst] <= TOLERANCE[dtype]:
+    if worst is None or moved[worst] <= PRECISIONS[dtype].machine:
         return None
     return worst, moved[worst]
 
@@ -116,7 +113,7 @@ def refuse(moved: tuple[str, float], dtype: str, then: Mapping[str, Any], differ
     raise ProvenanceError(
         f"{then['model']} does not give the rows that it gave at fit: the canary, one fixed item "
         f"that was recorded then, moved by {far:.1e} of its norm at {name} (allowed for {dtype}: "
-        f"{TOLERANCE[dtype]:.0e}). {differ} The estimators behind this one learned from the old "
-        "rows. Install the versions of then, or fit again (them too); the environment variable "
-        f"{SWITCH}=0 goes on with the rows of now."
+        f"{PRECISIONS[dtype].machine:.0e}). {differ} The estimators behind this one learned from "
+        "the old rows. Install the versions of then, or fit again (them too); set the environment "
+        f"variable {SWITCH}=0 to continue with the current rows."
     )

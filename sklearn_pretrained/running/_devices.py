@@ -8,8 +8,6 @@ import torch
 
 from .eager.fast import is_native
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 def resolve_devices(device: str | Sequence[str]) -> list[torch.device]:
     """Turn a ``device`` parameter into devices that are there."""

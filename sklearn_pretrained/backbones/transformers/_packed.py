@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._precisions import precision_of
 from .._backbone import UnpackableError
 from . import _packed_attention, _packed_mpnet
 from ._loading import quietly
@@ -26,7 +27,6 @@ __all__ = ["Packing", "Segments", "find_packing", "packed"]
 _TRIED = (7, 3, 3, 12, 1)
 # The widest window that is worth trying; a text that shows one must be longer.
 _WIDEST = 512
-_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}
 
 
 def _first_tokens(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -183,4 +183,4 @@ def _close(ours: Tensor, right: Tensor) -> bool:
         return False
     # Row by row, so that a short text with wrong numbers is not lost among the others.
     error = (ours.float() - right.float()).norm(dim=-1) / right.float().norm(dim=-1)
-    return bool((error < _TOLERANCE[right.dtype]).all())
+    return bool((error < precision_of(right.dtype).forward).all())

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._precisions import precision_of
 from ..._taps import first_tensor
 
 _LENGTHS = (12, 5)
-_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}
 
 
 def padding_shows(
@@ -57,4 +57,4 @@ def padding_shows(
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):
         return True  # what cannot be tried is not relied on
     error = (alone - together).norm(dim=-1) / alone.norm(dim=-1)
-    return not bool((error < _TOLERANCE[parameter.dtype]).all())
+    return not bool((error < precision_of(parameter.dtype).forward).all())

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from ...._precisions import precision_of
 from ._precision import is_native
 
 Convolve = Callable[[Tensor, "str | None"], Tensor]
@@ -29,7 +30,7 @@ _HIDES_NAN = {"hardtanh"}
 _OFTEN = 4
 """Runs over one shape from which on a layout of its own pays."""
 _MOST_LAYOUTS, _MOST_SHAPES = 2, 64
-_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+_TRIED = (torch.float32, torch.bfloat16)
 
 
 def activation_name(
@@ -61,7 +62,7 @@ def packs(dtype: torch.dtype = torch.float32) -> bool:
     """Say whether torch's private operators are there, and right on a small convolution."""
     return (
         torch.backends.mkldnn.is_available()
-        and dtype in _TOLERANCE
+        and dtype in _TRIED
         and is_native(dtype, torch.device("cpu"))
         and _agrees(None, nn.Identity(), dtype)
     )
@@ -72,7 +73,7 @@ def _agrees(name: str | None, reference: nn.Module, dtype: torch.dtype) -> bool:
     x = values.clone(memory_format=torch.channels_last)
     if name not in _HIDES_NAN:
         x[1, 0, 0, 0], x[1, 1, 4, 4] = torch.nan, torch.inf
-    tolerance = _TOLERANCE[dtype]
+    tolerance = precision_of(dtype).kernel
     try:
         for groups in (1, 16):
             conv = nn.Conv2d(16, 16, 3, padding=1, groups=groups).requires_grad_(False)

@@ -14,11 +14,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ...._precisions import precision_of
+
 # Rows for which oneDNN lays weights out; other numbers of rows work as well.
 ROWS = 1024
 # How much faster oneDNN must be than MKL to be worth a second copy of the weights.
 WORTH = 1.3
-_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+_TRIED = (torch.float32, torch.bfloat16)
 _SIZE = 768
 _RUNS = 9
 
@@ -47,7 +49,7 @@ def packed(weight: Tensor, bias: Tensor | None, activation: str = "none") -> Lin
 @functools.cache
 def is_there(dtype: torch.dtype = torch.float32) -> bool:
     """Try oneDNN's operators on a small layer; a release of torch may move or change them."""
-    if dtype not in _TOLERANCE or not torch.backends.mkldnn.is_available():
+    if dtype not in _TRIED or not torch.backends.mkldnn.is_available():
         return False
     generator = torch.Generator().manual_seed(0)
     x, weight, bias = (
@@ -68,7 +70,8 @@ def is_there(dtype: torch.dtype = torch.float32) -> bool:
         return False
     return all(
         ours.shape == right.shape
-        and float((ours.float() - right.float()).norm() / right.float().norm()) < _TOLERANCE[dtype]
+        and float((ours.float() - right.float()).norm() / right.float().norm())
+        < precision_of(dtype).kernel
         for ours, right in pairs
     )
 
@@ -113,7 +116,7 @@ def prepack(network: nn.Module) -> int:
     n = 0
     for module in network.modules():
         # A subclass may do something else.
-        if type(module) is nn.Linear and module.weight.dtype in _TOLERANCE:
+        if type(module) is nn.Linear and module.weight.dtype in _TRIED:
             module.forward = _packed_at_first(module)  # type: ignore[method-assign,assignment]
             n += 1
     return n
