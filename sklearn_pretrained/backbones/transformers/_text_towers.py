@@ -73,7 +73,14 @@ class TextTowerBackbone(TextBackbone):
 
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; SigLIP reads padding as a part of every text."""
-        samples = super().prepare(contents)
+        return self._filled(super().prepare(contents))
+
+    def example(self) -> list[Any] | None:
+        """Return two texts, which take the way of all others."""
+        samples = super().example()
+        return samples and self._filled(samples)
+
+    def _filled(self, samples: list[Any]) -> list[Any]:
         if self.is_padded:
             padding = self.tokenizer.pad_token_id or 0
             for sample in samples:

@@ -1,0 +1,100 @@
+"""Activations of one layer → the outputs of deeper ones, with gradients; the rest is not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..layers import Layer
+from ._runs import Key
+from ._script import Scene, Script
+
+Blank = Callable[[Sequence[int]], Any]
+"""Lengths of items → a batch that holds nothing but these."""
+
+
+class Tail:
+    """What is left of a network above a layer.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A copy that belongs to the tail, in eval mode, of which nothing below the layer is run.
+    layer : Layer
+        Whose activations it reads.
+    script, call, blank, mask, reduce, outputs
+        How the network is made to do that.
+    even : bool
+        Whether only items of one length may meet, since padding would show.
+    cheap : bool
+        Whether stand-ins may be one number, seen everywhere.
+
+    Attributes
+    ----------
+    trained : tuple of str
+        Names of the parameters that decide the outputs, in the order of the network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        layer: Layer,
+        *,
+        script: Script,
+        call: Callable[[nn.Module, Any], Any],
+        blank: Blank,
+        reduce: Callable[[int, Tensor, Tensor | None], Tensor],
+        outputs: int,
+        mask: Callable[[Any], Tensor | None],
+        even: bool,
+        cheap: bool,
+    ) -> None:
+        self.network, self.layer, self.even, self.cheap = network, layer, even, cheap
+        self.trained: tuple[str, ...] = ()
+        self._script, self._call, self._blank, self._mask = script, call, blank, mask
+        self._reduce, self._outputs = reduce, outputs
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Return the parameters that decide the outputs, by name."""
+        named = dict(self.network.named_parameters())
+        return {name: named[name] for name in self.trained}
+
+    def __call__(
+        self,
+        activations: Tensor,
+        lengths: Sequence[int] | None = None,
+        *,
+        poisoned: set[Key] | None = frozenset(),
+    ) -> Tensor:
+        """Run the rest of the network.
+
+        Parameters
+        ----------
+        activations : Tensor of shape (N, ...)
+            Of the layer. Those of items that are shorter than others have zeros behind them.
+        lengths : sequence of int, optional
+            Of the items, where they have lengths.
+        poisoned : set of Key or None
+            Which of the stand-ins give NaN, to see whether it comes through; None stands for all.
+
+        Returns
+        -------
+        Tensor of shape (N, D)
+            The pooled outputs, side by side.
+        """
+        lengths = [1] * len(activations) if lengths is None else lengths
+        batch = self._blank(lengths)
+        mask = self._mask(batch)
+        scene = Scene(
+            size=(len(lengths), max(lengths)),
+            activation=activations,
+            reduce=lambda i, x: self._reduce(i, x, mask),
+            outputs=self._outputs,
+            poisoned=poisoned,
+            cheap=self.cheap,
+        )
+        found = self._script.play(lambda network: self._call(network, batch), scene)
+        return torch.cat([x.float() for x in found], dim=1)

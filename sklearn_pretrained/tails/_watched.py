@@ -1,0 +1,261 @@
+"""A backbone → its network, watched over sample batches; from there its tails, each proved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .._pooling import pool
+from ..backbones import Backbone
+from ..exceptions import LayerError
+from ..layers import Layer, Plan, plan
+from ._cut import Cut, reading
+from ._forms import Size, forms
+from ._runs import Key, Run, watch
+from ._script import Scene, Script
+from ._tail import Tail
+
+TOLERANCE = 1e-5
+Outputs = Sequence[tuple[Layer, str]]
+_SIZES: tuple[Size, ...] = ((2, 1), (3, 1))
+_SIZES_OF_TEXTS: tuple[Size, ...] = ((2, 5), (3, 5), (2, 9), (3, 9))
+_DEEPEST = 12  # parts inside parts that are opened in search of what passes the cut
+_NEAR = 3  # layers on each side that are tried instead of one that cannot be
+
+
+class WatchedNetwork:
+    """A network of its own, of which it is known what runs when.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    outputs : sequence of (Layer, str)
+        What is read of it, with its pooling.
+    device : torch.device
+    """
+
+    def __init__(self, backbone: Backbone, outputs: Outputs, device: torch.device) -> None:
+        self.backbone, self.outputs, self.device = backbone, tuple(outputs), device
+        self.network = backbone.build().eval().requires_grad_(False).to(device, torch.float32)
+        samples = backbone.example()
+        if samples is None:
+            raise LayerError(f"{backbone.name} has no sample that a tail could be proved on.")
+        self._samples = list(samples)
+        mask = backbone.mask(self._collate(self._samples))
+        self.has_lengths = mask is not None
+        self.even = self.has_lengths and backbone.padding_shows(self.network)
+        if self.even:  # only items of one length may meet
+            self._samples = self._samples[:1]
+        self._script: Script | None = None
+        self._runs = self._watched()
+
+    def _collate(self, samples: Sequence[Any]) -> Any:
+        return self.backbone.collate(samples, self.device, torch.float32)
+
+    def _call(self, network: nn.Module, batch: Any) -> Any:
+        return self.backbone.call(network, batch)
+
+    def _blank(self, lengths: Sequence[int]) -> Any:
+        """Make a batch that says nothing of its items but how many and how long they are."""
+        first = self._samples[0]
+        if self.has_lengths:
+            return self._collate([_of_length(first, length) for length in lengths])
+        return _repeated(self._collate([torch.zeros_like(first)]), len(lengths))
+
+    def _watched(self) -> dict[Key, Run]:
+        sizes = _SIZES_OF_TEXTS if self.has_lengths else _SIZES
+        seen = []
+        for n, length in sizes:
+            batch = self._blank([length] * n)
+            seen.append(watch(self.network, lambda net, batch=batch: self._call(net, batch)))
+        runs = seen[0]
+        if any(list(one) != list(runs) for one in seen):
+            raise LayerError(f"{self.backbone.name} takes another way for batches of other sizes.")
+        for key, run in runs.items():
+            try:
+                run.output = forms([one[key].output for one in seen], sizes)
+            except ValueError as error:  # counts where it has to be replaced
+                run.output = error
+        return runs
+
+    def _reduce(self, i: int, x: Tensor, mask: Tensor | None) -> Tensor:
+        layer, pooling = self.outputs[i]
+        if mask is None or x.ndim != 3 or len(x) != len(mask):  # noqa: PLR2004
+            return pool(x, pooling, layer.layout)
+        # Some encoders pad each text further, on the right.
+        return pool(x, pooling, layer.layout, nn.functional.pad(mask, (0, x.shape[1] - mask.shape[1])))
+
+    def tail(self, layer: Layer) -> Tail:
+        """Return what is left of the network above a layer; refuse where it is not the same.
+
+        The network belongs to the last tail that was asked for.
+        """
+        if self._script is not None:
+            self._script.remove()
+        cut = Cut(self._runs, layer, [read for read, _ in self.outputs])
+        samples = (self._samples * 4)[:4]
+        batch = self._collate(samples)
+        mask = self.backbone.mask(batch)
+        lengths = None if mask is None else [int(n) for n in mask.sum(1)]
+        try:
+            activation, whole = self._whole(layer, batch, mask)
+            tail = self._settled(cut, layer, activation, lengths)
+            with torch.inference_mode():
+                error = _distance(tail(activation.clone(), lengths), whole)
+            tail.trained = self._trained(cut, tail, activation, lengths)
+        except LayerError:
+            raise
+        except Exception as wrong:  # networks may do anything
+            said = str(wrong).partition("\n")[0]
+            raise LayerError(f"what is left does not run: {said}") from wrong
+        if not error <= TOLERANCE:
+            raise LayerError(
+                f"what is left gives another result than the whole network, by {error:.0e}"
+            )
+        return tail
+
+    def _whole(self, layer: Layer, batch: Any, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Run the whole network; return the layer's activation, as a cache keeps it, and the end."""
+        outputs = len(self.outputs)
+
+        def reduce(i: int, x: Tensor) -> Tensor:
+            return x.clone() if i == outputs else self._reduce(i, x, mask)
+
+        script = Script(self.network, reading([*(read for read, _ in self.outputs), layer]))
+        try:
+            with torch.inference_mode():
+                scene = Scene((1, 1), None, reduce, outputs + 1)
+                *found, activation = script.play(lambda net: self._call(net, batch), scene)
+        finally:
+            script.remove()
+        if mask is not None and activation.ndim == 3:  # noqa: PLR2004
+            activation = activation * mask[:, :, None]
+        return activation, torch.cat([x.float() for x in found], dim=1)
+
+    def _settled(
+        self, cut: Cut, layer: Layer, activation: Tensor, lengths: Sequence[int] | None
+    ) -> Tail:
+        """Open stubs until nothing but the activation passes the cut."""
+        cheap = True
+        for _ in range(_DEEPEST):
+            self._script = Script(self.network, cut.acts())
+            tail = Tail(
+                self.network,
+                layer,
+                script=self._script,
+                call=self._call,
+                blank=self._blank,
+                mask=self.backbone.mask,
+                reduce=self._reduce,
+                outputs=len(self.outputs),
+                even=self.even,
+                cheap=cheap,
+            )
+
+            def passes(poisoned: set[Key] | None, tail: Tail = tail) -> bool:
+                with torch.inference_mode():
+                    rows = tail(activation.clone(), lengths, poisoned=poisoned)
+                return not bool(torch.isfinite(rows).all())
+
+            try:
+                passes(set())
+            except RuntimeError:  # some write into what they are given, or lay it out anew
+                if not cheap:
+                    raise
+                cheap = tail.cheap = False
+            if not passes(None):
+                return tail
+            passing = [key for key in cut.stubs if passes({key})]
+            if not passing:
+                break
+            self._script.remove()
+            for key in passing:
+                cut.open(key)
+        raise LayerError("what lies above it reads more than this layer gives")
+
+    def _trained(
+        self, cut: Cut, tail: Tail, activation: Tensor, lengths: Sequence[int] | None
+    ) -> tuple[str, ...]:
+        """List the parameters that decide what comes out, and belong to no part below the cut."""
+        below, above = cut.lower()
+        held = {id(p) for name in below for p in self.network.get_submodule(name).parameters()}
+        kept = {id(p) for name in above for p in self.network.get_submodule(name).parameters(False)}
+        self.network.requires_grad_(True)
+        try:
+            total = tail(activation.clone(), lengths).sum()
+            if total.requires_grad:  # else nothing above holds parameters
+                total.backward()
+            return tuple(
+                name
+                for name, p in self.network.named_parameters()
+                if p.grad is not None and id(p) not in held - kept
+            )
+        finally:
+            self.network.requires_grad_(False)
+            self.network.zero_grad(set_to_none=True)
+
+
+def tail_of(
+    backbone: Backbone, asked: Any, outputs: Outputs, *, device: torch.device
+) -> tuple[Tail, Layer]:
+    """Return the tail of a backbone's network above a layer.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    asked : str, int or float
+        The layer, as featurizers take it.
+    outputs : sequence of (Layer, str)
+        What the tail gives.
+    device : torch.device
+    """
+    made = plan(backbone)
+    (layer,) = made.resolve(asked)
+    watched = WatchedNetwork(backbone, outputs, device)
+    try:
+        return watched.tail(layer), layer
+    except LayerError as error:
+        able = _nearest(watched, made, layer)
+        instead = ", ".join(map(repr, able)) or "none of its neighbours"
+        raise LayerError(
+            f"{backbone.name} cannot be run from {layer.name!r} on: {error}. The nearest layers "
+            f"that can: {instead}."
+        ) from error
+
+
+def _nearest(watched: WatchedNetwork, made: Plan, layer: Layer) -> list[str]:
+    """Find main stages near a layer that have a tail."""
+    by_nearness = sorted(made.stages, key=lambda name: abs(made.layers[name].cost - layer.cost))
+    found = []
+    for name in by_nearness[: 2 * _NEAR]:
+        try:
+            watched.tail(made.layers[name])
+        except LayerError:
+            continue
+        found.append(name)
+    return found[:_NEAR]
+
+
+def _of_length(sample: Mapping[str, list[int]], length: int) -> dict[str, list[int]]:
+    """Make a text's tokens: first and last as ever, and the second as often as needed."""
+    return {
+        name: (part[:1] + part[1:2] * (length - 2) + part[-1:])[:length]
+        for name, part in sample.items()
+    }
+
+
+def _repeated(batch: Any, n: int) -> Any:
+    """See the one item of a batch as many times as needed, at no cost."""
+    if isinstance(batch, Tensor):
+        return batch.expand(n, *batch.shape[1:])
+    if isinstance(batch, Mapping):
+        return {name: _repeated(part, n) for name, part in batch.items()}
+    raise LayerError(f"its inputs are a {type(batch).__name__}, which is not a tensor")
+
+
+def _distance(got: Tensor, expected: Tensor) -> float:
+    far = (got.double() - expected.double()).norm(dim=1)
+    return float((far / expected.double().norm(dim=1).clamp(min=1e-12)).max())

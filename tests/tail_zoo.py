@@ -1,0 +1,134 @@
+"""The tail of every network from every main stage, beside the whole network: a table.
+
+    python -m tests.tail_zoo                        # all sources; an hour on two cores
+    python -m tests.tail_zoo torchvision            # or timm, images, texts, towers
+    python -m tests.tail_zoo torchvision resnet18   # these of a source
+
+Random weights. A tail is made only where it gives the whole network's result to 1e-5, so what the
+table tells is from where each network can be run, and why not from elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sklearn_pretrained import backbones
+from sklearn_pretrained.exceptions import LayerError
+from sklearn_pretrained.layers import plan
+from sklearn_pretrained.tails import WatchedNetwork
+from tests import text_zoo, timm_zoo, tower_zoo, vision_zoo, zoo
+
+
+@dataclass
+class Found:
+    """From where one network can be run.
+
+    Parameters
+    ----------
+    stages : int
+        Main stages that something lies above.
+    refused : dict of str to str
+        Those that it cannot be run from, and why.
+    trained : list of int
+        How many parameters each tail has.
+    """
+
+    stages: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    trained: list[int] = field(default_factory=list)
+
+
+def compare(backbone: Any) -> Found:
+    """Cut one network at each of its main stages."""
+    made = plan(backbone)
+    read = made.layers["output" if backbone.has_head else "penultimate"]
+    pooling = "mean" if "mean" in read.allowed(["mean"]) else "flatten"
+    watched = WatchedNetwork(backbone, [(read, pooling)], torch.device("cpu"))
+    found = Found()
+    for name in made.stages:
+        layer = made.layers[name]
+        if (layer.module, layer.side) == (read.module, read.side):
+            continue
+        found.stages += 1
+        try:
+            found.trained.append(len(watched.tail(layer).trained))
+        except LayerError as error:
+            found.refused[name] = str(error)
+    return found
+
+
+def _of_torchvision(name: str) -> Any:
+    return backbones.find(name, weights=None)
+
+
+def _of_timm(family: str) -> Any:
+    name = timm_zoo.smallest(family)
+    arguments = {"weights": None, "image_size": timm_zoo.smaller_size(name)}
+    try:
+        backbone = backbones.find_image(f"timm/{name}", **arguments)
+        plan(backbone)
+    except ValueError:  # it only takes the size that it was made for
+        backbone = backbones.find_image(f"timm/{name}", weights=None)
+    return backbone
+
+
+def _in_folder(make: Callable[[Path, str], Path], find: Callable[[str], Any]) -> Any:
+    def found(family: str) -> Any:
+        with tempfile.TemporaryDirectory() as place:
+            backbone = find(str(make(Path(place) / "tiny", family)))
+            built = backbone.build()
+        backbone.build = lambda: built  # the folder is gone
+        return backbone
+
+    return found
+
+
+SOURCES: dict[str, tuple[Callable[[], Any], Callable[[str], Any]]] = {
+    "torchvision": (zoo.names, _of_torchvision),
+    "timm": (timm_zoo.families, _of_timm),
+    "images": (
+        lambda: vision_zoo.FAMILIES,
+        _in_folder(vision_zoo.make_folder, backbones.find_image),
+    ),
+    "texts": (lambda: text_zoo.FAMILIES, _in_folder(text_zoo.make_folder, backbones.find_text)),
+    "towers": (lambda: tower_zoo.FAMILIES, _in_folder(tower_zoo.make_folder, backbones.find_text)),
+}
+
+
+def table(source: str, chosen: list[str]) -> Iterator[bool]:
+    """Print a line for each network; give whether it can be run from all its stages."""
+    names, find = SOURCES[source]
+    for name in chosen or names():
+        started = time.perf_counter()
+        try:
+            found = compare(find(name))
+        except Exception as error:
+            found = Found(1, {"*": f"{type(error).__name__}: {str(error).splitlines()[0][:150]}"})
+        good = found.stages - len(found.refused)
+        took = time.perf_counter() - started
+        print(f"{source:12} {name:28} {good:3} of {found.stages:3} stages  ({took:.0f} s)", flush=True)
+        for stage, reason in found.refused.items():
+            print(f"{'':41} {stage}: {reason}", flush=True)
+        yield not found.refused
+
+
+def main(arguments: list[str]) -> int:
+    """Print the tables; the exit status counts the networks with a stage that is refused."""
+    wrong = 0
+    for source in arguments[:1] or SOURCES:
+        fine = list(table(source, arguments[1:]))
+        wrong += fine.count(False)
+        print(f"{source}: {sum(fine)} of {len(fine)} from all their stages", flush=True)
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
