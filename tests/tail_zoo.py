@@ -10,6 +10,8 @@ table tells is from where each network can be run, and why not from elsewhere.
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import sys
 import tempfile
 import time
@@ -82,11 +84,9 @@ def _of_timm(family: str) -> Any:
 
 def _in_folder(make: Callable[[Path, str], Path], find: Callable[[str], Any]) -> Any:
     def found(family: str) -> Any:
-        with tempfile.TemporaryDirectory() as place:
-            backbone = find(str(make(Path(place) / "tiny", family)))
-            built = backbone.build()
-        backbone.build = lambda: built  # the folder is gone
-        return backbone
+        place = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, place)
+        return find(str(make(Path(place) / "tiny", family)))
 
     return found
 
@@ -103,8 +103,8 @@ SOURCES: dict[str, tuple[Callable[[], Any], Callable[[str], Any]]] = {
 }
 
 
-def table(source: str, chosen: list[str]) -> Iterator[bool]:
-    """Print a line for each network; give whether it can be run from all its stages."""
+def table(source: str, chosen: list[str]) -> Iterator[Found]:
+    """Print a line for each network."""
     names, find = SOURCES[source]
     for name in chosen or names():
         started = time.perf_counter()
@@ -114,19 +114,22 @@ def table(source: str, chosen: list[str]) -> Iterator[bool]:
             found = Found(1, {"*": f"{type(error).__name__}: {str(error).splitlines()[0][:150]}"})
         good = found.stages - len(found.refused)
         took = time.perf_counter() - started
-        print(f"{source:12} {name:28} {good:3} of {found.stages:3} stages  ({took:.0f} s)", flush=True)
+        print(
+            f"{source:12} {name:28} {good:3} of {found.stages:3} stages  ({took:.0f} s)", flush=True
+        )
         for stage, reason in found.refused.items():
             print(f"{'':41} {stage}: {reason}", flush=True)
-        yield not found.refused
+        yield found
 
 
 def main(arguments: list[str]) -> int:
-    """Print the tables; the exit status counts the networks with a stage that is refused."""
+    """Print the tables; the exit status counts the networks that cannot be run from any stage."""
     wrong = 0
     for source in arguments[:1] or SOURCES:
-        fine = list(table(source, arguments[1:]))
-        wrong += fine.count(False)
-        print(f"{source}: {sum(fine)} of {len(fine)} from all their stages", flush=True)
+        networks = list(table(source, arguments[1:]))
+        wrong += sum(not one.trained for one in networks)
+        fine = sum(not one.refused for one in networks)
+        print(f"{source}: {fine} of {len(networks)} from all their stages", flush=True)
     return wrong
 
 

@@ -3,7 +3,7 @@
     python -m tests.zoos
 
 torchvision's classifiers, timm's families, transformers' networks over images, its text encoders,
-and text towers. Random weights; about half an hour on two cores.
+text towers, and the tails of all of them. Random weights; about an hour and a half on two cores.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 
-from tests import text_zoo, timm_zoo, tower_zoo, vision_zoo, zoo
+from tests import tail_zoo, text_zoo, timm_zoo, tower_zoo, vision_zoo, zoo
 
 SOURCES = {
     "torchvision": lambda: zoo.main([]),
@@ -19,6 +19,7 @@ SOURCES = {
     "transformers, images": lambda: vision_zoo.main([]),
     "transformers, texts": text_zoo.main,
     "transformers, text towers": tower_zoo.main,
+    "tails": lambda: tail_zoo.main([]),
 }
 
 

@@ -37,10 +37,14 @@ class Cut:
     def _is_early(self, run: Run) -> bool:
         return run.ended <= self._moment
 
+    def parts(self, key: Key) -> set[Key]:
+        """List the runs right inside of one."""
+        return {other for other, run in self._runs.items() if run.inside is self._runs[key]}
+
     def open(self, key: Key) -> None:
         """Let a run happen, with stand-ins for its parts alone."""
         self.stubs.remove(key)
-        self.stubs |= {other for other, run in self._runs.items() if run.inside is self._runs[key]}
+        self.stubs |= self.parts(key)
 
     def acts(self) -> dict[Key, Act]:
         """Write the script; runs are counted as they come, without those inside of stubs."""
@@ -51,7 +55,7 @@ class Cut:
                 continue
             name, _ = key
             counts[name] = counts.get(name, 0) + 1
-            act = Act(stub=run.output if key in self.stubs else RUN)
+            act = Act(stub=run.output if key in self.stubs else RUN, stands_for=key)
             if isinstance(act.stub, Exception):
                 raise LayerError(str(act.stub))
             if run is self._at:
@@ -62,7 +66,7 @@ class Cut:
                 for i, read in enumerate(self._reads)
                 if (read.module, read.calls) == key
             ]
-            if act != Act():
+            if act != Act(stands_for=key):
                 acts[name, counts[name]] = act
         return acts
 

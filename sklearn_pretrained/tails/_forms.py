@@ -50,8 +50,8 @@ def rebuilt(value: Any, change: Callable[[Any], Any], kind: type | tuple[type, .
         parts = {name: rebuilt(part, change, kind) for name, part in value.items()}
         return parts if type(value) is dict else type(value)(**parts)
     if isinstance(value, list | tuple):
-        parts = [rebuilt(part, change, kind) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        listed = [rebuilt(part, change, kind) for part in value]
+        return type(value)(*listed) if hasattr(value, "_fields") else type(value)(listed)
     return value
 
 

@@ -47,7 +47,7 @@ class Run:
 
 
 def watch(network: nn.Module, call: Callable[[nn.Module], Any]) -> dict[Key, Run]:
-    """Run ``call(network)``, and list the runs of its submodules in the order of their beginnings."""
+    """Run ``call(network)``, and list its submodules' runs in the order in which they began."""
     found: dict[Key, Run] = {}
     open_: list[Run] = []
     counts: dict[str, int] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ class Act:
     ----------
     stub : object
         What it gives instead of running, as forms; `RUN` where it does run.
+    stands_for : Key or None
+        The run, as it is counted in the whole network.
     is_given, gives : bool
         Whether the activation takes the place of its first input, or of its result.
     reads : list of (int, str)
@@ -32,6 +34,7 @@ class Act:
     """
 
     stub: Any = RUN
+    stands_for: Key | None = None
     is_given: bool = False
     gives: bool = False
     reads: list[tuple[int, str]] = field(default_factory=list)
@@ -51,15 +54,19 @@ class Scene:
         Takes the number of an output and its activation; gives what is kept.
     outputs : int
         How many are to be found; then the forward ends.
-    poisoned : set of Key or None
+    poisoned : collection of Key or None
         Stubs that give NaN; None stands for all.
+    cheap : bool
+        Whether stubs give one number, seen everywhere.
+    found, counts
+        The outputs so far, and how often each submodule has run.
     """
 
     size: Size
     activation: Tensor | None
     reduce: Callable[[int, Tensor], Any]
     outputs: int
-    poisoned: set[Key] | None = field(default_factory=set)
+    poisoned: Collection[Key] | None = ()
     cheap: bool = True
     found: dict[int, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -85,7 +92,7 @@ class Script:
         self._lock = threading.Lock()
         self._scene: Scene | None = None
         self._played = {name: network.get_submodule(name) for name, _ in acts}
-        self._own = {name: vars(module).get("forward") for name, module in self._played.items()}
+        self._own = {n: vars(m)["forward"] for n, m in self._played.items() if "forward" in vars(m)}
         for name, module in self._played.items():
             module.forward = self._player(name, module.forward)
 
@@ -93,7 +100,7 @@ class Script:
         """Give the submodules their own forwards back."""
         for name, module in self._played.items():
             vars(module).pop("forward", None)
-            if self._own[name] is not None:
+            if name in self._own:
                 module.forward = self._own[name]
 
     def play(self, call: Callable[[nn.Module], Any], scene: Scene) -> list[Any]:
@@ -119,10 +126,8 @@ class Script:
             if act.is_given:
                 args, kwargs = _given(args, kwargs, scene.activation)
             self._read(scene, act, "input", args or kwargs)
-            if act.stub is RUN:
-                result = forward(*args, **kwargs)
-            else:
-                result = self._stub(scene, (name, number), act)
+            is_run = act.stub is RUN
+            result = forward(*args, **kwargs) if is_run else self._stub(scene, act)
             if act.gives:
                 assert scene.activation is not None
                 result = with_first(result, scene.activation)
@@ -132,10 +137,10 @@ class Script:
         return play
 
     @staticmethod
-    def _stub(scene: Scene, key: Key, act: Act) -> Any:
+    def _stub(scene: Scene, act: Act) -> Any:
         assert scene.activation is not None
         device = scene.activation.device
-        is_poisoned = scene.poisoned is None or key in scene.poisoned
+        is_poisoned = scene.poisoned is None or act.stands_for in scene.poisoned
         value = float("nan") if is_poisoned else 0.0
 
         def fill(form: Form) -> Tensor:
@@ -161,4 +166,3 @@ def _given(args: Any, kwargs: Any, activation: Tensor | None) -> tuple[Any, Any]
     if first_tensor(args) is not None:
         return with_first(args, activation), kwargs
     return args, with_first(dict(kwargs), activation)
-

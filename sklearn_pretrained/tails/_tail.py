@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ class Tail:
         A copy that belongs to the tail, in eval mode, of which nothing below the layer is run.
     layer : Layer
         Whose activations it reads.
-    script, call, blank, mask, reduce, outputs
+    script, over, blank, mask, reduce, outputs
         How the network is made to do that.
     even : bool
         Whether only items of one length may meet, since padding would show.
@@ -44,7 +44,7 @@ class Tail:
         layer: Layer,
         *,
         script: Script,
-        call: Callable[[nn.Module, Any], Any],
+        over: Callable[[Any], Callable[[nn.Module], Any]],
         blank: Blank,
         reduce: Callable[[int, Tensor, Tensor | None], Tensor],
         outputs: int,
@@ -54,7 +54,7 @@ class Tail:
     ) -> None:
         self.network, self.layer, self.even, self.cheap = network, layer, even, cheap
         self.trained: tuple[str, ...] = ()
-        self._script, self._call, self._blank, self._mask = script, call, blank, mask
+        self._script, self._over, self._blank, self._mask = script, over, blank, mask
         self._reduce, self._outputs = reduce, outputs
 
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -67,7 +67,7 @@ class Tail:
         activations: Tensor,
         lengths: Sequence[int] | None = None,
         *,
-        poisoned: set[Key] | None = frozenset(),
+        poisoned: Collection[Key] | None = (),
     ) -> Tensor:
         """Run the rest of the network.
 
@@ -77,7 +77,7 @@ class Tail:
             Of the layer. Those of items that are shorter than others have zeros behind them.
         lengths : sequence of int, optional
             Of the items, where they have lengths.
-        poisoned : set of Key or None
+        poisoned : collection of Key or None
             Which of the stand-ins give NaN, to see whether it comes through; None stands for all.
 
         Returns
@@ -96,5 +96,5 @@ class Tail:
             poisoned=poisoned,
             cheap=self.cheap,
         )
-        found = self._script.play(lambda network: self._call(network, batch), scene)
+        found = self._script.play(self._over(batch), scene)
         return torch.cat([x.float() for x in found], dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,19 +11,19 @@ from torch import Tensor, nn
 from .._pooling import pool
 from ..backbones import Backbone
 from ..exceptions import LayerError
-from ..layers import Layer, Plan, plan
+from ..layers import Layer
 from ._cut import Cut, reading
 from ._forms import Size, forms
 from ._runs import Key, Run, watch
-from ._script import Scene, Script
+from ._script import Act, Scene, Script
 from ._tail import Tail
 
 TOLERANCE = 1e-5
 Outputs = Sequence[tuple[Layer, str]]
 _SIZES: tuple[Size, ...] = ((2, 1), (3, 1))
 _SIZES_OF_TEXTS: tuple[Size, ...] = ((2, 5), (3, 5), (2, 9), (3, 9))
+_PROVED_ON = 4  # items
 _DEEPEST = 12  # parts inside parts that are opened in search of what passes the cut
-_NEAR = 3  # layers on each side that are tried instead of one that cannot be
 
 
 class WatchedNetwork:
@@ -55,8 +55,8 @@ class WatchedNetwork:
     def _collate(self, samples: Sequence[Any]) -> Any:
         return self.backbone.collate(samples, self.device, torch.float32)
 
-    def _call(self, network: nn.Module, batch: Any) -> Any:
-        return self.backbone.call(network, batch)
+    def _over(self, batch: Any) -> Callable[[nn.Module], Any]:
+        return lambda network: self.backbone.call(network, batch)
 
     def _blank(self, lengths: Sequence[int]) -> Any:
         """Make a batch that says nothing of its items but how many and how long they are."""
@@ -70,7 +70,7 @@ class WatchedNetwork:
         seen = []
         for n, length in sizes:
             batch = self._blank([length] * n)
-            seen.append(watch(self.network, lambda net, batch=batch: self._call(net, batch)))
+            seen.append(watch(self.network, self._over(batch)))
         runs = seen[0]
         if any(list(one) != list(runs) for one in seen):
             raise LayerError(f"{self.backbone.name} takes another way for batches of other sizes.")
@@ -86,23 +86,23 @@ class WatchedNetwork:
         if mask is None or x.ndim != 3 or len(x) != len(mask):  # noqa: PLR2004
             return pool(x, pooling, layer.layout)
         # Some encoders pad each text further, on the right.
-        return pool(x, pooling, layer.layout, nn.functional.pad(mask, (0, x.shape[1] - mask.shape[1])))
+        mask = nn.functional.pad(mask, (0, x.shape[1] - mask.shape[1]))
+        return pool(x, pooling, layer.layout, mask)
 
     def tail(self, layer: Layer) -> Tail:
         """Return what is left of the network above a layer; refuse where it is not the same.
 
         The network belongs to the last tail that was asked for.
         """
-        if self._script is not None:
-            self._script.remove()
+        self.release()
         cut = Cut(self._runs, layer, [read for read, _ in self.outputs])
-        samples = (self._samples * 4)[:4]
+        samples = (self._samples * _PROVED_ON)[:_PROVED_ON]
         batch = self._collate(samples)
         mask = self.backbone.mask(batch)
         lengths = None if mask is None else [int(n) for n in mask.sum(1)]
         try:
             activation, whole = self._whole(layer, batch, mask)
-            tail = self._settled(cut, layer, activation, lengths)
+            tail = self._settled(cut, layer, batch, activation, lengths)
             with torch.inference_mode():
                 error = _distance(tail(activation.clone(), lengths), whole)
             tail.trained = self._trained(cut, tail, activation, lengths)
@@ -117,8 +117,14 @@ class WatchedNetwork:
             )
         return tail
 
+    def release(self) -> None:
+        """Let the network do again what it is made for."""
+        if self._script is not None:
+            self._script.remove()
+            self._script = None
+
     def _whole(self, layer: Layer, batch: Any, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Run the whole network; return the layer's activation, as a cache keeps it, and the end."""
+        """Run the whole network; return the layer's activation, as caches keep it, and the end."""
         outputs = len(self.outputs)
 
         def reduce(i: int, x: Tensor) -> Tensor:
@@ -128,7 +134,7 @@ class WatchedNetwork:
         try:
             with torch.inference_mode():
                 scene = Scene((1, 1), None, reduce, outputs + 1)
-                *found, activation = script.play(lambda net: self._call(net, batch), scene)
+                *found, activation = script.play(self._over(batch), scene)
         finally:
             script.remove()
         if mask is not None and activation.ndim == 3:  # noqa: PLR2004
@@ -136,7 +142,12 @@ class WatchedNetwork:
         return activation, torch.cat([x.float() for x in found], dim=1)
 
     def _settled(
-        self, cut: Cut, layer: Layer, activation: Tensor, lengths: Sequence[int] | None
+        self,
+        cut: Cut,
+        layer: Layer,
+        batch: Any,
+        activation: Tensor,
+        lengths: Sequence[int] | None,
     ) -> Tail:
         """Open stubs until nothing but the activation passes the cut."""
         cheap = True
@@ -146,7 +157,7 @@ class WatchedNetwork:
                 self.network,
                 layer,
                 script=self._script,
-                call=self._call,
+                over=self._over,
                 blank=self._blank,
                 mask=self.backbone.mask,
                 reduce=self._reduce,
@@ -155,13 +166,13 @@ class WatchedNetwork:
                 cheap=cheap,
             )
 
-            def passes(poisoned: set[Key] | None, tail: Tail = tail) -> bool:
+            def passes(poisoned: Collection[Key] | None, tail: Tail = tail) -> bool:
                 with torch.inference_mode():
                     rows = tail(activation.clone(), lengths, poisoned=poisoned)
                 return not bool(torch.isfinite(rows).all())
 
             try:
-                passes(set())
+                passes(())
             except RuntimeError:  # some write into what they are given, or lay it out anew
                 if not cheap:
                     raise
@@ -169,12 +180,27 @@ class WatchedNetwork:
             if not passes(None):
                 return tail
             passing = [key for key in cut.stubs if passes({key})]
-            if not passing:
+            if not passing:  # none alone
                 break
-            self._script.remove()
+            self.release()
             for key in passing:
+                if not cut.parts(key) and not self._is_fixed(key, batch, lengths):
+                    raise LayerError(f"what lies above it reads {key[0]!r} too")
                 cut.open(key)
         raise LayerError("what lies above it reads more than this layer gives")
+
+    def _is_fixed(self, key: Key, batch: Any, lengths: Sequence[int] | None) -> bool:
+        """Tell whether a run gives the same whatever the items are, such as their places."""
+        found = []
+        for items in (batch, self._blank([1] * _PROVED_ON if lengths is None else lengths)):
+            script = Script(self.network, {key: Act(reads=[(0, "output")])})
+            try:
+                with torch.inference_mode():
+                    scene = Scene((1, 1), None, lambda _, x: x.clone(), 1)
+                    found += script.play(self._over(items), scene)
+            finally:
+                script.remove()
+        return found[0].shape == found[1].shape and bool((found[0] == found[1]).all())
 
     def _trained(
         self, cut: Cut, tail: Tail, activation: Tensor, lengths: Sequence[int] | None
@@ -196,47 +222,6 @@ class WatchedNetwork:
         finally:
             self.network.requires_grad_(False)
             self.network.zero_grad(set_to_none=True)
-
-
-def tail_of(
-    backbone: Backbone, asked: Any, outputs: Outputs, *, device: torch.device
-) -> tuple[Tail, Layer]:
-    """Return the tail of a backbone's network above a layer.
-
-    Parameters
-    ----------
-    backbone : Backbone
-    asked : str, int or float
-        The layer, as featurizers take it.
-    outputs : sequence of (Layer, str)
-        What the tail gives.
-    device : torch.device
-    """
-    made = plan(backbone)
-    (layer,) = made.resolve(asked)
-    watched = WatchedNetwork(backbone, outputs, device)
-    try:
-        return watched.tail(layer), layer
-    except LayerError as error:
-        able = _nearest(watched, made, layer)
-        instead = ", ".join(map(repr, able)) or "none of its neighbours"
-        raise LayerError(
-            f"{backbone.name} cannot be run from {layer.name!r} on: {error}. The nearest layers "
-            f"that can: {instead}."
-        ) from error
-
-
-def _nearest(watched: WatchedNetwork, made: Plan, layer: Layer) -> list[str]:
-    """Find main stages near a layer that have a tail."""
-    by_nearness = sorted(made.stages, key=lambda name: abs(made.layers[name].cost - layer.cost))
-    found = []
-    for name in by_nearness[: 2 * _NEAR]:
-        try:
-            watched.tail(made.layers[name])
-        except LayerError:
-            continue
-        found.append(name)
-    return found[:_NEAR]
 
 
 def _of_length(sample: Mapping[str, list[int]], length: int) -> dict[str, list[int]]:

@@ -1,0 +1,286 @@
+"""Tails: the rest of a network, run from a layer's activation, is the whole network."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_pretrained import backbones
+from sklearn_pretrained.backbones._weights import digest_of
+from sklearn_pretrained.exceptions import LayerError
+from sklearn_pretrained.layers import plan
+from sklearn_pretrained.running.eager import load
+from sklearn_pretrained.tails import WatchedNetwork, tail_of
+from tests import tail_zoo
+from tests.conftest import make_convnet, make_mlp, to_tensor
+
+CPU = torch.device("cpu")
+
+
+def find(source, name):
+    if source == "own":
+        return backbones.find_image(name, weights="default", preprocessing=to_tensor)
+    return tail_zoo.SOURCES[source][1](name)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("torchvision", "mobilenet_v3_small"),
+        ("torchvision", "shufflenet_v2_x0_5"),
+        ("images", "ViT classifier"),
+        ("images", "Swin classifier"),
+        ("texts", "BERT"),
+        ("texts", "ALBERT"),  # one block that runs again and again
+        ("texts", "DeBERTa-v2"),  # places relative to each other
+        ("texts", "T5"),  # its first block makes what all others add
+        ("texts", "Llama"),  # rotations that are made before the first block
+        ("texts", "MobileBERT"),  # padding shows
+        ("texts", "XLM-R"),
+        ("towers", "CLIP"),  # reads the last token
+        ("towers", "SigLIP"),  # reads padding
+        ("own", make_convnet),
+    ],
+    ids=str,
+)
+def test_a_network_runs_from_any_of_its_main_stages(source, name):
+    """Networks of all kinds; each tail is compared with the whole before it is given."""
+    found = tail_zoo.compare(find(source, name))
+
+    assert found.stages >= 2
+    assert found.refused == {}
+    assert found.trained == sorted(found.trained, reverse=True)
+    assert found.trained[0] > 0
+
+
+def test_a_tail_gives_the_whole_networks_result_for_any_number_of_items():
+    """More items than it was proved on, and one alone."""
+    network = make_convnet().eval()
+    backbone = backbones.find_image(network, weights="default", preprocessing=to_tensor)
+    made = plan(backbone)
+    tail, _ = tail_of(backbone, "body.1", [(made.layers["output"], "flatten")], device=CPU)
+    x = torch.randn(17, 3, 32, 32)
+    with torch.no_grad():
+        activation = network.body[:2](network.stem(x))
+        whole = network(x)
+
+        torch.testing.assert_close(tail(activation.clone()), whole)
+        torch.testing.assert_close(tail(activation[3:4].clone()), whole[3:4])
+
+
+def test_nothing_below_the_layer_runs():
+    """What the cached activation stands for costs nothing again."""
+    network = make_convnet()
+    backbone = backbones.find_image(network, weights="default", preprocessing=to_tensor)
+    made = plan(backbone)
+    tail, layer = tail_of(backbone, "stem", [(made.layers["output"], "flatten")], device=CPU)
+    ran = []
+    for name, module in tail.network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda *_, name=name: ran.append(name))
+    tail(torch.zeros(2, *layer.shape))
+
+    assert ran == ["body.0", "body.2"]
+    assert tail.trained == tuple(
+        name for name, _ in network.named_parameters() if not name.startswith("stem")
+    )
+
+
+def test_several_outputs_lie_side_by_side():
+    """Layers above the cut, each with its pooling, as a featurizer gives them."""
+    network = make_convnet().eval()
+    backbone = backbones.find_image(network, weights="default", preprocessing=to_tensor)
+    layers = plan(backbone).layers
+    outputs = [(layers["body.1"], "max"), (layers["penultimate"], "flatten")]
+    tail, _ = tail_of(backbone, "stem", outputs, device=CPU)
+    x = torch.randn(3, 3, 32, 32)
+    with torch.no_grad():
+        stem = network.stem(x)
+        expected = [network.body[:2](stem).amax((2, 3)), network.body(stem).mean((2, 3))]
+
+        torch.testing.assert_close(tail(stem.clone()), torch.cat(expected, 1))
+
+
+class Block(nn.Module):
+    """Adds what it was given to what its layer gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run the layer, and go around it."""
+        return self.layer(x) + x
+
+
+def test_a_layer_beside_a_way_around_is_refused_and_its_neighbours_are_named():
+    """Inside a residual block the block's input is needed too."""
+    blocks = nn.Sequential(*(Block() for _ in range(5)), nn.Linear(4, 2))
+    backbone = backbones.own.ModuleBackbone(blocks, shape=(4,))
+    output = plan(backbone).layers["output"]
+
+    with pytest.raises(
+        LayerError,
+        match=r"cannot be run from '2.layer' on: what lies above it reads '1.layer' too. "
+        r"The nearest layers that can: '2', '1', '3'",
+    ):
+        tail_of(backbone, "2.layer", [(output, "flatten")], device=CPU)
+
+
+def test_a_layer_above_what_is_read_is_refused():
+    """There is nothing between the two."""
+    backbone = backbones.find("resnet18", weights=None)
+    layers = plan(backbone).layers
+
+    with pytest.raises(LayerError, match="nothing of the network lies between it and 'layer3'"):
+        tail_of(backbone, "layer4", [(layers["layer3"], "avg")], device=CPU)
+
+
+class LooksBack(nn.Module):
+    """Adds the input itself to what its last layer gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run both layers, and look back."""
+        return self.second(self.first(x)) + x
+
+
+class CountsItems(nn.Module):
+    """Gives something else for one item than for two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Leave out a layer for an odd number of items."""
+        x = self.first(x)
+        return self.second(x) if len(x) % 2 else x
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [(LooksBack, "another result than the whole network"), (CountsItems, "takes another way")],
+)
+def test_a_network_that_a_layer_does_not_decide_is_refused(network, said):
+    """Neither one that reads its input again, nor one that depends on the batch."""
+    backbone = backbones.own.ModuleBackbone(network(), shape=(4,))
+
+    with pytest.raises(LayerError, match=said):
+        tail_of(backbone, "first", [(plan(backbone).layers["output"], "flatten")], device=CPU)
+
+
+KINDS = [
+    ("torchvision", "mobilenet_v2", -3),
+    ("torchvision", "resnet18", "layer3"),
+    ("torchvision", "densenet121", "features.transition3"),
+    ("torchvision", "googlenet", "inception5a"),
+    ("torchvision", "convnext_tiny", -2),
+    ("images", "ViT classifier", 1),
+    ("images", "Swin classifier", 2),
+    ("own", make_mlp, "0"),
+    ("texts", "BERT", 1),
+    ("texts", "T5", 1),
+    ("texts", "ModernBERT", 2),
+    ("texts", "Llama", 1),
+]
+
+
+@pytest.mark.parametrize(("source", "name", "layer"), KINDS, ids=str)
+def test_a_step_of_the_tail_is_a_step_of_the_whole_network_with_the_trunk_frozen(
+    source, name, layer
+):
+    """Parameter by parameter, to 1e-5, for networks of different kinds."""
+    if name is make_mlp:
+        backbone = backbones.own.ModuleBackbone(make_mlp(), shape=(8,))
+    else:
+        backbone = find(source, name)
+    layers = plan(backbone).layers
+    read = layers["output" if backbone.has_head else "penultimate"]
+    pooling = "mean" if len(read.shape) == 2 else "flatten"
+    whole = backbone.build().eval().requires_grad_(False)
+    before = digest_of(whole)
+    tail, cut = tail_of(backbone, layer, [(read, pooling)], device=CPU)
+    samples = list(backbone.example()) * 2
+    batch = backbone.collate(samples, CPU, torch.float32)
+    mask = backbone.mask(batch)
+    activation, rows = whole_network(whole, backbone, batch, cut, mask=mask, trained=tail.trained)
+    lengths = None if mask is None else mask.sum(1).tolist()
+    for parameter in tail.parameters().values():
+        parameter.requires_grad_(True)
+    ours = tail(activation, lengths)
+    torch.testing.assert_close(ours, rows, rtol=1e-5, atol=1e-5 * float(rows.detach().abs().max()))
+    weights = torch.randn(rows.shape, generator=torch.Generator().manual_seed(0))
+    steps = []
+    for network, result in ((whole, rows), (tail.network, ours)):
+        (result * weights).sum().backward()
+        named = dict(network.named_parameters())
+        steps.append({name: named[name].grad for name in tail.trained})
+
+    assert set(steps[0]) == {n for n, p in whole.named_parameters() if p.grad is not None}
+    for part, expected in steps[0].items():
+        error = float((steps[1][part] - expected).norm() / expected.norm().clamp(min=1e-6))
+        assert error < 1e-5, (part, error)
+    assert digest_of(whole) == before
+
+
+def whole_network(network, backbone, batch, cut, *, mask, trained):
+    """Run a network whose upper parameters learn; return what a layer gave, and its rows."""
+    kept = []
+    module = network.get_submodule(cut.module)
+    if cut.side == "output":
+        handle = module.register_forward_hook(lambda _m, _x, out: kept.append(out))
+    else:
+        handle = module.register_forward_pre_hook(lambda _m, x: kept.append(x))
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in trained)
+    out = backbone.call(network, batch)
+    handle.remove()
+    out = out if isinstance(out, torch.Tensor) else next(iter(out.values()))
+    activation = kept[cut.calls - 1]
+    activation = activation if isinstance(activation, torch.Tensor) else activation[0]
+    activation = activation.detach().clone()
+    if mask is None or out.ndim != 3:
+        return activation, out.flatten(1)
+    return activation * mask[:, :, None], (out * mask[:, :, None]).sum(1) / mask.sum(1)[:, None]
+
+
+def test_the_network_in_the_registry_never_changes():
+    """A tail is a network of its own: trained or not, the shared one stays what it was."""
+    backbone = backbones.find("mobilenet_v2")
+    shared = load(backbone, CPU, torch.float32, backbone.weights.digest()).module
+    before = digest_of(shared)
+    layers = plan(backbone).layers
+    tail, layer = tail_of(backbone, -2, [(layers["penultimate"], "flatten")], device=CPU)
+    learning = list(tail.parameters().values())
+    for parameter in learning:
+        parameter.requires_grad_(True)
+    step = torch.optim.SGD(learning, lr=1.0)
+    tail(torch.randn(2, *layer.shape)).sum().backward()
+    step.step()
+
+    assert digest_of(tail.network) != before
+    assert digest_of(shared) == before
+    assert not any(p.requires_grad for p in shared.parameters())
+
+
+def test_watching_leaves_a_network_as_it_was():
+    """After all tails were tried, it gives what it gave, and has no hook and no forward of ours."""
+    backbone = find("texts", "BERT")
+    made = plan(backbone)
+    network = copy.deepcopy(backbone.build())
+    watched = WatchedNetwork(backbone, [(made.layers["output"], "mean")], CPU)
+    watched.tail(made.layers["hidden_1"])
+    watched.release()
+
+    assert digest_of(watched.network) == digest_of(network)
+    for module in watched.network.modules():
+        assert "forward" not in vars(module)
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
