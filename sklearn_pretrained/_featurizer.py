@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +156,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         stem = self.model_.rpartition("/")[2]
         names = [
             f"{stem}_{layer.name}_{i}"
-            for layer, pooling in self._outputs(self._plan(backbone), backbone)
+            for layer, pooling in self._pinned_outputs(self._plan(backbone))
             for i in range(layer.width(pooling))
         ]
         return np.asarray(names, dtype=object)
@@ -188,7 +189,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         self.pooling_ = [p for _, p in outputs] if several else outputs[0][1]
         self.n_features_out_ = sum(layer.width(p) for layer, p in outputs)
         self.bad_items_: dict[int, str] = {}
-        self._pin_facts(backbone)
+        self._pin_facts(backbone, outputs)
 
     @staticmethod
     def _plan(backbone: Backbone) -> Plan:
@@ -216,7 +217,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         backbone = self._resolved()
         self._check_recipe(backbone)
         plan = self._plan(backbone)
-        wanted = self._outputs(plan, backbone)
+        wanted = self._pinned_outputs(plan)
         recipe = fingerprint(
             {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype_}
         )
@@ -235,6 +236,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
                 items,
                 positions,
                 recipe=recipe,
+                wanted=wanted,
                 outputs=outputs,
                 backbone=backbone,
                 bad=bad,
@@ -262,6 +264,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         positions: Sequence[int],
         *,
         recipe: str,
+        wanted: list[Output],
         outputs: tuple[Output, ...],
         backbone: Backbone,
         bad: BadItems,
@@ -276,12 +279,12 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
             if on_batch is not None:
                 on_batch()
 
-        reading: Reading = Reading(outputs)
+        reading: Reading = Reading(outputs, asked=len(set(wanted)))
         devices = resolve_devices(self.device)
         dtype = PRECISIONS[resolve_dtype(self.dtype_, devices)].type
         networks = [load(backbone, device, dtype, self.weights_digest_) for device in devices]
         for network in networks:
-            self._check_canary(recipe, backbone, network, reading)
+            self._check_canary(recipe, wanted, backbone, network, replace(reading))
         yield from embed(
             items,
             positions,

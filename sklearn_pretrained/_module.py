@@ -90,7 +90,7 @@ class ModuleFeaturizer(BaseFeaturizer):
         Which rows of the last transform could not be read, and why.
 
     counts_ : object
-        Rows ``asked`` for, ``known`` already, and ``computed``, since fit.
+        Rows ``asked`` for, ``known`` already, ``computed``, and ``bad``, since fit.
 
     n_features_in_ : int
         Number of columns of X.

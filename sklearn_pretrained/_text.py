@@ -111,7 +111,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         Which items of the last transform could not be read, and why.
 
     counts_ : object
-        Rows ``asked`` for, ``known`` already, and ``computed``, since fit.
+        Rows ``asked`` for, ``known`` already, ``computed``, and ``bad``, since fit.
 
     See Also
     --------

@@ -10,6 +10,7 @@ __all__ = [
     "LayerError",
     "MissingExtraError",
     "ProvenanceError",
+    "ProvenanceWarning",
     "RandomWeightsWarning",
     "TruncationWarning",
     "WeightsError",
@@ -47,6 +48,10 @@ class MissingExtraError(ImportError):
 
 class BadItemWarning(UserWarning):
     """Some rows could not be read and are NaN in the output (``on_error="nan"``)."""
+
+
+class ProvenanceWarning(UserWarning):
+    """Rows are right, but cannot be compared with those of other versions later."""
 
 
 class CacheWarning(UserWarning):

@@ -25,7 +25,7 @@ from sklearn_pretrained import (
     memory_cache,
 )
 from sklearn_pretrained.backbones.images import _preprocessing as _images
-from sklearn_pretrained.exceptions import ProvenanceError
+from sklearn_pretrained.exceptions import ProvenanceError, ProvenanceWarning
 from sklearn_pretrained.pinned import _canary
 from sklearn_pretrained.running import eager
 from tests.conftest import make_convnet, make_mlp, to_tensor
@@ -37,6 +37,7 @@ TEXTS = ["The cat sat on the mat.", "Stocks fell sharply."]
 def new_process():
     """Forget what this process has computed, as a new one would."""
     _canary._known.clear()
+    _canary._unreadable.clear()
     memory_cache().clear()
     yield
     _canary._known.clear()
@@ -203,7 +204,7 @@ def test_the_distance_is_that_of_rows():
     row = rng.normal(size=2000).astype(np.float32)
     for share in (1e-4, 1e-2, 0.5):
         moved = row + share * np.linalg.norm(row) / np.sqrt(2000) * rng.normal(size=2000)
-        then, now = {"a": _canary.sketch(row)}, {"a": _canary.sketch(moved.astype(np.float32))}
+        then, now = [_canary.sketch(row)], [_canary.sketch(moved.astype(np.float32))]
         found = _canary.compare(then, now, "float32")
         if share < 1e-3:
             assert found is None
@@ -211,17 +212,44 @@ def test_the_distance_is_that_of_rows():
             assert 0.6 * share < found[1] < 1.5 * share
 
 
-def test_a_network_that_cannot_read_the_canary_has_none(patches):
-    """A preprocessing of one's own may take nothing but its own images."""
+def only_squares(image):
+    """Prepare images as someone would who has no others."""
+    if image.size not in {(200, 200), (400, 300)} or image.getpixel((0, 0)) == (0, 0, 0):
+        raise ValueError("no square")
+    return to_tensor(image)
 
-    def only_squares(image):
-        if image.size not in {(200, 200), (400, 300)} or image.getpixel((0, 0)) == (0, 0, 0):
-            raise ValueError("no square")
-        return to_tensor(image)
 
+def test_a_network_that_cannot_read_the_canary_has_none_and_says_so_once(patches):
+    """A preprocessing of one's own may take nothing but its own images; rows are right."""
     ours = PretrainedImageFeaturizer(make_convnet, preprocessing=only_squares, layer="stem")
-    assert ours.fit_transform(patches).shape == (24, 8)
+    with pytest.warns(ProvenanceWarning, match="could not read the canary.*ValueError: no square"):
+        assert ours.fit_transform(patches).shape == (24, 8)
+
     assert ours.provenance().to_dict()["canary"] == "not recorded yet"
+    memory_cache().clear()
+    assert ours.fit_transform(patches).shape == (24, 8)
+
+
+def test_a_canary_that_cannot_be_computed_any_more_is_an_error(pictures, monkeypatch):
+    """What was recorded cannot be compared, so rows may be others."""
+    data = saved(pictures)
+    monkeypatch.setattr(_canary, "picture", lambda: np.zeros((0, 4, 3), np.uint8))
+
+    with pytest.raises(ProvenanceError, match=r"cannot read the canary.*that it could read at fit"):
+        pickle.loads(data).transform(pictures)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("no memory")])
+def test_memory_that_runs_out_at_the_canary_is_no_silence(error, pictures, monkeypatch):
+    """One item does not fit, so none would."""
+    ours = PretrainedImageFeaturizer(layer=1, cache=None).fit(pictures)
+
+    def full(*_args, **_more):
+        raise error
+
+    monkeypatch.setattr(_canary, "sketch", full)
+    with pytest.raises(type(error)):
+        ours.transform(pictures)
 
 
 def test_networks_over_numbers_have_a_canary_too():

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from .._recipe import Bundle
 from ._store import Rows, Store, covers
 
+# Yields positions with their rows: the bundle's, or the wanted outputs alone, where an item gives
+# nothing usable for those that would only be kept.
 Compute = Callable[[list[int], Bundle], Iterator[tuple[list[int], Rows]]]
 Forecast = Callable[[int, int, int], None]
 Columns = slice | NDArray[np.intp]
@@ -34,17 +36,21 @@ class Work:
         Rows that were known, or are the same as another of this request.
     computed : int
         Rows that went through the network.
+    bad : int
+        Rows of items that could not be read.
     """
 
     asked: int = 0
     known: int = 0
     computed: int = 0
+    bad: int = 0
 
     def add(self, other: Work) -> None:
         """Count another request too."""
         self.asked += other.asked
         self.known += other.known
         self.computed += other.computed
+        self.bad += other.bad
 
 
 class Cache(Protocol):
@@ -73,9 +79,12 @@ class _Places:
         self.first: dict[bytes, int] = {}
         self._again: dict[bytes, list[int]] = {}
         self._out = out
+        self._filled: set[bytes] = set()
+        self.readable = 0
         for i, digest in enumerate(digests):
             if digest is None:
                 continue
+            self.readable += 1
             if self.first.setdefault(digest, i) != i:
                 self._again.setdefault(digest, []).append(i)
 
@@ -84,6 +93,13 @@ class _Places:
         self._out[self.first[digest], into] = row
         for i in self._again.get(digest, ()):
             self._out[i, into] = row
+        self._filled.add(digest)
+
+    def work(self, computed: int = 0) -> Work:
+        """Count what was done so far."""
+        filled = len(self._filled) + sum(len(self._again.get(d, ())) for d in self._filled)
+        asked = len(self._out)
+        return Work(asked, filled - computed, computed, asked - filled)
 
 
 class NoCache:
@@ -103,12 +119,12 @@ class NoCache:
         places = _Places(digests, out)
         computed, n = 0, len(places.first)
         if forecast is not None:
-            forecast(len(digests), len(digests) - n, n)
+            forecast(len(digests), places.readable - n, n)
         for positions, rows in compute(list(places.first.values()), wanted):
             computed += len(positions)
             for position, row in zip(positions, rows, strict=True):
                 places.fill(digests[position], row)  # type: ignore[arg-type]
-        return Work(len(digests), len(digests) - computed, computed)
+        return places.work(computed)
 
 
 class RowCache:
@@ -138,7 +154,7 @@ class RowCache:
         missing = dict.fromkeys(self._serve(wanted, list(places.first), places))
         self.store.count(hits=len(places.first) - len(missing), misses=len(missing))
         if forecast is not None:
-            forecast(len(digests), len(digests) - len(missing), len(missing))
+            forecast(len(digests), places.readable - len(missing), len(missing))
         columns = _columns(keep, wanted)
         computed = 0
         # Nobody waits while it holds a claim, so two that ask for each other's rows never lock.
@@ -153,9 +169,14 @@ class RowCache:
                         computed += len(positions)
                         self.store.count(forwards=len(positions))
                         found: list[Any] = [digests[position] for position in positions]
-                        for digest, row in zip(found, rows[:, columns], strict=True):
+                        whole = rows.shape[1] == keep.width
+                        asked = rows[:, columns] if whole else rows
+                        for digest, row in zip(found, asked, strict=True):
                             places.fill(digest, row)
-                        claim.keep(found, rows)
+                        if whole:
+                            claim.keep(found, rows)
+                        else:
+                            self.store.put(wanted, found, rows)
             finally:
                 claim.release()
             # Also the bad ones, which gave no row: they would give none again.
@@ -164,7 +185,7 @@ class RowCache:
             if missing and not mine:
                 self.store.wait(wanted, missing)
                 missing = dict.fromkeys(self._serve(wanted, list(missing), places))
-        return Work(len(digests), len(digests) - computed, computed)
+        return places.work(computed)
 
     def _serve(self, wanted: Bundle, asked: list[bytes], places: _Places) -> list[bytes]:
         """Scatter the known rows; return the digests of the others."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import copy
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._outputs import key
 from .._precisions import PRECISIONS
-from ..exceptions import ProvenanceError
+from ..exceptions import ProvenanceError, ProvenanceWarning
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
@@ -25,7 +27,13 @@ NUMBERS = 64
 TEXT = "Café №5: the naïve fox — 3,14 km away… 東京 🦊 said “no” [SEP] twice."
 """Accents, signs, another script, an emoji, and what only looks like a special token."""
 
+_REMEDY = (
+    "The estimators behind this one learned from the old rows. Install the versions of then, or "
+    f"fit again (them too); set the environment variable {SWITCH}=0 to continue with the current "
+    "rows."
+)
 _known: dict[tuple[str, str], dict[str, str]] = {}
+_unreadable: set[str] = set()
 
 
 def is_on() -> bool:
@@ -55,50 +63,51 @@ def sketch(values: NDArray[np.float32]) -> str:
     return base64.b64encode(folded.astype("<f4").tobytes()).decode()
 
 
-def known(recipe: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the canaries of some outputs, as far as this process has computed them."""
-    found: dict[str, str] = {}
+def known(recipe: str, names: Sequence[str]) -> list[str] | None:
+    """Return the canaries of some outputs, where this process has computed them all."""
     for (computed, _), ours in list(_known.items()):
-        if computed == recipe:
-            found.update({name: ours[name] for name in names if name in ours})
-    return found
+        if computed == recipe and all(name in ours for name in names):
+            return [ours[name] for name in names]
+    return None
 
 
 def compute(
     recipe: str,
+    names: Sequence[str],
     *,
     item: Callable[[], Any],
     backbone: Backbone,
     network: LoadedNetwork,
     reading: Reading,
-    names: Sequence[str],
-) -> dict[str, str]:
-    """Return the canaries of a reading's outputs; each is computed once in a process.
+) -> list[str]:
+    """Return the canaries of a reading's first outputs; each is computed once in a process.
 
-    Empty where the network cannot read the item.
+    Raises what the network raises where it cannot read the item.
     """
     ours = _known.setdefault((recipe, str(network.device)), {})
     if not all(name in ours for name in names):
         # A copy: what a backbone counts, such as texts that were cut, is not about the canary.
         samples = copy.copy(backbone).prepare([item()])
+        if isinstance(samples[0], Exception):
+            raise samples[0]
         batch = backbone.collate(samples, network.device, network.dtype)
         values = reading.read(backbone, network, batch).here()[0]
-        if np.isfinite(values).all():
-            widths = [layer.width(pooling) for layer, pooling in reading.outputs]
-            parts = np.split(values, np.cumsum(widths)[:-1])
-            ours.update({name: sketch(part) for name, part in zip(names, parts, strict=True)})
-    return {name: ours[name] for name in names if name in ours}
+        start = 0
+        for layer, pooling in reading.outputs:
+            part = values[start : start + layer.width(pooling)]
+            start += len(part)
+            if np.isfinite(part).all():
+                ours[key((layer, pooling))] = sketch(part)
+        if not all(name in ours for name in names):
+            raise ValueError("it makes the network give NaN or Inf")
+    return [ours[name] for name in names]
 
 
-def compare(
-    then: Mapping[str, str], now: Mapping[str, str], dtype: str
-) -> tuple[str, float] | None:
-    """Return the output that moved farthest, and how far, where that is beyond the tolerance."""
-    moved = {name: _distance(then[name], now[name]) for name in then if name in now}
-    worst = max(moved, key=lambda name: moved[name], default=None)
-    if worst is None or moved[worst] <= PRECISIONS[dtype].machine:
-        return None
-    return worst, moved[worst]
+def compare(then: Sequence[str], now: Sequence[str], dtype: str) -> tuple[int, float] | None:
+    """Return which output moved farthest, and how far, where that is beyond the tolerance."""
+    moved = [_distance(*pair) for pair in zip(then, now, strict=True)]
+    worst = int(np.argmax(moved))
+    return None if moved[worst] <= PRECISIONS[dtype].machine else (worst, moved[worst])
 
 
 def _distance(then: str, now: str) -> float:
@@ -107,13 +116,37 @@ def _distance(then: str, now: str) -> float:
     return float(np.linalg.norm(new - old) / max(float(np.linalg.norm(old)), 1e-12))
 
 
-def refuse(moved: tuple[str, float], dtype: str, then: Mapping[str, Any], differ: str) -> None:
+def check(
+    then: Sequence[str], now: Sequence[str], names: Sequence[str], *, dtype: str, differ: str
+) -> None:
     """Raise the error that says how far rows moved, and what is another version than at fit."""
-    name, far = moved
+    moved = compare(then, now, dtype)
+    if moved is not None:
+        raise ProvenanceError(
+            "The network does not give the rows that it gave at fit: the canary, one fixed item "
+            f"that was recorded then, moved by {moved[1]:.1e} of its norm at {names[moved[0]]} "
+            f"(allowed for {dtype}: {PRECISIONS[dtype].machine:.0e}). {differ} {_REMEDY}"
+        )
+
+
+def refuse_unreadable(error: Exception, differ: str) -> NoReturn:
+    """Raise the error for a canary that was recorded at fit, and cannot be computed any more."""
     raise ProvenanceError(
-        f"{then['model']} does not give the rows that it gave at fit: the canary, one fixed item "
-        f"that was recorded then, moved by {far:.1e} of its norm at {name} (allowed for {dtype}: "
-        f"{PRECISIONS[dtype].machine:.0e}). {differ} The estimators behind this one learned from "
-        "the old rows. Install the versions of then, or fit again (them too); set the environment "
-        f"variable {SWITCH}=0 to continue with the current rows."
+        "The network cannot read the canary, one fixed item that it could read at fit, so its rows "
+        f"cannot be compared with those of then: {type(error).__name__}: {error}. {differ} "
+        f"{_REMEDY}"
+    ) from error
+
+
+def warn_unreadable(recipe: str, name: str, error: Exception) -> None:
+    """Say once in a process that a network has no canary, and why."""
+    if recipe in _unreadable:
+        return
+    _unreadable.add(recipe)
+    warnings.warn(
+        f"{name} could not read the canary, the fixed item by which changes of libraries are "
+        f"noticed: {type(error).__name__}: {error}. Its rows are right; nothing will notice where "
+        f"another version gives others. The environment variable {SWITCH}=0 turns canaries off.",
+        ProvenanceWarning,
+        stacklevel=2,
     )

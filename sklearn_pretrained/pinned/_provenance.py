@@ -55,6 +55,12 @@ def plain(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(recipe))
 
 
+def is_of_this_version(recorded: Mapping[str, Any]) -> bool:
+    """Tell whether facts were written by this very version of the package."""
+    name = ALWAYS[0]
+    return recorded.get("versions", {}).get(name) == _version(name)
+
+
 def differences(then: Mapping[str, str]) -> str:
     """Say which libraries have other versions than they had."""
     now = {name: platform.python_version() if name == "python" else _version(name) for name in then}

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from .._outputs import Output, key
 from ..cache._cache import Work
-from ..exceptions import FormatError, ProvenanceError, WeightsError, pinned_were
+from ..exceptions import FormatError, LayerError, WeightsError, pinned_were
 from . import _canary
 from ._carried import pack, stand_in
-from ._provenance import Provenance, differences, facts, plain
+from ._pins import check_parameters, check_recipe, copied, pinned_outputs, places_of
+from ._provenance import Provenance, differences, facts, is_of_this_version, plain
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
+    from ..layers import Plan
     from ..running import Reading
     from ..running.eager import LoadedNetwork
 
@@ -40,6 +42,9 @@ class PinnedState:
     model: Any
     weights_digest_: str
     dtype_: str
+    layer_: Any
+    pooling_: Any
+    n_features_out_: int
 
     # -- files
 
@@ -67,15 +72,18 @@ class PinnedState:
             pinned = state.setdefault("_pinned", {})
             for name in signature.keys() - _FREE:
                 pinned.setdefault(name, state[name])
-            state.setdefault("_provenance", {})
+            recorded = state.setdefault("_provenance", {})
+            if isinstance(recorded.get("canary"), dict):
+                recorded["canary"] = list(recorded["canary"].values())
             state["_told"], state["counts_"] = set(), Work()
         super().__setstate__(state)  # type: ignore[misc]
 
     # -- fit
 
-    def _pin_facts(self, backbone: Backbone) -> None:
-        self._pinned = self._deciding_parameters()
+    def _pin_facts(self, backbone: Backbone, outputs: list[Output]) -> None:
+        self._pinned = {name: copied(v) for name, v in self._deciding_parameters().items()}
         self._provenance: dict[str, Any] = facts(backbone, weights=self.weights_digest_)
+        self._provenance["read"] = places_of(outputs)
         self._told: set[str] = set()
         self.counts_ = Work()
         self._fitted_here = True
@@ -109,49 +117,73 @@ class PinnedState:
 
     def _check_unchanged(self) -> None:
         """Refuse parameters that were set after fit: the head learned from other features."""
-        for name, now in self._deciding_parameters().items():
-            then = self._pinned[name]
-            if now is not then and now != then:
-                raise ValueError(
-                    f"{name}={now!r} was set after fit, which pinned {name}={then!r}. Call fit "
-                    "again, and fit the estimators behind this one too."
-                )
+        check_parameters(self._deciding_parameters(), self._pinned)
 
     def _check_recipe(self, backbone: Backbone) -> None:
         """Refuse a network that comes with other preprocessing than it had at fit."""
-        then, now = self._provenance.get("preprocessing", {}), plain(backbone.recipe())
-        for name in then.keys() & now.keys() - set(backbone.code_facts):
-            if then[name] != now[name]:
-                raise ProvenanceError(
-                    f"{backbone.name} is not prepared as it was at fit: {name} was {then[name]}, "
-                    f"and is {now[name]}. {differences(self._provenance['versions'])} Bring back "
-                    "the files and versions of then, or fit again (the estimators behind this one "
-                    "too, since they learned from the old features)."
-                )
+        then, now = self._provenance.get("preprocessing"), plain(backbone.recipe())
+        if then is None:
+            return
+        if not hasattr(self, "_fitted_here"):
+            # Another Python, or another process, may print the same code otherwise.
+            then, now = (
+                {name: v for name, v in side.items() if name not in backbone.code_facts}
+                for side in (then, now)
+            )
+        check_recipe(
+            now,
+            then,
+            name=backbone.name,
+            only_common=not is_of_this_version(self._provenance),
+            differ=differences(self._provenance["versions"]),
+        )
+
+    def _pinned_outputs(self, plan: Plan) -> list[Output]:
+        """Find the layers and poolings that fit pinned in the network of now."""
+        several = isinstance(self.layer_, list)
+        return pinned_outputs(
+            plan,
+            self.layer_ if several else [self.layer_],
+            self.pooling_ if several else [self.pooling_],
+            width=self.n_features_out_,
+            places=self._provenance.get("read"),
+        )
 
     def _check_canary(
-        self, recipe: str, backbone: Backbone, network: LoadedNetwork, reading: Reading
+        self,
+        recipe: str,
+        wanted: list[Output],
+        backbone: Backbone,
+        network: LoadedNetwork,
+        reading: Reading,
     ) -> None:
         """Compare the canary's rows with those of the past; where there is none, compute them."""
         if not _canary.is_on():
             return
-        then = self._provenance.get("canary", {})
+        from ..running import is_out_of_memory
+
+        names = [key(output) for output in wanted]
+        then = self._provenance.get("canary")
+        differ = differences(self._provenance.get("versions", {}))
         try:
             now = _canary.compute(
                 recipe,
+                names,
                 item=self._canary_item,
                 backbone=backbone,
                 network=network,
                 reading=reading,
-                names=[key(output) for output in reading.outputs],
             )
-        except Exception:
+        except Exception as error:
+            if isinstance(error, LayerError) or is_out_of_memory(error):
+                raise
+            if then:
+                _canary.refuse_unreadable(error, differ)
             # A network of one's own may read nothing but its own kind of item.
+            _canary.warn_unreadable(recipe, backbone.name, error)
             return
-        moved = _canary.compare(then, now, self.dtype_)
-        if moved is not None:
-            differ = differences(self._provenance["versions"])
-            _canary.refuse(moved, self.dtype_, self._provenance, differ)
+        if then:
+            _canary.check(then, now, names, dtype=self.dtype_, differ=differ)
 
     def _keep_canary(self, recipe: str, wanted: list[Output]) -> None:
         """Record what is known of the canary, unless it was recorded before."""

@@ -43,11 +43,28 @@ class Underway:
         return self._rows.numpy()
 
 
-@dataclass(frozen=True)
+Finished = list[tuple[list[int], NDArray[np.float32]]]
+
+
+@dataclass
 class Reading:
-    """What a forward is to give: layers, each with its poolings, side by side in this order."""
+    """What a forward is to give: layers, each with its poolings, side by side in this order.
+
+    Parameters
+    ----------
+    outputs : tuple of (Layer, str)
+    asked : int or None, default=None
+        How many of them, the first ones, an item's row needs; None means all. The others are only
+        kept: where they cannot be read, rows end before them, and are right all the same.
+    """
 
     outputs: tuple[tuple[Layer, str], ...]
+    asked: int | None = None
+
+    @property
+    def needed(self) -> int:
+        """Numbers that an item's row needs, which are the first."""
+        return _width(self.outputs[: self.asked])
 
     def rows(self, backbone: Backbone, network: LoadedNetwork, samples: Sequence[Any]) -> Underway:
         """Send one batch of samples through the network."""
@@ -57,7 +74,14 @@ class Reading:
 
     def read(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> Underway:
         """Run a batch that is collated already; several views of it are averaged."""
-        views = [self._view(backbone, network, view) for view in backbone.views(batch)]
+        try:
+            views = [self._view(backbone, network, view) for view in backbone.views(batch)]
+        except Exception as error:
+            if self.outputs == self.outputs[: self.asked] or is_out_of_memory(error):
+                raise
+            # The network may fail behind what is asked, where it would not have been run.
+            self.outputs = self.outputs[: self.asked]
+            return self.read(backbone, network, batch)
         return Underway(views[0] if len(views) == 1 else torch.stack(views).mean(0))
 
     def _view(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> Tensor:
@@ -97,7 +121,19 @@ class Reading:
         taps = [tap(*wanted) for wanted in by_layer.values()]
         with network.lock, torch.inference_mode(), full_precision(network.device, network.dtype):
             found = read(network.module, lambda module: backbone.call(module, batch), taps)
+        for layer, pooling in self.outputs:
+            _check_width(found[layer.name][pooling], layer, pooling)
         return torch.cat([found[layer.name][p].float() for layer, p in self.outputs], dim=1)
+
+
+def _check_width(rows: Tensor, layer: Layer, pooling: str) -> None:
+    planned = layer.width(pooling)
+    if rows.ndim != 2 or rows.shape[1] != planned:  # noqa: PLR2004
+        raise LayerError(
+            f"Layer {layer.name!r} gives rows of shape {tuple(rows.shape[1:])}, and its "
+            f"architecture promises {planned} numbers: what it gives depends on the item or on the "
+            "device. Read another layer."
+        )
 
 
 def _mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
@@ -114,7 +150,8 @@ def _mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
     return nn.functional.pad(mask, (0, more)) if more else mask
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on the machine or on a device."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError)
         # What torch says on Linux, and elsewhere.
@@ -133,7 +170,7 @@ def _halving(
     try:
         return [run(samples)]
     except Exception as error:
-        if not _is_out_of_memory(error) or len(samples) == 1:
+        if not is_out_of_memory(error) or len(samples) == 1:
             raise
     if network.device.type == "cuda":
         torch.cuda.empty_cache()
@@ -179,19 +216,19 @@ def embed(
     Yields
     ------
     positions, rows
-        In batches, in an order of the network's choosing.
+        In batches, in an order of the network's choosing. Rows hold every output, or end behind
+        those that are asked where an item gives no finite numbers for the others.
     """
     for network in networks:
         network.expect(len(positions))
     even = any(network.even for network in networks)
 
-    def finish(where: list[int], batch: list[Underway]) -> tuple[list[int], NDArray[np.float32]]:
-        rows = np.concatenate([part.here() for part in batch])
-        finite = np.isfinite(rows).all(axis=1)
-        for k in np.flatnonzero(~finite):
-            on_bad(where[k], BadItemError(_not_finite(rows[k], reading)))
+    judge = _Judge(backbone.name, reading, on_bad)
+
+    def finish(where: list[int], batch: list[Underway]) -> Finished:
+        rows = judge.sort(where, [part.here() for part in batch])
         on_batch(len(where))
-        return [p for p, ok in zip(where, finite, strict=True) if ok], rows[finite]
+        return rows
 
     turns = itertools.cycle(networks)
     gpus = sum(network.device.type == "cuda" for network in networks)
@@ -203,14 +240,46 @@ def embed(
             rows = _halving([samples[i] for i in batch], run, network)
             underway.append(([good[i] for i in batch], rows))
             if len(underway) > gpus:
-                yield finish(*underway.popleft())
+                yield from finish(*underway.popleft())
     while underway:
-        yield finish(*underway.popleft())
+        yield from finish(*underway.popleft())
+
+
+class _Judge:
+    """Tells rows that hold every output from those that hold what is asked, and from bad ones."""
+
+    def __init__(self, name: str, reading: Reading, on_bad: OnBad) -> None:
+        self._name, self._reading, self._on_bad = name, reading, on_bad
+        self._full, self._needed = _width(reading.outputs), reading.needed
+
+    def sort(self, where: list[int], parts: list[NDArray[np.float32]]) -> Finished:
+        """Return positions and rows, as wide as they can be."""
+        narrowest = min(part.shape[1] for part in parts)
+        rows = np.concatenate([part[:, :narrowest] for part in parts])
+        if len(rows) != len(where):
+            raise LayerError(
+                f"{self._name} gives {len(rows)} rows for {len(where)} items; the first axis of "
+                "what it gives must be the batch."
+            )
+        finite = np.isfinite(rows)
+        good = finite[:, : self._needed].all(axis=1)
+        whole = finite.all(axis=1) & (narrowest == self._full)
+        for k in np.flatnonzero(~good):
+            self._on_bad(where[k], BadItemError(_not_finite(rows[k], self._reading)))
+        return [
+            ([p for p, ok in zip(where, chosen, strict=True) if ok], rows[chosen, :width])
+            for chosen, width in ((whole, self._full), (good & ~whole, self._needed))
+            if chosen.any()
+        ]
+
+
+def _width(outputs: Sequence[tuple[Layer, str]]) -> int:
+    return sum(layer.width(pooling) for layer, pooling in outputs)
 
 
 def _not_finite(row: NDArray[np.float32], reading: Reading) -> str:
     start = 0
-    for layer, pooling in reading.outputs:
+    for layer, pooling in reading.outputs[: reading.asked]:
         width = layer.width(pooling)
         if not np.isfinite(row[start : start + width]).all():
             return f"made the network give NaN or Inf at layer {layer.name!r}"
