@@ -167,6 +167,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         from .running import resolve_devices, resolve_dtype
 
         backbone = self._backbone()
+        backbone.look_again()
         plan = self._plan(backbone)
         outputs = self._outputs(plan, backbone)
         if self.pooling == "none" and len(outputs) > 1:
@@ -218,9 +219,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         self._check_recipe(backbone)
         plan = self._plan(backbone)
         wanted = self._pinned_outputs(plan)
-        recipe = fingerprint(
-            {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype_}
-        )
+        facts = {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype_}
+        recipe = fingerprint({**facts, "backbone": backbone.code} if backbone.code else facts)
         kept = self._kept(plan, wanted, backbone)
         ask, keep = bundle(recipe, wanted), bundle(recipe, kept)
         readings = {key(output): output for output in kept}
@@ -245,7 +245,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
             )
 
         with Progress(shown=self.verbose, name=backbone.name) as progress:
-            work = resolve_cache(self.cache).fetch(
+            work = resolve_cache(self.cache, in_files=backbone.shareable).fetch(
                 ask, keep, digests, compute, out, forecast=progress.forecast
             )
         self.counts_.add(work)

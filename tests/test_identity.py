@@ -15,7 +15,7 @@ from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights
 from torchvision.transforms import Compose, InterpolationMode, Lambda, Normalize, Resize, v2
 
 from sklearn_pretrained import PretrainedImageFeaturizer
-from sklearn_pretrained.backbones.own._identity import identity
+from sklearn_pretrained.backbones.identity import identity
 
 from .conftest import make_convnet, to_tensor
 
@@ -110,10 +110,15 @@ def test_using_a_transform_does_not_change_its_identity(patches):
 
 
 def test_what_cannot_be_looked_into_is_unlike_all_else():
-    """Two generators may be in two states."""
-    one, other = (Scaled(np.random.default_rng(0)) for _ in range(2))
+    """Nobody knows what a generator will give next; it stays the same for itself."""
+    one, other = (Scaled(number for number in range(3)) for _ in range(2))
 
+    assert identity(one) == identity(one)
     assert identity(one) != identity(other)
+    assert (
+        identity(one).because == "generator test_what_cannot_be_looked_into_is_unlike_all_else"
+        ".<locals>.<genexpr>.<genexpr>"
+    )
 
 
 def test_a_part_that_refers_to_its_whole_ends():
@@ -129,7 +134,7 @@ def test_other_processes_find_the_same_identity():
     program = textwrap.dedent("""
         from torchvision.models import MobileNet_V2_Weights
         from torchvision.transforms import Compose, Lambda
-        from sklearn_pretrained.backbones.own._identity import identity
+        from sklearn_pretrained.backbones.identity import identity
 
         scale, names = 3, {"a", "b", "c", "d"}
 

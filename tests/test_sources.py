@@ -60,7 +60,7 @@ def test_names_are_different_rows(tiny_source):
     recipes = [backbones.find(name).recipe() for name in names]
 
     assert all(recipes.count(recipe) == 1 for recipe in recipes)
-    assert backbones.find("tiny/width6") is backbones.find("tiny/width6")
+    assert backbones.find("tiny/width6").recipe() == recipes[0]
 
 
 def test_a_factory_may_return_a_backbone(tiny_source, pictures):

@@ -39,6 +39,11 @@ class Backbone(ABC):
         Packages besides torch, NumPy and Pillow that make the rows.
     code_facts : tuple of str
         What in `recipe` is a print of the user's code, which another Python writes otherwise.
+    code : str
+        What the backbone itself is, where its class does not come with this package.
+    shareable : bool
+        Whether another object, in this process or another, could be known to be the same network
+        with the same preprocessing. If not, its rows are kept in no file.
     weights : Weights
         The numbers.
     growth : int
@@ -71,6 +76,7 @@ class Backbone(ABC):
     revision: str | None = None
     libraries: tuple[str, ...] = ("torchvision",)
     code_facts: tuple[str, ...] = ()
+    code: str = ""
     growth: int = 4
     grows_by_rebuilding: bool = False
     first_token_is_class: bool = False
@@ -83,6 +89,14 @@ class Backbone(ABC):
     is_tame: bool = False
     poolings: tuple[str, ...] = ("cls", "avg", "max")
     also_kept: tuple[str, ...] = ()
+
+    @property
+    def shareable(self) -> bool:
+        """Whether another object could be known to be the same."""
+        return True
+
+    def look_again(self) -> None:  # noqa: B027  most remember nothing that changes
+        """Forget what is remembered of a network that may have changed; `fit` asks for it."""
 
     @property
     @abstractmethod

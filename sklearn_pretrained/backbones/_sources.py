@@ -12,6 +12,7 @@ from typing import Any
 
 from ._backbone import Backbone
 from ._entry import Entry
+from .identity import identity
 
 ENTRY_POINTS = "sklearn_pretrained.backbones"
 _BUILT_IN = ("torchvision", "timm")
@@ -97,7 +98,6 @@ def register_backbone(
 
 
 def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]:
-    @functools.lru_cache(maxsize=64)
     def find(name: str, **parameters: Any) -> Backbone:
         given = {k: v for k, v in parameters.items() if k not in _USUAL or v != _USUAL[k]}
         try:
@@ -109,6 +109,8 @@ def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]
             ) from error
         made = factory(name, **given)
         if isinstance(made, Backbone):
+            if not type(made).__module__.startswith(__package__):
+                made.code = identity(made).key
             return made
         if not (isinstance(made, tuple) and len(made) == 2 and all(map(callable, made))):  # noqa: PLR2004
             raise TypeError(

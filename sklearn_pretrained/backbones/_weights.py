@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import re
+import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -17,20 +17,39 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import WeightsError
+from ._tensors import feed
+from .identity import identity
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 EMBEDDED = Path(__file__).parent / "embedded"
 
 
-@functools.lru_cache(maxsize=256)
-def _sha256(path: str, _mtime: int, _size: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+_YOUNG = 3.0
+"""Seconds. A file system's clock may stand still for up to two, so what is younger may change again
+and look the same."""
+
+_digests: OrderedDict[tuple[object, ...], str] = OrderedDict()
+_MOST_DIGESTS = 256
 
 
 def sha256(path: Path) -> str:
-    """Hash a file; an unchanged file is hashed once in a process."""
+    """Hash a file; an unchanged file is hashed once in a process.
+
+    Whoever copies a file with its date still changes the time of the last change of its entry,
+    which no program can set.
+    """
     stat = path.stat()
-    return _sha256(str(path), stat.st_mtime_ns, stat.st_size)
+    key = (str(path), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    if key in _digests:
+        return _digests[key]
+    settled = time.time() - max(stat.st_mtime, stat.st_ctime) > _YOUNG
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if settled:
+        _digests[key] = found
+        if len(_digests) > _MOST_DIGESTS:
+            _digests.popitem(last=False)
+    return found
 
 
 def check(path: Path, expected: str) -> str:
@@ -200,13 +219,12 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
 
 
 def digest_of(network: nn.Module) -> str:
-    """Hash a network's tensors, names and shapes, and the names of its parts."""
-    hasher = hashlib.sha256(repr(network).encode())
+    """Hash a network's weights, names and shapes, and the names of its parts."""
+    hasher = hashlib.sha256(_ADDRESS.sub("", repr(network)).encode())
     for name, tensor in sorted(network.state_dict().items()):
         if not isinstance(tensor, Tensor):
-            hasher.update(f"{name}={tensor!r}".encode())
+            hasher.update(f"{name}={identity(tensor).key}".encode())
             continue
-        flat = tensor.detach().cpu().contiguous()
-        hasher.update(f"{name}:{flat.dtype}:{tuple(flat.shape)}".encode())
-        hasher.update(flat.reshape(-1).view(torch.uint8).numpy().data)
+        hasher.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        feed(tensor, hasher.update)
     return hasher.hexdigest()

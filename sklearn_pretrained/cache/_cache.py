@@ -224,11 +224,16 @@ def memory_cache() -> MemoryCache:
     return MemoryCache(default_memory())
 
 
-def resolve_cache(cache: Any) -> Cache:
-    """Turn a ``cache`` parameter into a cache."""
+def resolve_cache(cache: Any, *, in_files: bool = True) -> Cache:
+    """Turn a ``cache`` parameter into a cache.
+
+    Where rows may not be kept ``in_files``, they are kept in memory.
+    """
     if cache is None:
         return NoCache()
     if isinstance(cache, str) and cache == "memory":
+        return memory_cache()
+    if not in_files and not isinstance(cache, MemoryCache):
         return memory_cache()
     if isinstance(cache, str | os.PathLike):
         return FeatureCache(cache)

@@ -127,14 +127,14 @@ class Plan:
         return self.layers[self.stages[max(0, math.ceil(depth * n - 1e-9) - 1)]]
 
 
-_plans: OrderedDict[str, Plan] = OrderedDict()
+_plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
 _plans_lock = threading.Lock()
 _MOST_PLANS = 64
 
 
 def plan(backbone: Any) -> Plan:
     """Plan a backbone's layers, once in a process for each architecture and input size."""
-    key = backbone.architecture
+    key = (backbone.architecture, backbone.code)
     with _plans_lock:
         if key in _plans:
             _plans.move_to_end(key)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import weakref
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from .._backbone import Backbone
-from .._skeleton import random_network
-from .._weights import LocalFile, digest_of, fill, read
-from ._identity import identity
+from .._weights import LocalFile
+from ..identity import Identity, identity
+from ._network import Given, Made
 
 
 class ModuleHandle:
@@ -51,50 +49,6 @@ class ModuleHandle:
         return f"ModuleHandle({type(self.module).__name__})"
 
 
-class _ModuleWeights:
-    """Tensors that live in a module, hashed anew whenever they are asked: they may be trained."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-
-    def digest(self) -> str:
-        return digest_of(self.module)
-
-    def describe(self) -> str:
-        return f"the tensors of the {type(self.module).__name__} that was passed"
-
-
-class _FactoryWeights:
-    """Tensors that a factory makes, from the seed that every process uses."""
-
-    def __init__(self, factory: Callable[[], nn.Module]) -> None:
-        self.factory = factory
-
-    def digest(self) -> str:
-        return _remember(self.factory, "digest", lambda: digest_of(random_network(self.factory)))
-
-    def describe(self) -> str:
-        return f"what {_name(self.factory)}() makes"
-
-
-_facts: weakref.WeakKeyDictionary[Any, dict[str, str]] = weakref.WeakKeyDictionary()
-
-
-def _remember(factory: Any, what: str, find: Callable[[], str]) -> str:
-    """Find a fact about what a function makes; once for each function where that is possible."""
-    try:
-        facts = _facts.setdefault(factory, {})
-    except TypeError:  # some callables have no weak references
-        return find()
-    if what not in facts:
-        facts[what] = find()
-    return facts[what]
-
-
-def _name(thing: Any) -> str:
-    return getattr(thing, "__qualname__", type(thing).__qualname__)
-
-
 class ModuleBackbone(Backbone):
     """A network of the user's own.
 
@@ -111,7 +65,7 @@ class ModuleBackbone(Backbone):
     """
 
     grows_by_rebuilding = False
-    code_facts = ("preprocessing", "factory")
+    code_facts = ("preprocessing", "code", "packages")
 
     def __init__(
         self,
@@ -127,28 +81,28 @@ class ModuleBackbone(Backbone):
                 "network of your own comes with its weights, or takes the path of a state dict."
             )
         self.preprocessing = preprocessing
-        self._module: nn.Module | None = None
         if isinstance(model, ModuleHandle | nn.Module):
-            self._module = model.module if isinstance(model, ModuleHandle) else model
+            module = model.module if isinstance(model, ModuleHandle) else model
             if weights != "default":
                 raise ValueError(
                     "weights= goes with a function that makes the network; the tensors of a "
                     "network that was passed are its weights."
                 )
-            self.weights = _ModuleWeights(self._module)
-            self.name = f"module/{type(self._module).__name__}"
+            self.source: Given | Made = Given(module)
+            self.name = f"module/{type(module).__name__}"
         elif callable(model):
-            self.name = f"module/{_name(model)}"
-            self._factory = model
-            if weights == "default":
-                self.weights = _FactoryWeights(model)
-            else:
-                self.weights = LocalFile(Path(weights).expanduser().absolute())
+            name = getattr(model, "__qualname__", type(model).__qualname__)
+            self.name = f"module/{name}"
+            file = None
+            if weights != "default":
+                file = LocalFile(Path(weights).expanduser().absolute())
+            self.source = Made(model, file)
         else:
             raise TypeError(
                 "model must be the name of a network, an nn.Module, a ModuleHandle, or a function "
                 f"that makes an nn.Module, got {type(model).__name__}."
             )
+        self.weights = self.source.weights
         self._shape = shape
         if preprocessing is None:
             self.window = self.first_window = self.portion = 1024  # prepared in no time
@@ -165,37 +119,43 @@ class ModuleBackbone(Backbone):
             self._shape = tuple(self._one(np.full((300, 400, 3), 128, np.uint8)).shape)
         return self._shape
 
-    def _made(self) -> nn.Module:
-        """Return the network; where it comes from a function, with random weights."""
-        network = self._module if self._module is not None else random_network(self._factory)
-        if not isinstance(network, nn.Module):
-            raise TypeError(f"{self.name} made a {type(network).__name__}, not an nn.Module.")
-        return network
+    def look_again(self) -> None:
+        """Look at the whole network, whatever is remembered of it."""
+        self.source.look_again()
 
     @property
     def architecture(self) -> str:
-        """Print of the module: what decides its layers, with the input's shape."""
+        """What the network is, apart from its weights, with the input's shape."""
+        return f"{self.name}@{self.shape}:{self.source.identity.key}"
 
-        def find() -> str:
-            return hashlib.sha256(repr(self._made()).encode()).hexdigest()
+    @property
+    def shareable(self) -> bool:
+        """Whether another object, here or elsewhere, could be known to be the same."""
+        known = (self.source.identity, self._preparing)
+        return not any(one is not None and one.own for one in known)
 
-        printed = find() if self._module else _remember(self._factory, "printed", find)
-        return f"{self.name}@{self.shape}:{printed}"
+    @functools.cached_property
+    def _preparing(self) -> Identity | None:
+        return None if self.preprocessing is None else identity(self.preprocessing)
 
     def recipe(self) -> dict[str, Any]:
-        """Return name, shape and preprocessing."""
-        facts = {"network": self.name, **self._sample_facts()}
-        if self._module is None:
-            facts["factory"] = identity(self._factory)
-        return facts
+        """Return name, shape, preprocessing, and what the network is apart from its weights."""
+        network = self.source.identity
+        facts = self._sample_facts()
+        facts["packages"] = {**network.packages, **facts["packages"]}
+        return {"network": self.name, "code": network.key, **facts}
 
     def _sample_facts(self) -> dict[str, Any]:
-        how = identity(self.preprocessing) if self.preprocessing is not None else "rows"
-        return {"shape": list(self.shape), "preprocessing": how}
+        how = self._preparing
+        return {
+            "shape": list(self.shape),
+            "preprocessing": "rows" if how is None else how.key,
+            "packages": {} if how is None else dict(how.packages),
+        }
 
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
         """Copy the network to the meta device."""
-        return copy.deepcopy(self._made()).eval().requires_grad_(False).to("meta")
+        return self.source.skeleton()
 
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
         """Run a skeleton over samples that hold nothing."""
@@ -208,13 +168,7 @@ class ModuleBackbone(Backbone):
 
     def build(self) -> nn.Module:
         """Copy the network, or make it and fill it with its weights."""
-        if self._module is not None:
-            return copy.deepcopy(self._module)
-        network = random_network(self._factory)
-        if isinstance(self.weights, LocalFile):
-            path = self.weights.find()
-            fill(network, read(path), str(path))
-        return network
+        return self.source.build()
 
     def example(self) -> list[Tensor]:
         """Return two samples of noise."""

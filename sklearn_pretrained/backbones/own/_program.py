@@ -106,6 +106,14 @@ class ProgramBackbone(ModuleBackbone):
         """Digest of the program, with the input's shape."""
         return f"{self.name}@{self.shape}:{self.weights.digest()}"
 
+    @property
+    def shareable(self) -> bool:
+        """Whether the preprocessing could be known to be the same; a program is."""
+        return self._preparing is None or not self._preparing.own
+
+    def look_again(self) -> None:
+        """Do nothing: a file is looked at, and a program in memory hashed, each time."""
+
     def recipe(self) -> dict[str, Any]:
         """Return shape and preprocessing; the digest of the weights stands for the program."""
         return {**self._sample_facts(), "network": "program"}

@@ -16,7 +16,7 @@ from ._loaded import Arrangement, LoadedNetwork
 from .fast import fast_paths, speed_up
 
 MOST_NETWORKS = 4
-"""Networks kept loaded; the least recently used one goes first."""
+"""Networks kept loaded on each device; the least recently used one goes first."""
 
 
 _loaded: OrderedDict[tuple[str, ...], LoadedNetwork] = OrderedDict()
@@ -27,6 +27,36 @@ def load(
     backbone: Backbone, device: torch.device, dtype: torch.dtype, pinned: str
 ) -> LoadedNetwork:
     """Return the loaded network; the weights must have the digest that was pinned."""
+    _check_pinned(backbone, pinned)
+    how = (str(device), str(dtype), str(fast_paths()))
+    key = (*_what(backbone), pinned, *how)
+    with _lock:
+        if key not in _loaded:
+            network = _make(backbone, device, dtype)
+            # What was read while it was loaded may have changed since it was looked at.
+            _check_pinned(backbone, pinned)
+            if (*_what(backbone), pinned, *how) != key:
+                raise WeightsError(
+                    f"{backbone.name} changed while it was loaded: what makes it gives another "
+                    "network each time, or somebody was changing it. Let it give the same network "
+                    "each time, and fit again."
+                )
+            _loaded[key] = network
+            alike = [other for other in _loaded if other[-3] == str(device)]
+            for other in alike[:-MOST_NETWORKS]:
+                del _loaded[other]
+        _loaded.move_to_end(key)
+        return _loaded[key]
+
+
+def _what(backbone: Backbone) -> tuple[str, ...]:
+    # Tensors may be mapped from their file, so a copy of it elsewhere, which may have been written
+    # over since, is another network in spite of its digest.
+    where = backbone.weights.describe()
+    return backbone.name, backbone.architecture, getattr(backbone, "code", ""), where
+
+
+def _check_pinned(backbone: Backbone, pinned: str) -> None:
     try:
         found = backbone.weights.digest()
     except WeightsError as error:
@@ -38,18 +68,6 @@ def load(
             "Bring back the weights that were pinned, or fit again (the estimators behind this "
             "one too, since they learned from the old features)."
         )
-    # Tensors may be mapped from their file, so a copy of it elsewhere, which may have been written
-    # over since, is another network in spite of its digest.
-    source = backbone.weights.describe()
-    how = (str(device), str(dtype), str(fast_paths()))
-    key = (backbone.name, backbone.architecture, found, source, *how)
-    with _lock:
-        if key not in _loaded:
-            _loaded[key] = _make(backbone, device, dtype)
-        _loaded.move_to_end(key)
-        while len(_loaded) > MOST_NETWORKS:
-            _loaded.popitem(last=False)
-        return _loaded[key]
 
 
 def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> LoadedNetwork:

@@ -1,0 +1,113 @@
+"""A function, class or module → its code, and the names that the code reads elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ._code import UNTOLD, deeds, reach
+from ._origin import is_installed, is_package, is_packages_class
+
+if TYPE_CHECKING:
+    from ._reader import Reader
+
+# What a class holds besides what was written in it.
+_BESIDE = {
+    *("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__"),
+    *("__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__slots__"),
+    *("__parameters__", "__orig_bases__", "__annotate__", "__annotate_func__"),
+    *("__annotations_cache__", "__classdictcell__"),
+}
+
+
+def read_code(reader: Reader, code: types.CodeType) -> None:
+    """Say what code does."""
+    reader.say(*deeds(code))
+    reader.parts("constants", *code.co_consts)
+
+
+def read_function(reader: Reader, function: types.FunctionType) -> None:
+    """Say a function's code and what it holds; of a user's function, all that it reads too."""
+    code = function.__code__
+    reader.parts("function", code, function.__defaults__, function.__kwdefaults__)
+    reader.parts("closure", *(function.__closure__ or ()))
+    reader.fields("attributes", function.__dict__)
+    if is_installed(code.co_filename):
+        reader.say_package(function.__module__)
+        reader.say(function.__module__, function.__qualname__)
+        return
+    reads = reach(code)
+    if reads.untold or UNTOLD.intersection(reads.names) - function.__globals__.keys():
+        reader.say_untold(function)
+    attributes = None if reads.asks_by_name else reads.attributes
+    builtins: dict[str, Any] = function.__builtins__  # type: ignore[attr-defined]
+    for name in reads.names:
+        reader.say("global", name)
+        value = function.__globals__.get(name, builtins.get(name))
+        if isinstance(value, types.ModuleType):
+            read_module(reader, value, attributes)
+        else:
+            reader.read(value)
+    for name, ups in reads.imports:
+        module = sys.modules.get(_absolute(name, ups, function))
+        reader.say("import", name, ups)
+        if module is not None:
+            read_module(reader, module, attributes)
+        elif name.partition(".")[0] not in sys.stdlib_module_names:
+            reader.say_untold(function)
+
+
+def _absolute(name: str, ups: int, function: types.FunctionType) -> str:
+    package = str(function.__globals__.get("__package__") or "")
+    stem = package.rsplit(".", ups - 1)[0] if ups > 1 else package
+    return f"{stem}.{name}".strip(".") if ups else name
+
+
+def read_module(
+    reader: Reader, module: types.ModuleType, names: Iterable[str] | None = None
+) -> None:
+    """Say what a user's module holds under some names, or all; of a package's, whose it is."""
+    # A process that multiprocessing spawned calls its parent's main module so.
+    reader.say("module", module.__name__.replace("__mp_main__", "__main__"))
+    if is_package(module):
+        reader.say_package(module.__name__)
+        return
+    held = vars(module)
+    wanted = [name for name in held if not name.startswith("__")] if names is None else names
+    for name in sorted(held.keys() & set(wanted)):
+        if (id(module), name) in reader.members:
+            continue
+        reader.members.add((id(module), name))
+        reader.say("member", name)
+        if isinstance(held[name], types.ModuleType):
+            read_module(reader, held[name], names)
+        else:
+            reader.read(held[name])
+
+
+def read_class(reader: Reader, kind: type) -> None:
+    """Say whose a class and its bases are; of a user's, all that was written in them."""
+    if type(kind) is not type:
+        reader.read(type(kind))
+    for base in kind.__mro__:
+        held = vars(base)
+        if is_packages_class(base):
+            reader.say("class", base.__module__, base.__qualname__)
+            reader.say_package(base.__module__)
+            changed = {name: value for name, value in held.items() if _is_users(value)}
+            if changed:
+                reader.fields("changed", changed)
+        elif base is kind or reader.first(base):
+            reader.say("class", base.__name__)
+            written = {name: value for name, value in held.items() if name not in _BESIDE}
+            reader.fields("written", written)
+
+
+def _is_users(value: Any) -> bool:
+    """Tell a function that somebody put into a package's class."""
+    function = getattr(value, "__func__", value)
+    return isinstance(function, types.FunctionType) and not is_installed(
+        function.__code__.co_filename
+    )

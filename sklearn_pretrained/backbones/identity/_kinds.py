@@ -1,0 +1,177 @@
+"""A class → how a value of it is read: the table that every reader looks into."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+import logging
+import threading
+import types
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .._tensors import feed
+from ._functions import read_class, read_code, read_function, read_module
+from ._objects import read_own
+from ._reader import Read, Reader
+
+# Of a network: what only training needs, and hooks, which are told apart from their numbers.
+_OF_TRAINING = {
+    *("training", "_backward_hooks", "_backward_pre_hooks", "_is_full_backward_hook"),
+    *("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks"),
+    *("_load_state_dict_post_hooks", "_non_persistent_buffers_set"),
+}
+_HOOKS = {
+    "_forward_hooks": ("_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
+    "_forward_pre_hooks": ("_forward_pre_hooks_with_kwargs",),
+}
+_HELD_APART = _OF_TRAINING.union(_HOOKS, *_HOOKS.values())
+_FOR_ALL = ("_global_forward_hooks", "_global_forward_pre_hooks")
+_TORCHS_OWN = ("aten.", "prims.", "prim.", "torchvision.")
+
+
+def _attributes(*names: str) -> Read:
+    """Read a value by some of its attributes."""
+
+    def read(reader: Reader, value: Any) -> None:
+        reader.parts(type(value).__name__, *(getattr(value, name, None) for name in names))
+
+    return read
+
+
+def _word(say: Callable[[Any], object]) -> Read:
+    """Read a value by one word."""
+    return lambda reader, value: reader.say(type(value).__name__, say(value))
+
+
+def _held(find: Callable[[Any], Iterable[Any]]) -> Read:
+    """Read a value by the parts that it holds."""
+    return lambda reader, value: reader.parts(type(value).__name__, *find(value))
+
+
+def _read_builtin(reader: Reader, function: types.BuiltinFunctionType) -> None:
+    holder = function.__self__
+    reader.say("builtin", function.__module__, function.__qualname__)
+    if not isinstance(holder, types.ModuleType | types.NoneType):
+        reader.read(holder)
+
+
+def _read_set(reader: Reader, values: Iterable[Any]) -> None:
+    """Say the members, in an order that does not depend on their addresses."""
+    digests = []
+    for value in values:
+        hasher = hashlib.sha256()
+        reader.within(hasher.update).read(value)
+        digests.append(hasher.hexdigest())
+    reader.say("set", *sorted(digests))
+
+
+def _read_array(reader: Reader, array: np.ndarray) -> None:
+    """Say an array's numbers, or the objects that it holds."""
+    reader.say("array", str(array.dtype), array.dtype.str, array.shape)
+    plain = np.asarray(array)
+    if array.dtype.hasobject:
+        reader.parts("objects", *plain.reshape(-1).tolist())
+    else:
+        reader.say(plain.tobytes())
+
+
+def _read_tensor(reader: Reader, tensor: Tensor) -> None:
+    """Say a tensor's numbers, where they are not told in another way."""
+    if id(tensor) in reader.apart:
+        reader.say("weight", reader.apart[id(tensor)])
+        return
+    reader.say("tensor", str(tensor.dtype), tuple(tensor.shape))
+    try:
+        feed(tensor, reader.write)
+    except Exception:
+        reader.say_untold(tensor)
+
+
+def _read_network(reader: Reader, module: nn.Module) -> None:
+    """Say what a module is, apart from what only training needs."""
+    reader.read(type(module))
+    held = vars(module)
+    reader.fields("held", {name: held[name] for name in held.keys() - _HELD_APART})
+    for hooks, flags in _HOOKS.items():
+        for number, hook in held.get(hooks, {}).items():
+            reader.say(hooks, [number in held.get(flag, ()) for flag in flags])
+            reader.read(hook)
+    for name in _FOR_ALL:  # hooks on every module of the process
+        reader.parts(name, *vars(nn.modules.module)[name].values())
+
+
+def _read_operator(reader: Reader, operator: Any) -> None:
+    """Say the name of one of torch's own operators; anybody may write others anew."""
+    if str(operator).startswith(_TORCHS_OWN):
+        reader.say("operator", str(operator))
+    else:
+        reader.say_untold(operator)
+
+
+def _read_name(reader: Reader, value: Any) -> None:
+    """Say the name of what holds nothing that could move a row."""
+    reader.say(type(value).__name__, getattr(value, "name", ""))
+
+
+_descriptor = _attributes("__objclass__", "__name__")
+KINDS: dict[type, Read] = {
+    object: read_own,
+    enum.Enum: _attributes("__class__", "name", "value"),
+    type: read_class,
+    types.ModuleType: read_module,
+    types.FunctionType: read_function,
+    types.BuiltinFunctionType: _read_builtin,
+    types.MethodType: _attributes("__func__", "__self__"),
+    types.MethodWrapperType: _attributes("__objclass__", "__name__", "__self__"),
+    types.MethodDescriptorType: _descriptor,
+    types.WrapperDescriptorType: _descriptor,
+    types.ClassMethodDescriptorType: _descriptor,
+    types.GetSetDescriptorType: _descriptor,
+    types.MemberDescriptorType: _attributes("__name__"),
+    types.CodeType: read_code,
+    types.CellType: _held(lambda cell: [cell.cell_contents] if cell != types.CellType() else []),
+    types.MappingProxyType: _held(lambda held: (*held.keys(), *held.values())),
+    staticmethod: _attributes("__func__"),
+    classmethod: _attributes("__func__"),
+    property: _attributes("fget", "fset", "fdel"),
+    functools.partial: _attributes("func", "args", "keywords", "__dict__"),
+    type(functools.cache(len)): _attributes("__wrapped__"),
+    weakref.ref: _held(lambda reference: [reference()]),
+    list: _held(list.__iter__),
+    tuple: _held(tuple.__iter__),
+    dict: _held(lambda held: (*dict.keys(held), *dict.values(held))),
+    OrderedDict: _held(lambda held: (*OrderedDict.keys(held), *OrderedDict.values(held))),
+    set: _read_set,
+    frozenset: _read_set,
+    str: _word(str.__str__),
+    bytes: _word(lambda value: bytes(memoryview(value))),
+    bytearray: _word(bytes),
+    int: _word(int.__int__),
+    float: _word(float.__float__),
+    complex: _word(lambda value: (value.real, value.imag)),
+    np.ndarray: _read_array,
+    np.memmap: _read_array,
+    np.generic: lambda reader, value: _read_array(reader, np.asarray(value)),
+    np.dtype: _word(lambda dtype: (str(dtype), dtype.str)),
+    Tensor: _read_tensor,
+    nn.Module: _read_network,
+    torch._ops.OpOverload: _read_operator,  # noqa: SLF001
+    torch._ops.OpOverloadPacket: _read_operator,  # noqa: SLF001
+    **{kind: _word(repr) for kind in (torch.dtype, torch.device, torch.layout)},
+    torch.memory_format: _word(repr),
+    **dict.fromkeys((logging.Logger, type(threading.Lock())), _read_name),
+    type(threading.RLock()): _read_name,
+}
+# Their readers say the class and all attributes, or need not.
+WHOLE: set[type] = {
+    *(object, enum.Enum, type, types.ModuleType, nn.Module, logging.Logger),
+    *(np.generic, np.dtype, np.memmap, torch._ops.OpOverload, torch._ops.OpOverloadPacket),  # noqa: SLF001
+}

@@ -1,0 +1,58 @@
+"""A class, file or module → whose it is: the user's, or a package's, and of which version."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import sysconfig
+import types
+from importlib import metadata
+
+_STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
+_FOLDERS = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+_STATIC_TYPE = 1 << 9  # unset in the flags of types that C code defines for good
+
+
+@functools.lru_cache(maxsize=4096)
+def is_installed(path: str) -> bool:
+    """Tell a file that comes with Python or a package from one that a user may edit."""
+    return path.startswith((*_STANDARD, "<frozen")) or any(folder in path for folder in _FOLDERS)
+
+
+def is_package(module: types.ModuleType) -> bool:
+    """Tell whether a module comes with Python or an installed package."""
+    path = getattr(module, "__file__", None)
+    if path is None:
+        return module.__name__ in sys.builtin_module_names
+    return is_installed(path)
+
+
+def is_packages_class(kind: type) -> bool:
+    """Tell whether a class is the one that a package holds under its name."""
+    if not kind.__flags__ & _STATIC_TYPE:
+        return True
+    module = sys.modules.get(kind.__module__)
+    if module is None or not is_package(module):
+        return False
+    found: object = module
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is kind
+
+
+def top(module: str) -> str:
+    """Return the package that a module belongs to."""
+    return module.partition(".")[0]
+
+
+@functools.cache
+def version(package: str) -> str:
+    """Return the version of what is imported under a name."""
+    stated = getattr(sys.modules.get(package), "__version__", None)
+    if isinstance(stated, str):
+        return str(stated)
+    if package in sys.stdlib_module_names:
+        return "of Python"
+    names = metadata.packages_distributions().get(package, ())
+    return " ".join(f"{name} {metadata.version(name)}" for name in sorted(set(names)))

@@ -1,0 +1,188 @@
+"""A module, or a function that makes one → its weights, what else it is, and a copy to run.
+
+A row is computed by a copy, and a copy is looked at as a whole when it is made: its weights and all
+else must be what was asked for. So rows are those of the network that `fit` pinned, whatever became
+of the original, and in between a glance at the original is enough to notice that it was trained.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from .._backbone import Weights
+from .._skeleton import random_network
+from .._tensors import glance
+from .._weights import LocalFile, digest_of, fill, read
+from ..identity import Identity, identity, owned
+
+_seen: weakref.WeakKeyDictionary[nn.Module, tuple[object, str]] = weakref.WeakKeyDictionary()
+_made: OrderedDict[tuple[str, bool], tuple[Identity, str]] = OrderedDict()
+_MOST_MADE = 64
+
+
+class Given:
+    """A module of the user's, which stays as it is.
+
+    Parameters
+    ----------
+    module : nn.Module
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = _usable(module)
+        self.weights: Weights = self
+
+    def look_again(self) -> None:
+        """Forget what is remembered of the module."""
+        _seen.pop(self.module, None)
+        self.__dict__.pop("identity", None)
+
+    @functools.cached_property
+    def identity(self) -> Identity:
+        """What the module is, apart from its weights."""
+        return _apart_from_weights(self.module)
+
+    def _glance(self) -> object:
+        return glance(self.module.state_dict(keep_vars=True).items())
+
+    def digest(self) -> str:
+        """Hash the weights; a module in which nothing seems to have changed is not hashed again."""
+        now = self._glance()
+        then, digest = _seen.get(self.module, (None, ""))
+        if now is None or now != then:
+            digest = digest_of(self.module)
+            _seen[self.module] = now, digest
+        return digest
+
+    def describe(self) -> str:
+        """Say whose weights they are."""
+        return f"the tensors of the {type(self.module).__name__} that was passed"
+
+    def skeleton(self) -> nn.Module:
+        """Copy the module to the meta device."""
+        return _skeleton(self.module)
+
+    def build(self) -> nn.Module:
+        """Copy the module, and look at all of it."""
+        self.look_again()
+        now = self._glance()
+        copied = copy.deepcopy(self.module)
+        _seen[self.module] = now, digest_of(copied)
+        return copied
+
+
+class Made:
+    """A function that makes a module; what it reads may change, so what it made is looked at.
+
+    Parameters
+    ----------
+    factory : callable
+    file : LocalFile or None
+        Where the weights lie, if they are not what the function makes.
+    """
+
+    def __init__(self, factory: Callable[[], Any], file: LocalFile | None) -> None:
+        self.factory, self.file = factory, file
+        self.weights: Weights = file or self
+        self._network: nn.Module | None = None
+
+    @functools.cached_property
+    def _key(self) -> tuple[str, bool]:
+        return identity(self.factory).key, self.file is None
+
+    def _call(self) -> nn.Module:
+        network = random_network(self.factory)
+        if not isinstance(network, nn.Module):
+            raise TypeError(
+                f"{_name(self.factory)} made a {type(network).__name__}, not an nn.Module."
+            )
+        return _usable(network)
+
+    def look_again(self) -> None:
+        """Call the function, and remember what it made."""
+        # The function may return a network that somebody else holds.
+        self._network = copy.deepcopy(self._call())
+        found = owned(_apart_from_weights(self._network), self.factory)
+        self.__dict__.pop("_key", None)
+        _made[self._key] = found, "" if self.file else digest_of(self._network)
+        if len(_made) > _MOST_MADE:
+            _made.popitem(last=False)
+
+    def _facts(self) -> tuple[Identity, str]:
+        if self._key not in _made:
+            self.look_again()
+        return _made[self._key]
+
+    @property
+    def identity(self) -> Identity:
+        """What the function makes, apart from the weights."""
+        return self._facts()[0]
+
+    def digest(self) -> str:
+        """Hash the weights that the function makes."""
+        return self._facts()[1]
+
+    def describe(self) -> str:
+        """Say what makes them."""
+        return f"what {_name(self.factory)}() makes"
+
+    def skeleton(self) -> nn.Module:
+        """Make the module, on the meta device."""
+        return _skeleton(self._network if self._network is not None else self._call())
+
+    def build(self) -> nn.Module:
+        """Make the module, look at it, and fill it with its weights."""
+        if self._network is None:
+            self.look_again()
+        network, self._network = self._network, None
+        assert network is not None
+        if self.file is not None:
+            path = self.file.find()
+            fill(network, read(path), str(path))
+        return network
+
+
+def _name(factory: Any) -> str:
+    return getattr(factory, "__qualname__", type(factory).__qualname__)
+
+
+def _apart_from_weights(module: nn.Module) -> Identity:
+    state = module.state_dict(keep_vars=True)
+    apart = {id(tensor): name for name, tensor in state.items() if isinstance(tensor, Tensor)}
+    return identity(module, apart=apart)
+
+
+def _skeleton(module: nn.Module) -> nn.Module:
+    """Copy a module to the meta device, in the precision that it will have."""
+
+    def shape_of(tensor: Tensor) -> Tensor:
+        return tensor.to("meta", torch.float32 if tensor.is_floating_point() else tensor.dtype)
+
+    return copy.deepcopy(module).eval().requires_grad_(requires_grad=False)._apply(shape_of)  # noqa: SLF001
+
+
+def _usable(module: nn.Module) -> nn.Module:
+    """Refuse a module of which no frozen copy can be made that has layers."""
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TypeError(
+            f"A {type(module).__name__} was compiled by torch.jit, and its layers cannot be read. "
+            "Pass the nn.Module that it was made from, or export that one with torch.export."
+        )
+    tensors = itertools.chain(module.named_parameters(), module.named_buffers())
+    lazy = [name for name, tensor in tensors if is_lazy(tensor)]
+    if lazy:
+        raise ValueError(
+            f"{type(module).__name__} is lazy: {lazy[0]!r} has no shape yet. Run the network once "
+            "over a batch of the data, so that it takes its shape, and pass it then."
+        )
+    return module
