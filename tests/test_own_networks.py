@@ -172,11 +172,11 @@ def test_weights_swapped_under_the_same_size_and_date_are_noticed(tmp_path):
 
 
 def test_what_changes_in_a_network_after_fit_is_refused():
-    """Weights, and before any row was computed, whatever else decides them."""
+    """Its weights, and whatever else decides rows."""
     network = Scaled(1.0)
     ours = fitted(network, cache=None)
     network.factor = 3.0
-    with pytest.raises(ProvenanceError, match="is another network than at fit"):
+    with pytest.raises(ProvenanceError, match="is not prepared as it was at fit: code was"):
         ours.transform(X)
     network.factor = 1.0
     ours.transform(X)
