@@ -8,6 +8,7 @@ from ._bert import BertCLSFeaturizer
 from ._image import PretrainedImageFeaturizer
 from ._module import ModuleFeaturizer
 from ._persistence import embed_weights, skops_trusted
+from ._process import release
 from ._text import PretrainedTextFeaturizer
 from ._version import __version__
 from .cache._cache import FeatureCache, memory_cache
@@ -26,6 +27,7 @@ __all__ = [
     "list_layers",
     "memory_cache",
     "register_backbone",
+    "release",
     "skops_trusted",
 ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+
+from .._process import in_children
 
 _ALLOCATORS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
 _RANDOM = {torch.Tensor.normal_, torch.Tensor.uniform_}
@@ -48,11 +49,8 @@ def random_network(builder: Callable[[], nn.Module]) -> nn.Module:
         return builder()
 
 
+@in_children
 def _after_fork() -> None:
     """Give a forked child a lock that nobody holds."""
     global _drawing  # noqa: PLW0603  the parent may hold the old one
     _drawing = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from .._process import remembered
 from ._backbone import Backbone
 from ._entry import Entry
 from .identity import identity
@@ -146,6 +146,6 @@ def others() -> list[Source]:
     return [source for source in found if source is not None]
 
 
-@functools.cache
+@remembered("sources that installed packages bring")
 def _installed() -> tuple[Any, ...]:
     return tuple(entry_points(group=ENTRY_POINTS))

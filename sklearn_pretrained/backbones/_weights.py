@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._process import keep
 from ..exceptions import WeightsError
 from ._tensors import feed
 from .identity import identity
@@ -30,6 +31,12 @@ and look the same."""
 
 _digests: OrderedDict[tuple[object, ...], str] = OrderedDict()
 _MOST_DIGESTS = 256
+keep(
+    f"{__name__}._digests",
+    "digests of weights files",
+    clear=_digests.clear,
+    size=_digests.__len__,
+)
 
 
 def sha256(path: Path) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .._process import remembered
 from .._recipe import Bundle
 from ._policy import Cache, Compute, Forecast, NoCache, RowCache, Work
 from ._store import MemoryStore, Rows, default_memory
@@ -201,7 +201,7 @@ class MemoryCache(RowCache):
         return f"MemoryCache(max_size={self.store.max_bytes})"
 
 
-@functools.cache
+@remembered("the cache in memory itself")
 def memory_cache() -> MemoryCache:
     """Return the cache that all featurizers with ``cache="memory"`` share.
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from .. import _pooling
 from .._pooling import Layout
+from .._process import keep
 from ..exceptions import LayerError
 from ._layout import layouts
 from ._stages import head, stages
@@ -130,6 +131,7 @@ class Plan:
 _plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
 _plans_lock = threading.Lock()
 _MOST_PLANS = 64
+keep(f"{__name__}._plans", "plans of layers", clear=_plans.clear, size=_plans.__len__)
 
 
 def plan(backbone: Any) -> Plan:

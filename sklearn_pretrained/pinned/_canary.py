@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .._outputs import key
 from .._precisions import PRECISIONS
+from .._process import keep
 from ..exceptions import ProvenanceError, ProvenanceWarning
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ _REMEDY = (
 )
 _known: dict[tuple[str, str], dict[str, str]] = {}
 _unreadable: set[str] = set()
+keep(f"{__name__}._known", "canaries", clear=_known.clear, size=_known.__len__)
+keep(
+    f"{__name__}._unreadable",
+    "networks that cannot read their canary",
+    clear=_unreadable.clear,
+    size=_unreadable.__len__,
+)
 
 
 def is_on() -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._process import keep
 from ..exceptions import WeightsError
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ _ALLOWED = re.compile(
     r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)?[A-Za-z0-9_][A-Za-z0-9_.-]*\.(?:json|txt|model|safetensors)"
 )
 _unpacked: dict[tuple[int, str], Path] = {}
+keep(
+    f"{__name__}._unpacked",
+    "networks that came inside an estimator's file, unpacked",
+    clear=_unpacked.clear,
+    size=_unpacked.__len__,
+)
 
 
 def digest_of(files: Mapping[str, NDArray[np.uint8]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import json
 import platform
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._process import remembered
 from .._recipe import RECIPE_VERSION
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ALWAYS = ("sklearn-pretrained", "scikit-learn", "numpy", "Pillow", "torch")
 
 
-@functools.cache
+@remembered("versions of packages")
 def _version(name: str) -> str:
     try:
         return metadata.version(name)

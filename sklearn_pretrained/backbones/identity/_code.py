@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dis
-import functools
 import types
 from dataclasses import dataclass
+
+from ..._process import remembered
 
 UNTOLD = frozenset({"open", "eval", "exec", "compile", "globals", "__import__", "input"})
 """Builtins after which nobody can say what code reads: files, and code that is made of text."""
@@ -39,7 +40,7 @@ class Reach:
     untold: bool
 
 
-@functools.lru_cache(maxsize=4096)
+@remembered("what code reads", maxsize=4096)
 def reach(code: types.CodeType) -> Reach:
     """Look through code; equal code is looked through once."""
     steps = list(dis.get_instructions(code))

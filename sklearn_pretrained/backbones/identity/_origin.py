@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import sysconfig
 import types
 from importlib import metadata
 
+from ..._process import remembered
+
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
 _FOLDERS = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 _STATIC_TYPE = 1 << 9  # unset in the flags of types that C code defines for good
 
 
-@functools.lru_cache(maxsize=4096)
+@remembered("files that come with packages", maxsize=4096)
 def is_installed(path: str) -> bool:
     """Tell a file that comes with Python or a package from one that a user may edit."""
     return path.startswith((*_STANDARD, "<frozen")) or any(folder in path for folder in _FOLDERS)
@@ -46,7 +47,7 @@ def top(module: str) -> str:
     return module.partition(".")[0]
 
 
-@functools.cache
+@remembered("versions of packages")
 def version(package: str) -> str:
     """Return the version of what is imported under a name."""
     stated = getattr(sys.modules.get(package), "__version__", None)

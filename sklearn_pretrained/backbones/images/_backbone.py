@@ -9,11 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._process import keep
 from .._backbone import Backbone
 from .._weights import digest_of
 from ._preprocessing import ImagePreprocessing
 
 _random_digests: dict[str, str] = {}
+keep(
+    f"{__name__}._random_digests",
+    "digests of random weights",
+    clear=_random_digests.clear,
+    size=_random_digests.__len__,
+)
 
 
 class PictureBackbone(Backbone):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from ..._process import remembered
 from .._backbone import Backbone
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _mirror(batch: Any) -> Any:
     )
 
 
-@functools.cache
+@remembered("kinds of networks that see mirror images")
 def _mirrored_kind(kind: type[Backbone]) -> Any:
     return type(f"Mirrored{kind.__name__}", (_BothSides, kind), {"__module__": kind.__module__})
 

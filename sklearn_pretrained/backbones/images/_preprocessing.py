@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tvf
 
+from ..._process import remembered
 from ...exceptions import BadItemError
 
 # Of a resized image, before its centre is cut out: 200 MB.
@@ -127,7 +127,7 @@ class ImagePreprocessing:
         return batch.permute(0, 3, 1, 2).to(dtype)
 
 
-@functools.lru_cache(maxsize=8)
+@remembered("networks' means and deviations", maxsize=8)
 def _line(
     mean: tuple[float, ...], std: tuple[float, ...], width: int, device: Any
 ) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ..._process import keep
 from .._backbone import Weights
 from .._skeleton import random_network
 from .._tensors import glance
@@ -28,6 +29,8 @@ from ..identity import Identity, identity, owned
 _seen: weakref.WeakKeyDictionary[nn.Module, tuple[object, str]] = weakref.WeakKeyDictionary()
 _made: OrderedDict[tuple[str, bool], tuple[Identity, str]] = OrderedDict()
 _MOST_MADE = 64
+keep(f"{__name__}._seen", "digests of your own networks", clear=_seen.clear, size=_seen.__len__)
+keep(f"{__name__}._made", "digests of what factories make", clear=_made.clear, size=_made.__len__)
 
 
 class Given:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import functools
 from pathlib import Path
 
+from ..._process import remembered
 from .._entry import AT_HAND, NO_WEIGHTS, TO_FETCH, Entry
 from .._weights import LocalFile, TorchHubFile
 from ._files import HubFile, library, record
 
 
-@functools.cache
+@remembered("timm's list of networks")
 def _known() -> tuple[tuple[str, str, int], ...]:
     timm = library()
     return tuple(
@@ -24,7 +24,7 @@ def _known() -> tuple[tuple[str, str, int], ...]:
     )
 
 
-@functools.cache
+@remembered("what timm's networks cost")
 def _costs() -> dict[str, tuple[int, int, float]]:
     """Read what benchmarks/timm_costs.py measured; networks newer than that are not in it."""
     with (Path(__file__).parent / "costs.csv").open(newline="") as file:
@@ -71,6 +71,6 @@ def _weights(name: str, cached: set[str]) -> str:
     return AT_HAND if file.path.is_file() else TO_FETCH
 
 
-@functools.cache
+@remembered("where timm's weights lie")
 def _file(name: str) -> HubFile | TorchHubFile | LocalFile | None:
     return record(name).source

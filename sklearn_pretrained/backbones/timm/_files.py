@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..._optional import need
+from ..._process import remembered
 from ...exceptions import WeightsError
 from .._weights import LocalFile, TorchHubFile, check
 
@@ -137,7 +137,7 @@ def _in_folder(folder: Path) -> Path:
     raise WeightsError(f"The folder {folder} holds no model.safetensors.")
 
 
-@functools.cache
+@remembered("timm's list of networks")
 def names() -> tuple[str, ...]:
     """List timm's networks, without their tags."""
     return tuple(library().list_models())

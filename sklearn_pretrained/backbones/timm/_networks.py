@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..._process import remembered
 from ...exceptions import WeightsError
 from .._backbone import Weights
 from .._skeleton import random_network, weightless
@@ -208,7 +208,7 @@ def _join_heads(network: nn.Module) -> None:
     whole.forward = forward
 
 
-@functools.lru_cache(maxsize=64)
+@remembered("descriptions of networks", maxsize=64)
 def backbone(model: str, **parameters: Any) -> TimmBackbone:
     """Describe a network, once for equal parameters: a search asks for it in every fit."""
     return TimmBackbone(model, **parameters)

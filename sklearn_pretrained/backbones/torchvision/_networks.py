@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import get_model_builder, get_model_weights, list_models
 
+from ..._process import remembered
 from ...exceptions import WeightsError
 from .._backbone import Weights
 from .._skeleton import random_network, weightless
@@ -35,7 +35,7 @@ _WITH_TRANSFORMED_INPUT = {"inception_v3", "googlenet"}
 _FIXED_SIZE = ("vit_", "maxvit")
 
 
-@functools.cache
+@remembered("torchvision's list of networks")
 def names() -> tuple[str, ...]:
     """List torchvision's classifiers."""
     return tuple(list_models(module=torchvision.models))
@@ -167,7 +167,7 @@ class TorchvisionBackbone(PictureBackbone):
         return network
 
 
-@functools.lru_cache(maxsize=64)
+@remembered("descriptions of networks", maxsize=64)
 def backbone(model: str, **parameters: Any) -> TorchvisionBackbone:
     """Describe a classifier, once for equal parameters: a search asks for it in every fit."""
     return TorchvisionBackbone(model, **parameters)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..._process import remembered
 from ...exceptions import WeightsError
 
 _ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
@@ -32,7 +32,7 @@ def quietly() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-@functools.lru_cache(maxsize=8)
+@remembered("configurations of networks", maxsize=8)
 def config(folder: Path, version: str) -> Any:  # noqa: ARG001
     """Read a folder's configuration, once for each ``version`` of its files."""
     from transformers import AutoConfig
@@ -40,7 +40,7 @@ def config(folder: Path, version: str) -> Any:  # noqa: ARG001
     return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
-@functools.lru_cache(maxsize=8)
+@remembered("tokenizers", maxsize=8)
 def tokenizer(folder: Path, version: str) -> Any:  # noqa: ARG001
     """Read a folder's tokenizer, once for each ``version`` of its files.
 
@@ -70,7 +70,7 @@ def read_tokenizer(folder: Path) -> Any:
     return found
 
 
-@functools.lru_cache(maxsize=8)
+@remembered("image processors", maxsize=8)
 def image_processor(folder: Path, version: str) -> Any:  # noqa: ARG001
     """Read a folder's image processor, once for each ``version`` of its files."""
     from transformers import AutoImageProcessor

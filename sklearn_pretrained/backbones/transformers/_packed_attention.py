@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..._process import once
 from .._backbone import UnpackableError
 from ._segments import Segments, active
 
@@ -107,7 +107,7 @@ def _mask(*args: Any, **options: Any) -> Tensor | None:
     return sdpa_mask(*args, **options)
 
 
-@functools.cache
+@once("transformers knows one more attention function, for texts without padding")
 def register() -> None:
     """Tell transformers of this attention, under ``NAME``."""
     from transformers import AttentionInterface, AttentionMaskInterface

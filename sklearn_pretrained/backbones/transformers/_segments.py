@@ -68,14 +68,13 @@ class Segments:
 
 
 @contextmanager
-def packed(segments: Segments | None) -> Iterator[None]:
-    """Let this thread's attention see texts, while a network runs over a row of them, or no row."""
-    outer = active()
+def packed(segments: Segments) -> Iterator[None]:
+    """Let this thread's attention see texts, while a network runs over a row of them."""
+    _active.segments = segments
     try:
-        _active.segments = segments
         yield
     finally:
-        _active.segments = outer
+        _active.segments = None
 
 
 def active() -> Segments | None:

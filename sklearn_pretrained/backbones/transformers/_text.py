@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._process import keep
 from ...exceptions import BadItemError, LayerError
 from .._backbone import Backbone, Weights
 from .._skeleton import random_network, weightless
@@ -24,6 +25,12 @@ from ._tokenizer import Text, TextTokenizer, text_tokenizer
 TOKENS_IN_A_BATCH = {"cpu": 2048, "cuda": 65536, "mps": 8192}
 _DECODER = re.compile("CausalLM|LMHeadModel")
 _random_digests: dict[str, str] = {}
+keep(
+    f"{__name__}._random_digests",
+    "digests of random weights",
+    clear=_random_digests.clear,
+    size=_random_digests.__len__,
+)
 
 
 class TextBackbone(Backbone):
@@ -244,7 +251,7 @@ class TextBackbone(Backbone):
         batch = padded(samples, self.tokenizer.pad_token_id or 0)
         return {name: tensor.to(device) for name, tensor in batch.items()}
 
-    def find_packing(self, network: nn.Module) -> tuple[nn.Module, Packing] | None:
+    def find_packing(self, network: nn.Module) -> Packing | None:
         """Try whether the encoder gives the same without padding."""
         return None if self.is_decoder else find_packing(network, self.config)
 
@@ -266,10 +273,11 @@ class TextBackbone(Backbone):
 
     def call(self, network: nn.Module, batch: dict[str, Any]) -> Any:
         """Run the encoder."""
+        if "segments" in batch:
+            with packed(batch["segments"]):
+                return network(**{name: x for name, x in batch.items() if name != "segments"})
         extra = {"use_cache": False} if self.is_decoder else {}
-        inputs = {name: x for name, x in batch.items() if name != "segments"}
-        with packed(batch.get("segments")):
-            return network(**inputs, **extra)
+        return network(**batch, **extra)
 
     def mask(self, batch: dict[str, Tensor]) -> Tensor:
         """Return which tokens are real."""

@@ -6,12 +6,12 @@ lengths. Here each length has a tokenizer of its own.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..._process import remembered
 from ...exceptions import BadItemError, WeightsError
 from . import _loading
 from ._token_batches import Tokens
@@ -80,7 +80,7 @@ def _portions(texts: Sequence[Text]) -> Iterator[list[Text]]:
         yield portion
 
 
-@functools.lru_cache(maxsize=16)
+@remembered("tokenizers, set for a length", maxsize=16)
 def text_tokenizer(folder: Path, version: str, max_length: int) -> TextTokenizer:  # noqa: ARG001
     """Read a folder's tokenizer for a length, once for each ``version`` of its files."""
     fast = _loading.read_tokenizer(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._process import remembered
 from .._backbone import Backbone, Weights
 from .._skeleton import random_network, weightless
 from .._weights import RandomWeights
@@ -141,7 +141,7 @@ class VisionBackbone(PictureBackbone):
         return network(pixel_values=batch)
 
 
-@functools.lru_cache(maxsize=64)
+@remembered("descriptions of networks", maxsize=64)
 def _described(model: str, version: str, **parameters: Any) -> VisionBackbone:  # noqa: ARG001
     return VisionBackbone(model, **parameters)
 

@@ -23,7 +23,6 @@ which then compute without it.
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -32,6 +31,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from ..._process import remembered
 from ..._recipe import Bundle
 
 FORMAT = 1
@@ -59,7 +59,7 @@ def outputs_json(bundle: Bundle) -> str:
     return json.dumps(bundle.outputs, separators=(",", ":"))
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered("bundles of cache files", maxsize=1024)
 def read_bundle(recipe: str, outputs: str) -> Bundle | None:
     """Read a bundle, None where the text is damaged."""
     try:
@@ -72,7 +72,7 @@ def read_bundle(recipe: str, outputs: str) -> Bundle | None:
     return bundle if outputs_json(bundle) == outputs else None
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered("seeds of checksums", maxsize=1024)
 def seed_of(bundle: Bundle) -> int:
     """Hash what a record means, to seed the checksums of all its records."""
     return xxhash.xxh3_64_intdigest(f"{bundle.recipe}\n{outputs_json(bundle)}".encode())

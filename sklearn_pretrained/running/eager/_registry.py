@@ -2,21 +2,83 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
+from ..._process import hold_during_forks, in_children, keep
 from ...backbones._backbone import Backbone
 from ...exceptions import WeightsError, pinned_were
-from ._loaded import Arrangement, LoadedNetwork
 from .fast import fast_paths, speed_up
 
 MOST_NETWORKS = 4
 """Networks kept loaded on each device; the least recently used one goes first."""
+
+
+@dataclass(eq=False)
+class LoadedNetwork:
+    """A frozen network on a device.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In eval mode, without gradients. Nothing may change it.
+    device : torch.device
+    dtype : torch.dtype
+    lock : RLock
+        Held during a forward that reads layers, since hooks belong to the network.
+    most_samples : int or None
+        The batch that fitted, after memory ran out.
+    packing : object or None
+        How sequences are run without padding, where they can be.
+    even : bool
+        Whether only inputs of one length may share a batch, since padding would show.
+    unpackable : set of str
+        Layers that cannot be read then.
+    rearrange : callable or None
+        What makes it fast, as long as that has not been done.
+    patience : int
+        Items that are sent through it before that is worth its time.
+    """
+
+    module: nn.Module
+    device: torch.device
+    dtype: torch.dtype
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    most_samples: int | None = None
+    packing: Any = None
+    even: bool = False
+    unpackable: set[str] = field(default_factory=set)
+    rearrange: Callable[[], None] | None = None
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        hold_during_forks(self)
+
+    def expect(self, n: int) -> None:
+        """Learn that ``n`` items are coming; a network that sees many is made fast first."""
+        with self.lock:
+            self.patience -= n
+            if self.patience <= 0 and self.rearrange is not None:
+                rearrange, self.rearrange = self.rearrange, None
+                rearrange()
+
+    def before_fork(self) -> None:
+        """Wait for a forward to end: a child would inherit its hooks, and torch's own locks."""
+        self.lock.acquire()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on, in the child with a lock that nobody holds."""
+        if in_child:
+            self.lock = threading.RLock()
+        else:
+            self.lock.release()
 
 
 _loaded: OrderedDict[tuple[str, ...], LoadedNetwork] = OrderedDict()
@@ -75,51 +137,45 @@ def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> Loade
     # Reduced precision rounds anew wherever operations are put together differently, so there the
     # network is rearranged before it gives a row.
     patience = backbone.patience if dtype == torch.float32 else 0
-    return LoadedNetwork(
-        Arrangement(module),
-        device,
-        dtype,
-        rearrange=lambda: _rearranged(backbone, module, device, dtype),
-        patience=patience,
-    )
+    network = LoadedNetwork(module, device, dtype, patience=patience)
+    network.rearrange = functools.partial(_rearrange, backbone, network)
+    return network
 
 
-def _rearranged(
-    backbone: Backbone, module: nn.Module, device: torch.device, dtype: torch.dtype
-) -> Arrangement:
+def _rearrange(backbone: Backbone, network: LoadedNetwork) -> None:
     """Take the ways that are faster and give the same numbers; each is tried on samples."""
-    packing = None
     if fast_paths():
-        packed = backbone.find_packing(module) if device.type == "cpu" else None
-        if packed is not None:
-            module, packing = packed
-        module = _faster(backbone, module, device, dtype)
-    even = packing is None and backbone.padding_shows(module)
-    return Arrangement(module, packing, even)
+        _speed_up(backbone, network)
+        if network.device.type == "cpu":
+            network.packing = backbone.find_packing(network.module)
+    network.even = network.packing is None and backbone.padding_shows(network.module)
 
 
 def _freeze(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     return module.eval().requires_grad_(False).to(device=device, dtype=dtype)
 
 
-def _faster(
-    backbone: Backbone, module: nn.Module, device: torch.device, dtype: torch.dtype
-) -> nn.Module:
+def _speed_up(backbone: Backbone, network: LoadedNetwork) -> None:
+    device, dtype = network.device, network.dtype
     samples = backbone.example()
     if samples is None:
-        return module
+        speed_up(network.module, device, dtype)
+        return
 
     def exact() -> nn.Module:
         return _freeze(backbone.build(), device, torch.float32)
 
-    def call(network: nn.Module) -> Any:
-        precisions = (x.dtype for x in network.parameters() if x.is_floating_point())
-        batch = backbone.collate(samples, device, next(precisions, dtype))
-        return backbone.call(network, batch)
+    def call(module: nn.Module) -> Any:
+        precision = dtype if module is network.module else torch.float32
+        return backbone.call(module, backbone.collate(samples, device, precision))
 
-    reduced = dtype != torch.float32
-    return speed_up(
-        module, device, dtype, call, exact=exact if reduced else None, tame=backbone.is_tame
+    speed_up(
+        network.module,
+        device,
+        dtype,
+        call,
+        exact=None if dtype == torch.float32 else exact,
+        tame=backbone.is_tame,
     )
 
 
@@ -129,6 +185,7 @@ def unload() -> None:
         _loaded.clear()
 
 
+@in_children
 def _after_fork() -> None:
     """Give a forked child locks that nobody holds, and no handles on a device of the parent."""
     global _lock  # noqa: PLW0603  the parent may hold the old one
@@ -141,5 +198,4 @@ def _after_fork() -> None:
             del _loaded[key]
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+keep(f"{__name__}._loaded", "loaded networks", clear=unload, size=_loaded.__len__)

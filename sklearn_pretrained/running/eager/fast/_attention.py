@@ -8,19 +8,31 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from ...._ears import is_input_read, is_output_read, is_plain
+from ._hooks import is_input_read, is_output_read, is_plain
 from ._linears import Linear, is_worth_it, packed
 
+Undo = Callable[[], None]
 
-def attend_blockwise(network: nn.Module) -> None:
-    """Give each `nn.MultiheadAttention` a faster forward.
+
+def attend_blockwise(network: nn.Module) -> Undo:
+    """Give each `nn.MultiheadAttention` a faster forward; return how to undo it.
 
     It serves self-attention without masks whose weights nobody asks for, and hands every other
     call to the module's own forward.
     """
-    for module in network.modules():
-        if type(module) is nn.MultiheadAttention and _is_usual(module):
-            module.forward = _forward(module)  # type: ignore[method-assign]
+    replaced = [
+        module
+        for module in network.modules()
+        if type(module) is nn.MultiheadAttention and _is_usual(module)
+    ]
+    for module in replaced:
+        module.forward = _forward(module)  # type: ignore[method-assign]
+
+    def undo() -> None:
+        for module in replaced:
+            del module.forward
+
+    return undo
 
 
 def _is_usual(module: nn.MultiheadAttention) -> bool:

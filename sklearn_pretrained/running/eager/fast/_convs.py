@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ...._precisions import precision_of
+from ...._process import remembered
 from ._precision import is_native
 
 Convolve = Callable[[Tensor, "str | None"], Tensor]
@@ -47,7 +47,7 @@ def activation_name(
     return name if name is not None and name in fusible(dtype) else None
 
 
-@functools.cache
+@remembered("what was tried on this machine")
 def fusible(dtype: torch.dtype = torch.float32) -> frozenset[str]:
     """Return the activations whose values are torch's; but for some, of NaN and infinity too."""
     return frozenset(
@@ -57,7 +57,7 @@ def fusible(dtype: torch.dtype = torch.float32) -> frozenset[str]:
     )
 
 
-@functools.cache
+@remembered("what was tried on this machine")
 def packs(dtype: torch.dtype = torch.float32) -> bool:
     """Say whether torch's private operators are there, and right on a small convolution."""
     return (
@@ -109,7 +109,7 @@ class _OnOneDNN:
         shape = tuple(x.shape)
         if shape not in self.layouts and len(self._seen) < _MOST_SHAPES:
             self._seen[shape] += 1
-            if self._seen[shape] >= _OFTEN and len(self.layouts) < _MOST_LAYOUTS:
+            if self._seen[shape] == _OFTEN and len(self.layouts) < _MOST_LAYOUTS:
                 self.layouts[shape] = self.laid_out(shape)
         return self.run(x, self.layouts.get(shape, self.plain), activation)
 

@@ -7,7 +7,6 @@ they are tried before they are trusted.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...._precisions import precision_of
+from ...._process import remembered
 
 # Rows for which oneDNN lays weights out; other numbers of rows work as well.
 ROWS = 1024
@@ -46,7 +46,7 @@ def packed(weight: Tensor, bias: Tensor | None, activation: str = "none") -> Lin
     return linear
 
 
-@functools.cache
+@remembered("what was tried on this machine")
 def is_there(dtype: torch.dtype = torch.float32) -> bool:
     """Try oneDNN's operators on a small layer; a release of torch may move or change them."""
     if dtype not in _TRIED or not torch.backends.mkldnn.is_available():
@@ -76,7 +76,7 @@ def is_there(dtype: torch.dtype = torch.float32) -> bool:
     )
 
 
-@functools.cache
+@remembered("what was tried on this machine")
 def is_worth_it(dtype: torch.dtype = torch.float32) -> bool:
     """Race oneDNN against what PyTorch would do, for some milliseconds, once in a process."""
     if not is_there(dtype):
@@ -96,7 +96,7 @@ def is_worth_it(dtype: torch.dtype = torch.float32) -> bool:
     return best[0] * WORTH < best[1]
 
 
-def prepack(network: nn.Module) -> None:
+def prepack(network: nn.Module) -> int:
     """Run a network's linear layers through oneDNN.
 
     Each keeps its name, its hooks and its own weights; only its ``forward`` is another. A layer is
@@ -107,11 +107,19 @@ def prepack(network: nn.Module) -> None:
     ----------
     network : nn.Module
         Frozen, on a CPU.
+
+    Returns
+    -------
+    int
+        How many layers there were.
     """
+    n = 0
     for module in network.modules():
         # A subclass may do something else.
         if type(module) is nn.Linear and module.weight.dtype in _TRIED:
             module.forward = _packed_at_first(module)  # type: ignore[method-assign,assignment]
+            n += 1
+    return n
 
 
 def _packed_at_first(module: nn.Linear) -> Linear:

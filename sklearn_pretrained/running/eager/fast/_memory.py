@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import sys
+
+from ...._process import once
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names and values of glibc's malloc.h
 _MIB = 1 << 20
 
 
-@functools.cache
+@once("glibc keeps the pages that a forward frees, for the next one")
 def keep_pages() -> bool:
     """Make glibc keep freed memory, once in a process; say whether that was possible.
 

@@ -1,4 +1,4 @@
-"""A loaded network and a sample batch → a faster one beside it, wherever that is proved equal."""
+"""A loaded network and a sample batch → the same network, faster, wherever that is proved equal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...._beside import beside
-from ...._ears import forget
 from ._attention import attend_blockwise
 from ._fold import fold
 from ._gelu import fuse_gelu
+from ._hooks import is_plain
 from ._linears import is_worth_it, prepack
 from ._memory import keep_pages
 from ._pairs import Flow, flow, tensors
@@ -25,7 +24,8 @@ from ._switch import fast_paths
 TOLERANCE = 1e-5
 _NO_WORSE = 1.5
 """How much farther from float32 than plain reduced precision: any other order rounds anew."""
-Step = Callable[[nn.Module, Flow], None]
+Undo = Callable[[], None]
+Step = Callable[[nn.Module, Flow], Undo]
 _FEWEST_CONVOLUTIONS = 2  # one alone cuts a vision transformer's patches
 
 
@@ -33,60 +33,56 @@ def speed_up(
     network: nn.Module,
     device: torch.device,
     dtype: torch.dtype,
-    call: Callable[[nn.Module], Any],
+    call: Callable[[nn.Module], Any] | None = None,
     *,
     exact: Callable[[], nn.Module] | None = None,
     tame: bool = False,
-) -> nn.Module:
-    """Return a network of the same tensors and numbers that is faster, or the network itself.
+) -> None:
+    """Make a frozen network faster without changing its numbers.
 
     A step that fails, or that moves the result of ``call(network)`` by more than `TOLERANCE`, is
-    left out. In reduced precision the result may lie hardly farther from that of float32 than it
-    did. The network that was given stays as it is, and goes on serving meanwhile.
+    undone, and the network stays as it was. In reduced precision the result may lie hardly
+    farther from that of float32 than it did.
 
     Parameters
     ----------
     network : nn.Module
-        Frozen, on its device.
+        On its device. Names, hooks and weights of its modules stay what they are.
     device : torch.device
         A CPU or a CUDA device; on others nothing is done.
     dtype : torch.dtype
-    call : callable
-        Runs a network over a sample batch of its own precision.
+    call : callable, optional
+        Runs a network over a sample batch of its own precision. Without it only the linear layers
+        are sped up.
     exact : callable, optional
         Loads the same network in float32, where ``network`` has less.
     tame : bool
         Whether every input is finite and about as large as the sample batch.
     """
     if not fast_paths() or device.type not in _STEPS or not is_native(dtype, device):
-        return network
+        return
     if device.type == "cpu":
         keep_pages()
     on_linears = device.type == "cpu" and is_worth_it(dtype)
-    if not (on_linears or _has_more_than_linears(network)):
-        return network
+    if call is None and on_linears:
+        prepack(network)
+    if call is None or not (on_linears or _has_more_than_linears(network)):
+        return
     with full_precision(device, dtype):
         original = None if exact is None else exact()
         try:
-            faster = beside(network)
-            seen = flow(faster, call)
+            seen = flow(network, call)
             right = _Right.of(seen.result, original, call)
-        except Exception:  # a network that cannot be copied or watched is run as it is
-            return network
-        if right is None or _leaves(faster, network, seen):
-            return network
-        forget(faster)
+        except Exception:  # a network that cannot be watched is run as it is
+            return
+        if right is None:
+            return
         folds: Step = functools.partial(fold, exact=original, tame=tame)
         steps = [folds if step is fold else step for step in _STEPS[device.type]]
-        if _holds(faster, call, steps, seen, right):
-            return faster
-        taken: list[Step] = []
-        faster = network
+        if _hold(network, call, steps, seen, right):
+            return
         for step in steps:
-            tried = beside(network)
-            if _holds(tried, call, [*taken, step], seen, right):
-                faster, taken = tried, [*taken, step]
-        return faster
+            _hold(network, call, [step], seen, right)
 
 
 def _has_more_than_linears(network: nn.Module) -> bool:
@@ -123,51 +119,61 @@ def _distance(x: Tensor, y: Tensor) -> float:
     return float((x.double() - y.double()).norm())
 
 
-def _leaves(copied: nn.Module, network: nn.Module, seen: Flow) -> bool:
-    """Say whether a copy runs parts of the network that it was copied from.
-
-    A function that was made inside the network may hold on to it.
-    """
-    own = {id(x) for x in (*copied.parameters(), *copied.buffers())}
-    others = {id(x) for x in (*network.parameters(), *network.buffers())} - own
-    return not others.isdisjoint(seen.touched)
-
-
-def _holds(
+def _hold(
     network: nn.Module,
     call: Callable[[nn.Module], Any],
     steps: Sequence[Step],
     seen: Flow,
     right: _Right,
 ) -> bool:
-    """Apply steps, and say whether the result is right."""
+    """Apply steps, and undo them all where the result is not right."""
+    undos: list[Undo] = []
     try:
-        with torch.inference_mode(mode=False), torch.no_grad():  # it has to outlive this call
+        with torch.no_grad():  # what inference mode makes could never be read outside it
             for step in steps:
-                step(network, seen)
+                undos.append(step(network, seen))  # noqa: PERF401  those before an error count
         with torch.inference_mode():
-            return right.holds(list(tensors(call(network))))
+            equal = right.holds(list(tensors(call(network))))
     except Exception:
-        return False
+        equal = False
+    if not equal:
+        for undo in reversed(undos):
+            undo()
+    return equal
 
 
-def _order_channels_last(network: nn.Module, _seen: Flow) -> None:
+def _order_channels_last(network: nn.Module, _seen: Flow) -> Undo:
     """Lay a convolutional network's weights out with the channels last."""
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
-    if len(convolutions) >= _FEWEST_CONVOLUTIONS:
-        network.to(memory_format=torch.channels_last)
+    if len(convolutions) < _FEWEST_CONVOLUTIONS:
+        return lambda: None
+    network.to(memory_format=torch.channels_last)
+
+    def undo() -> None:
+        network.to(memory_format=torch.contiguous_format)
+
+    return undo
 
 
-def _attend_blockwise(network: nn.Module, _seen: Flow) -> None:
-    attend_blockwise(network)
+def _attend_blockwise(network: nn.Module, _seen: Flow) -> Undo:
+    return attend_blockwise(network)
 
 
-def _run_linears(network: nn.Module, seen: Flow) -> None:
+def _run_linears(network: nn.Module, seen: Flow) -> Undo:
     dtype = seen.result[0].dtype
-    if is_worth_it(dtype):
-        prepack(network)
-        if dtype == torch.float32:
-            fuse_gelu(network, seen)
+    if not is_worth_it(dtype):
+        return lambda: None
+    own = [m for m in network.modules() if type(m) is nn.Linear and is_plain(m)]
+    prepack(network)
+    split = fuse_gelu(seen) if dtype == torch.float32 else None
+
+    def undo() -> None:
+        if split is not None:
+            split()
+        for linear in own:
+            vars(linear).pop("forward", None)
+
+    return undo
 
 
 _STEPS: dict[str, tuple[Step, ...]] = {
