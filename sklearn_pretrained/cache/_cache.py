@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .._process import remembered
 from .._recipe import Bundle
 from ._policy import Cache, Compute, Forecast, NoCache, RowCache, Work
 from ._store import MemoryStore, Rows, default_memory
-from .disk import DiskStore, disk_store
+from .disk import DiskStore
 
 __all__ = [
     "Cache",
@@ -74,8 +74,12 @@ class FeatureCache:
         self.max_size = max_size
 
     @property
+    def _rows(self) -> RowCache:
+        return _of_file(os.path.realpath(self.path), self.max_size)
+
+    @property
     def _store(self) -> DiskStore:
-        return disk_store(self.path, self.max_size)
+        return cast(DiskStore, self._rows.store)
 
     def fetch(
         self,
@@ -111,7 +115,7 @@ class FeatureCache:
         Work
             How many rows were asked, known and computed.
         """
-        return RowCache(self._store).fetch(wanted, keep, digests, compute, out, forecast=forecast)
+        return self._rows.fetch(wanted, keep, digests, compute, out, forecast=forecast)
 
     def stats(self) -> dict[str, int]:
         """Tell what the file holds, and what it was of use for.
@@ -222,6 +226,12 @@ def memory_cache() -> MemoryCache:
     0
     """
     return MemoryCache(default_memory())
+
+
+@remembered("cache files in use", maxsize=16)
+def _of_file(path: str, max_size: int | None) -> RowCache:
+    """Return what all caches of one file share in this process, whatever links lead to it."""
+    return RowCache(DiskStore(Path(path), max_size))
 
 
 def resolve_cache(cache: Any, *, in_files: bool = True) -> Cache:

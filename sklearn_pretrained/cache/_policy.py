@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._recipe import Bundle
+from ._pace import Pace
 from ._store import Rows, Store, covers
 
 # Yields positions with their rows: the bundle's, or the wanted outputs alone, where an item gives
@@ -22,6 +23,8 @@ Columns = slice | NDArray[np.intp]
 Way = list[tuple[Bundle, Columns, Columns]]
 # Rows that are read in one go, so that memory stays bounded.
 _AT_ONCE = 1024
+# Recipes whose pace is remembered.
+_RECIPES = 64
 
 
 @dataclass
@@ -78,7 +81,7 @@ class _Places:
     def __init__(self, digests: Sequence[bytes | None], out: Rows) -> None:
         self.first: dict[bytes, int] = {}
         self._again: dict[bytes, list[int]] = {}
-        self._out = out
+        self._digests, self._out = digests, out
         self._filled: set[bytes] = set()
         self.readable = 0
         for i, digest in enumerate(digests):
@@ -101,6 +104,17 @@ class _Places:
         asked = len(self._out)
         return Work(asked, filled - computed, computed, asked - filled)
 
+    def where(self, digests: Sequence[bytes]) -> list[int]:
+        """Return the position where each item occurs first."""
+        return [self.first[digest] for digest in digests]
+
+    def fill_at(self, positions: Sequence[int], rows: Rows) -> list[bytes]:
+        """Write the rows of items by their positions; return their digests."""
+        found: list[Any] = [self._digests[position] for position in positions]
+        for digest, row in zip(found, rows, strict=True):
+            self.fill(digest, row)
+        return found
+
 
 class NoCache:
     """Keeps nothing; equal items of one request are still computed once."""
@@ -122,8 +136,7 @@ class NoCache:
             forecast(len(digests), places.readable - n, n)
         for positions, rows in compute(list(places.first.values()), wanted):
             computed += len(positions)
-            for position, row in zip(positions, rows, strict=True):
-                places.fill(digests[position], row)  # type: ignore[arg-type]
+            places.fill_at(positions, rows)
         return places.work(computed)
 
 
@@ -138,6 +151,7 @@ class RowCache:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._paces: dict[str, Pace] = {}
 
     def fetch(
         self,
@@ -151,41 +165,64 @@ class RowCache:
     ) -> Work:
         """Serve known rows, compute the rest, and keep what they gave."""
         places = _Places(digests, out)
-        missing = dict.fromkeys(self._serve(wanted, list(places.first), places))
+        missing = self._serve(wanted, list(places.first), places)
         self.store.count(hits=len(places.first) - len(missing), misses=len(missing))
         if forecast is not None:
             forecast(len(digests), places.readable - len(missing), len(missing))
-        columns = _columns(keep, wanted)
         computed = 0
-        # Nobody waits while it holds a claim, so two that ask for each other's rows never lock.
         while missing:
-            claim = self.store.claim(wanted, keep)
+            theirs, more = self._compute_what_is_free(missing, wanted, keep, places, compute)
+            computed += more
+            if theirs:
+                self.store.wait(wanted, theirs, self._pace(keep.recipe).patience(len(theirs)))
+            missing = self._serve(wanted, theirs, places)
+        return places.work(computed)
+
+    def _compute_what_is_free(
+        self,
+        missing: list[bytes],
+        wanted: Bundle,
+        keep: Bundle,
+        places: _Places,
+        compute: Compute,
+    ) -> tuple[list[bytes], int]:
+        """Compute, claim by claim, what nobody else does; return what others do."""
+        pace = self._pace(keep.recipe)
+        columns = _columns(keep, wanted)
+        theirs: list[bytes] = []
+        start = computed = 0
+        # Nobody waits while it holds a claim, so two that ask for each other's rows never lock.
+        while start < len(missing):
+            claim = self.store.claim(wanted, keep, is_warm=pace.is_warm)
             try:
-                mine = claim.take(missing)
+                mine, stop = claim.take(missing, start, pace.share())
+                if len(mine) < stop - start:
+                    taken = set(mine)
+                    theirs += [digest for digest in missing[start:stop] if digest not in taken]
+                start = stop
                 # What was stored between the look and the claim is known after all.
                 todo = self._serve(wanted, mine, places)
                 if todo:
-                    for positions, rows in compute([places.first[d] for d in todo], keep):
+                    # Items that turn out bad give no row, and would give none again.
+                    for positions, rows in pace.timed(compute(places.where(todo), keep)):
                         computed += len(positions)
                         self.store.count(forwards=len(positions))
-                        found: list[Any] = [digests[position] for position in positions]
                         whole = rows.shape[1] == keep.width
                         asked = rows[:, columns] if whole else rows
-                        for digest, row in zip(found, asked, strict=True):
-                            places.fill(digest, row)
+                        found = places.fill_at(positions, asked)
                         if whole:
                             claim.keep(found, rows)
                         else:
                             self.store.put(wanted, found, rows)
             finally:
                 claim.release()
-            # Also the bad ones, which gave no row: they would give none again.
-            for digest in mine:
-                del missing[digest]
-            if missing and not mine:
-                self.store.wait(wanted, missing)
-                missing = dict.fromkeys(self._serve(wanted, list(missing), places))
-        return places.work(computed)
+        return theirs, computed
+
+    def _pace(self, recipe: str) -> Pace:
+        pace = self._paces.setdefault(recipe, Pace())
+        if len(self._paces) > _RECIPES:
+            self._paces.pop(next(iter(self._paces)), None)
+        return pace
 
     def _serve(self, wanted: Bundle, asked: list[bytes], places: _Places) -> list[bytes]:
         """Scatter the known rows; return the digests of the others."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+import warnings
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._process import hold_during_forks
 from .._recipe import Bundle
+from ..exceptions import CacheWarning
 
 Rows = NDArray[np.float32]
 LIMIT_VARIABLE = "SKLEARN_PRETRAINED_MEMORY_CACHE"
@@ -21,17 +24,24 @@ _SHARE_OF_RAM, _MOST = 4, 4 << 30
 OVERHEAD = 300
 
 
-class Claim(Protocol):
-    """The right to compute some rows, so that nobody else does meanwhile."""
+class Patience(NamedTuple):
+    """Seconds to wait for the next row of somebody who works, or is about to begin."""
 
-    def take(self, missing: Collection[bytes]) -> list[bytes]:
-        """Claim some of the rows that nobody has claimed; none where others have them all."""
+    working: float
+    starting: float
+
+
+class Claim(Protocol):
+    """Rows that one thread computes, so that nobody else does meanwhile."""
+
+    def take(self, missing: Sequence[bytes], start: int, most: int) -> tuple[list[bytes], int]:
+        """Claim the next rows that nobody else computes; tell up to which place it looked."""
 
     def keep(self, digests: Sequence[bytes], rows: Rows) -> None:
         """Store rows that were computed, and give up the claim on them."""
 
     def release(self) -> None:
-        """Give up what is still claimed."""
+        """Give up what is still claimed, whatever happens meanwhile."""
 
 
 class Store(Protocol):
@@ -46,14 +56,20 @@ class Store(Protocol):
     def put(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> object:
         """Store rows."""
 
-    def claim(self, wanted: Bundle, keep: Bundle) -> Claim:
-        """Prepare to claim rows that hold the wanted outputs."""
+    def claim(self, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> Claim:
+        """Prepare to claim rows that hold the wanted outputs; a cold start takes its time."""
 
-    def wait(self, wanted: Bundle, missing: Collection[bytes]) -> None:
-        """Return when at least one of the missing rows is no longer claimed by another."""
+    def wait(self, wanted: Bundle, missing: Sequence[bytes], patience: Patience) -> None:
+        """Return when others have computed rows or given them up, or seem to have stopped."""
 
     def count(self, hits: int = 0, misses: int = 0, forwards: int = 0) -> None:
         """Add to the statistics."""
+
+    def recall(self, recipe: str, name: str) -> bytes | None:
+        """Return a fact about a recipe's rows, None where it is not known."""
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
+        """Note a fact, unless it is known; return what is known."""
 
 
 def covers(bundle: Bundle, wanted: Bundle) -> bool:
@@ -99,6 +115,7 @@ class MemoryStore:
         self._rows: OrderedDict[tuple[int, bytes], Rows] = OrderedDict()
         self._sizes: dict[int, int] = {}
         self._claims: dict[Bundle, dict[bytes, _MemoryClaim]] = {}
+        self._facts: dict[tuple[str, str], bytes] = {}
         self._changed = threading.Condition()
         hold_during_forks(self)
 
@@ -149,18 +166,32 @@ class MemoryStore:
                 self._sizes[old] -= 1
             self._changed.notify_all()
 
-    def claim(self, wanted: Bundle, keep: Bundle) -> _MemoryClaim:
+    def claim(self, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> _MemoryClaim:
         """Prepare to claim rows."""
-        return _MemoryClaim(self, wanted, keep)
+        return _MemoryClaim(self, wanted, keep, is_warm=is_warm)
 
-    def wait(self, wanted: Bundle, missing: Collection[bytes]) -> None:
-        """Wait until no other thread computes any of the missing rows."""
+    def wait(self, wanted: Bundle, missing: Sequence[bytes], patience: Patience) -> None:
+        """Wait until no other thread computes any of the missing rows, or one seems to hang."""
+        began, overdue = time.monotonic(), False
         with self._changed:
-            self._changed.wait_for(
-                lambda: all(claimed.keys().isdisjoint(missing) for claimed in self._claimed(wanted))
+            for digest in missing:
+                while (holder := self._holder(wanted, digest)) is not None:
+                    limit = patience.working if holder.has_begun else patience.starting
+                    left = max(began, holder.beat) + limit - time.monotonic()
+                    if left > 0:
+                        self._changed.wait(left)
+                    else:
+                        self._free(holder)
+                        overdue = True
+        if overdue:
+            warnings.warn(
+                "Another thread has given no row that it claimed for some time; this one computes "
+                "them too.",
+                CacheWarning,
+                stacklevel=2,
             )
 
-    def start(self, claim: _MemoryClaim, missing: Collection[bytes]) -> None:
+    def start(self, claim: _MemoryClaim, missing: Sequence[bytes]) -> None:
         """Give a claim all rows that no other has."""
         with self._changed:
             others = self._claimed(claim.wanted)
@@ -171,13 +202,20 @@ class MemoryStore:
     def end(self, claim: _MemoryClaim) -> None:
         """Free what a claim still holds."""
         with self._changed:
-            claimed = self._claims.get(claim.bundle, {})
-            for digest in claim.digests:
-                if claimed.get(digest) is claim:
-                    del claimed[digest]
-            if not claimed:
-                self._claims.pop(claim.bundle, None)
+            self._free(claim)
             self._changed.notify_all()
+
+    def _free(self, claim: _MemoryClaim) -> None:
+        claimed = self._claims.get(claim.bundle, {})
+        for digest in claim.digests:
+            if claimed.get(digest) is claim:
+                del claimed[digest]
+        if not claimed:
+            self._claims.pop(claim.bundle, None)
+
+    def _holder(self, wanted: Bundle, digest: bytes) -> _MemoryClaim | None:
+        found = (claimed.get(digest) for claimed in self._claimed(wanted))
+        return next((claim for claim in found if claim is not None), None)
 
     def count(self, hits: int = 0, misses: int = 0, forwards: int = 0) -> None:
         """Add to the statistics."""
@@ -190,7 +228,16 @@ class MemoryStore:
         with self._changed:
             self._rows.clear()
             self._sizes = dict.fromkeys(self._sizes, 0)
+            self._facts.clear()
             self.n_bytes = 0
+
+    def recall(self, recipe: str, name: str) -> bytes | None:
+        """Return a fact, None where it is not known."""
+        return self._facts.get((recipe, name))
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
+        """Note a fact, unless it is known; return what is known."""
+        return self._facts.setdefault((recipe, name), value)
 
     def _claimed(self, wanted: Bundle) -> list[dict[bytes, _MemoryClaim]]:
         return [claimed for bundle, claimed in self._claims.items() if covers(bundle, wanted)]
@@ -211,18 +258,20 @@ class MemoryStore:
 class _MemoryClaim:
     """Rows that one thread computes."""
 
-    def __init__(self, store: MemoryStore, wanted: Bundle, keep: Bundle) -> None:
+    def __init__(self, store: MemoryStore, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> None:
         self.wanted, self.bundle = wanted, keep
         self.digests: list[bytes] = []
+        self.has_begun, self.beat = is_warm, time.monotonic()
         self._store = store
 
-    def take(self, missing: Collection[bytes]) -> list[bytes]:
+    def take(self, missing: Sequence[bytes], start: int, most: int) -> tuple[list[bytes], int]:  # noqa: ARG002
         """Claim all that is free: a thread cannot die and leave the others waiting."""
-        self._store.start(self, missing)
-        return self.digests
+        self._store.start(self, missing[start:])
+        return self.digests, len(missing)
 
     def keep(self, digests: Sequence[bytes], rows: Rows) -> None:
         """Store rows, and give up the claim on them."""
+        self.has_begun, self.beat = True, time.monotonic()
         self._store.put(self.bundle, digests, rows)
 
     def release(self) -> None:

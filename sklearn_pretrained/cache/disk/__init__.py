@@ -1,5 +1,5 @@
 """Rows on disk: one SQLite file, shared by threads, processes, runs and machines."""
 
-from ._store import DiskStore, disk_store
+from ._store import DiskStore
 
-__all__ = ["DiskStore", "disk_store"]
+__all__ = ["DiskStore"]

@@ -2,145 +2,176 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import sqlite3
 import time
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._recipe import Bundle
-from .._store import Rows, covers
+from .._store import Patience, Rows, covers
 from ._owner import is_alive
 
 if TYPE_CHECKING:
     from ._store import DiskStore
 
-# Seconds for which a claim holds without a sign of life, where the owner cannot be seen: on
-# another machine. An owner that is seen to live has ten times as long; one seen dead has none.
-LEASE = 120.0
-# A claim is small, so that processes share the work to the last batch; at first, when much is
-# missing, it is larger, as a network runs better over many rows at a time.
-FEWEST, SHARE, MOST = 64, 16, 1024
-# Rows are stored in groups: at most this many rows or seconds are lost with a killed process.
-GROUP, HOLD = 256, 1.0
+# While others work on the same rows, a claim is at most this part of what is left, and at least
+# so many rows, so that all finish together.
+SHARE, FEWEST = 4, 8
+# A batch is stored when storing costs no more than one part in so many of the time since the last
+# one was, and in any case after so many seconds. A killed process wastes what it had not stored.
+PARTS, HOLD = 20, 1.0
 
 
 class DiskClaim:
     """Rows that one thread of one process computes, and nobody else meanwhile."""
 
-    def __init__(self, store: DiskStore, wanted: Bundle, keep: Bundle) -> None:
+    def __init__(self, store: DiskStore, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> None:
         self._store, self._wanted, self._bundle = store, wanted, keep
-        self._ticket = secrets.token_hex(8)
+        self._ticket, self._is_warm = secrets.randbits(62), is_warm
         self._claimed: set[bytes] = set()
         self._digests: list[bytes] = []
         self._rows: list[Rows] = []
         self._since = 0.0
 
-    def take(self, missing: Collection[bytes]) -> list[bytes]:
-        """Claim a share of what is free; all of it where there are no claims for a fault."""
-        store = self._store
-        size = min(max(FEWEST, len(missing) // SHARE), MOST)
-        mine: list[bytes] | None = None
-        if not store.is_paused("write"):
-            with store.faults("write"):
-                # Most of the times that nothing is free, a look is enough.
-                with store.file.transaction() as connection:
-                    free = set(missing) - blocked(store, connection, self._wanted)
-                if not free:
-                    return []
-                with store.file.transaction(write=True) as connection:
-                    mine = self._take(connection, missing, size)
-        return list(missing) if mine is None else mine
-
-    def _take(
-        self, connection: sqlite3.Connection, missing: Collection[bytes], size: int
-    ) -> list[bytes]:
-        taken = blocked(self._store, connection, self._wanted)
-        mine = []
-        for digest in missing:
-            if digest not in taken:
-                mine.append(digest)
-                if len(mine) == size:
-                    break
-        self._claimed.update(mine)
-        number = self._store.number(connection, self._bundle)
-        owner, until = self._store.file.owner(), time.time() + LEASE
-        connection.executemany(
-            "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)",
-            [(number, digest, owner, self._ticket, until) for digest in mine],
+    def take(self, missing: Sequence[bytes], start: int, most: int) -> tuple[list[bytes], int]:
+        """Claim a share of what is free; all that is left where a fault allows no claims."""
+        found = self._store.attempt(
+            lambda connection: self._take(connection, missing, start, most), write=True
         )
         self._since = time.monotonic()
-        return mine
+        return (list(missing[start:]), len(missing)) if found is None else found
+
+    def _take(
+        self, connection: sqlite3.Connection, missing: Sequence[bytes], start: int, most: int
+    ) -> tuple[list[bytes], int]:
+        holders, dead = claimants(self._store, connection)
+        free(dead, connection)
+        if holders:
+            most = max(FEWEST, min(most, (len(missing) - start) // SHARE))
+        taken = {digest for digest, _ in claims(self._store, connection, self._wanted, holders)}
+        mine: list[bytes] = []
+        while start < len(missing) and len(mine) < most:
+            if missing[start] not in taken:
+                mine.append(missing[start])
+            start += 1
+        if mine:
+            self._claimed.update(mine)
+            number = self._store.number(connection, self._bundle)
+            connection.execute(
+                "INSERT INTO claimants VALUES (?, ?, ?)",
+                (self._ticket, self._store.file.owner(), int(self._is_warm)),
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO claims VALUES (?, ?, ?)",
+                [(number, digest, self._ticket) for digest in mine],
+            )
+        return mine, start
 
     def keep(self, digests: Sequence[bytes], rows: Rows) -> None:
-        """Store rows that were computed, in groups."""
+        """Store rows that were computed, batch by batch unless that takes too long."""
         self._digests += digests
         self._rows.append(rows)
-        late = time.monotonic() - self._since > HOLD
-        if len(self._digests) >= GROUP or late:
+        if time.monotonic() - self._since >= min(PARTS * self._store.price, HOLD):
             self._flush()
 
     def _flush(self) -> None:
         digests, rows = self._digests, self._rows
         self._digests, self._rows = [], []
+        if not digests:
+            return
+        left = self._claimed.difference(digests)
+        ticket = (self._ticket, not left)
+        if self._store.put(self._bundle, digests, np.concatenate(rows), ticket=ticket):
+            self._claimed = left
         self._since = time.monotonic()
-        if digests and self._store.put(
-            self._bundle, digests, np.concatenate(rows), ticket=self._ticket
-        ):
-            self._claimed.difference_update(digests)
 
     def release(self) -> None:
-        """Store what is left, and give up the rest."""
+        """Store what is left, and give up the rest.
+
+        Where that fails, the process's sign of life goes: a claim that cannot be deleted, and that
+        nobody works on, must block nobody.
+        """
         try:
             self._flush()
+            if self._claimed:
+                tickets = [self._ticket]
+                given_up = self._store.attempt(functools.partial(free, tickets), write=True)
+                self._claimed = set() if given_up else self._claimed
         finally:
-            self._give_up()
-
-    def _give_up(self) -> None:
-        if not self._claimed or self._store.is_paused("write"):
-            return
-        with (
-            self._store.faults("write"),
-            self._store.file.transaction(write=True) as connection,
-        ):
-            connection.execute("DELETE FROM claims WHERE ticket = ?", (self._ticket,))
+            if self._claimed:
+                self._store.file.disown()
 
 
-def blocked(store: DiskStore, connection: sqlite3.Connection, wanted: Bundle) -> set[bytes]:
-    """List the rows that somebody alive computes, in bundles that hold what is wanted."""
-    numbers = {
-        number
-        for number, bundle in store.numbered(connection, wanted.recipe)
-        if covers(bundle, wanted)
-    }
-    found: set[bytes] = set()
-    holds: dict[str, float] = {}
-    now = time.time()
-    for number, digest, owner, until in connection.execute(
-        "SELECT bundle, digest, owner, until FROM claims"
-    ):
-        if number not in numbers or not isinstance(until, float):
-            continue
-        if owner not in holds:
-            alive = is_alive(owner, store.file.beside)
-            holds[owner] = {True: 9 * LEASE, False: -float("inf"), None: 0.0}[alive]
-        # A clock that was set back must not make a claim last for ever.
-        if now < until + holds[owner] and until < now + 2 * LEASE:
-            found.add(digest)
-    return found
+def claimants(store: DiskStore, connection: sqlite3.Connection) -> tuple[dict[Any, Any], list[Any]]:
+    """Return who computes, each ticket with a count of batches; and the tickets of the dead."""
+    alive: dict[Any, bool] = {}
+    holders: dict[Any, Any] = {}
+    dead = []
+    for ticket, owner, beats in connection.execute("SELECT ticket, owner, beats FROM claimants"):
+        if owner not in alive:
+            alive[owner] = is_alive(str(owner), store.file.beside) is not False
+        if alive[owner]:
+            holders[ticket] = beats
+        else:
+            dead.append(ticket)
+    return holders, dead
 
 
-def wait_for_others(store: DiskStore, wanted: Bundle, missing: Collection[bytes]) -> None:
-    """Return when at least one of the rows is no longer computed by another."""
-    pause = 0.002
+def claims(
+    store: DiskStore, connection: sqlite3.Connection, wanted: Bundle, holders: dict[Any, Any]
+) -> list[tuple[bytes, Any]]:
+    """List the rows, with the tickets, that are computed in bundles that hold what is wanted."""
+    if not holders:
+        return []
+    numbers = {n for n, b in store.numbered(connection, wanted.recipe) if covers(b, wanted)}
+    return [
+        (digest, ticket)
+        for bundle, digest, ticket in connection.execute(
+            "SELECT bundle, digest, ticket FROM claims"
+        )
+        if bundle in numbers and ticket in holders
+    ]
+
+
+def free(tickets: Sequence[Any], connection: sqlite3.Connection) -> bool:
+    """Delete claims; tell whether there were any."""
+    for table in ("claims", "claimants") if tickets else ():
+        connection.executemany(f"DELETE FROM {table} WHERE ticket = ?", [(t,) for t in tickets])  # noqa: S608
+    return bool(tickets)
+
+
+def wait_for_others(
+    store: DiskStore, wanted: Bundle, missing: Sequence[bytes], patience: Patience
+) -> bool:
+    """Return when one of those who compute the rows has finished, died, or seems to have stopped.
+
+    Claims of who has stopped are deleted; the return value tells whether that happened. Signs of
+    life are counted, and no clocks compared.
+    """
     asked = set(missing)
-    while not store.is_paused("write"):
-        still: set[bytes] = set()
-        with store.faults("write"), store.file.transaction() as connection:
-            still = blocked(store, connection, wanted)
-        if not asked <= still:
-            return
+    watched: dict[Any, tuple[Any, float]] = {}
+
+    def look(connection: sqlite3.Connection) -> tuple[dict[Any, Any], set[Any]]:
+        holders, _ = claimants(store, connection)
+        found = claims(store, connection, wanted, holders) if not watched else ()
+        return holders, {ticket for digest, ticket in found if digest in asked}
+
+    pause = 0.002
+    while (found := store.attempt(look)) is not None:
+        holders, theirs = found
+        now = time.monotonic()
+        watched = watched or {ticket: (holders[ticket], now) for ticket in theirs}
+        if not watched or not watched.keys() <= holders.keys():
+            return False
+        for ticket, (beats, since) in watched.items():
+            if beats != holders[ticket]:
+                watched[ticket] = (holders[ticket], now)
+            elif now - since > (patience.working if beats else patience.starting):
+                return bool(store.attempt(functools.partial(free, [ticket]), write=True))
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+    return False

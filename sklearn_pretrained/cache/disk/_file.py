@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import sqlite3
@@ -11,11 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..._process import hold_during_forks
-from ._format import APPLICATION, FORMAT, PAGE, TABLES
+from ._format import (
+    APPLICATION,
+    FORMAT,
+    MIGRATIONS,
+    PAGE,
+    TABLES,
+    right_structure,
+    structure,
+)
 from ._owner import Owner, locked
 
-# How long a transaction waits for those of other processes.
-PATIENCE = 30.0
+# Seconds for which a transaction waits for those of other processes.
+PATIENCE = 5.0
 # What a new file is made with; asked of a file that is there, it would write into it.
 _NEW = (f"page_size={PAGE}", "auto_vacuum=INCREMENTAL")
 _BEFORE_LOOKING = (
@@ -93,6 +102,16 @@ class CacheFile:
                 self._owner = Owner(self.beside)
             return self._owner.name
 
+    def disown(self) -> None:
+        """Let all see this process's claims as those of a dead one; the next is under a new name.
+
+        Closing a file is all that this takes, which a full disk does not prevent.
+        """
+        with self.lock:
+            owner, self._owner = self._owner, None
+            if owner is not None:
+                owner.leave()
+
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         with self.lock:
@@ -129,6 +148,12 @@ class CacheFile:
             self.close()
         if self.path.is_dir():
             raise UnusableFileError("is a folder")
+        if there is not None and self.path.stat().st_nlink > 1:
+            # Each name has a journal of its own, and SQLite would not see the other's.
+            raise UnusableFileError(
+                "has several names (hard links), under which it cannot be kept whole: use "
+                "symbolic links"
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._opened = there
         connection = sqlite3.connect(
@@ -139,11 +164,11 @@ class CacheFile:
             _set(connection, _BEFORE_LOOKING)
             # One transaction, so that another process cannot create the tables between two looks.
             connection.execute("BEGIN")
-            there_already = self._is_ours(connection)
+            found = self._format(connection)
             connection.execute("COMMIT")
-            _set(connection, _OURS if there_already else _NEW + _OURS)
-            if not there_already:
-                self._create(connection)
+            _set(connection, _OURS if found else _NEW + _OURS)
+            if found != FORMAT:
+                self._bring_up(connection)
         except BaseException:
             connection.close()
             raise
@@ -151,26 +176,33 @@ class CacheFile:
         self._opened = self._identity()
         return connection
 
-    def _create(self, connection: sqlite3.Connection) -> None:
+    def _bring_up(self, connection: sqlite3.Connection) -> None:
+        """Turn an empty file, or one of an older format, into one of this format."""
         connection.execute("BEGIN IMMEDIATE")
         # Another process may have been faster.
-        if not self._is_ours(connection):
-            for table in TABLES.values():
-                connection.execute(table)
+        found = self._format(connection)
+        steps = [MIGRATIONS[n] for n in range(found, FORMAT)] if found else [TABLES.values()]
+        if found != FORMAT:
+            try:
+                for statement in itertools.chain.from_iterable(steps):
+                    connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # a table lacks
+                    raise _damage() from error
+                raise
             connection.execute(f"PRAGMA application_id={APPLICATION}")
             connection.execute(f"PRAGMA user_version={FORMAT}")
+            self._format(connection)
         connection.execute("COMMIT")
 
     @staticmethod
-    def _is_ours(connection: sqlite3.Connection) -> bool:
-        """Tell a file of ours from an empty one; raise for any other."""
+    def _format(connection: sqlite3.Connection) -> int:
+        """Return the number of a format of ours, 0 for an empty file; raise for any other."""
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        found = dict(
-            connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-        )
+        found = structure(connection)
         if application == version == 0 and not found:
-            return False
+            return 0
         if application != APPLICATION:
             raise UnusableFileError("is a database of something else")
         if version > FORMAT:
@@ -178,11 +210,9 @@ class CacheFile:
                 f"has format {version}, of a newer version of sklearn-pretrained than this one, "
                 f"which reads format {FORMAT}"
             )
-        if version != FORMAT or found != TABLES:
-            damage = sqlite3.DatabaseError("the tables are not those of its format")
-            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise damage
-        return True
+        if version not in MIGRATIONS and not (version == FORMAT and found == right_structure()):
+            raise _damage()
+        return int(version)
 
     def _identity(self) -> tuple[int, int] | None:
         try:
@@ -218,6 +248,12 @@ class CacheFile:
             header = file.read(100)
         mark = header[_APPLICATION_AT : _APPLICATION_AT + 4]
         return mark == APPLICATION.to_bytes(4, "big")
+
+
+def _damage() -> sqlite3.DatabaseError:
+    damage = sqlite3.DatabaseError("the tables are not those of its format")
+    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return damage
 
 
 def _set(connection: sqlite3.Connection, pragmas: tuple[str, ...]) -> None:

@@ -2,8 +2,9 @@
 
 The file is a SQLite database of 64 KiB pages whose ``application_id`` is `APPLICATION` and whose
 ``user_version`` is the number of the format, `FORMAT`. Raise that number when a table or a record
-changes its meaning: a file of a higher number is left alone by older versions of this package,
-which then compute without it.
+changes its meaning; add to `MIGRATIONS` what turns a file of the number before into one of this,
+and a file to the tests (tests/fixtures/make_cache.py). A file of a higher number is left alone by
+older versions of this package, which then compute without it.
 
 ``bundles``
     One line for each set of outputs that a forward gave: the recipe's fingerprint and, as JSON,
@@ -15,15 +16,20 @@ which then compute without it.
     checksum: XXH3-64 of the numbers, seeded by XXH3-64 of the digest, which is seeded by XXH3-64
     of the recipe and the JSON. So a row that strays to another key is told as well as a row that
     changed.
-``claims``
-    Rows that a process computes at present: who, under which ticket, and until when that holds.
+``claims``, ``claimants``
+    Rows that are computed at present, each with a ticket; and for each ticket its owner, and how
+    many times it has stored rows.
 ``counts``
     Hits, misses and forwards since the file was made.
+``facts``
+    What is known of a recipe's rows as a whole: (recipe, name) → bytes, and their checksum.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +40,7 @@ from numpy.typing import NDArray
 from ..._process import remembered
 from ..._recipe import Bundle
 
-FORMAT = 1
+FORMAT = 2
 APPLICATION = 0x736B7072  # "skpr"
 PAGE = 65536
 TABLES = {
@@ -46,12 +52,39 @@ TABLES = {
         PRIMARY KEY (bundle, digest)) WITHOUT ROWID""",
     "rows": "CREATE TABLE rows (id INTEGER PRIMARY KEY, record BLOB NOT NULL)",
     "claims": """CREATE TABLE claims (
-        bundle INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL, ticket TEXT NOT NULL,
-        until REAL NOT NULL, PRIMARY KEY (bundle, digest)) WITHOUT ROWID""",
+        bundle INTEGER NOT NULL, digest BLOB NOT NULL, ticket INTEGER NOT NULL,
+        PRIMARY KEY (bundle, digest)) WITHOUT ROWID""",
+    "claimants": """CREATE TABLE claimants (
+        ticket INTEGER PRIMARY KEY, owner TEXT NOT NULL, beats INTEGER NOT NULL)""",
     "counts": """CREATE TABLE counts (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID""",
+    "facts": """CREATE TABLE facts (
+        recipe TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (recipe, name)) WITHOUT ROWID""",
+}
+# From each older format to the next one.
+MIGRATIONS = {
+    1: ("DROP TABLE claims", TABLES["claims"], TABLES["claimants"], TABLES["facts"]),
 }
 _CHECKSUM = 8
 _FLOAT = np.dtype("<f4")
+
+
+def structure(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """List the tables' columns with their types: what counts of a format, however it is written."""
+    return connection.execute(
+        "SELECT m.name, c.name, c.type, c.[notnull], c.pk "
+        "FROM sqlite_master m, pragma_table_info(m.name) c "
+        "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' ORDER BY m.name, c.cid"
+    ).fetchall()
+
+
+@remembered("the structure of a cache file")
+def right_structure() -> list[tuple[Any, ...]]:
+    """List what `structure` finds in a file of this format."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for table in TABLES.values():
+            connection.execute(table)
+        return structure(connection)
 
 
 def outputs_json(bundle: Bundle) -> str:
@@ -117,3 +150,14 @@ def decode(
         if check == checks[k * _CHECKSUM : (k + 1) * _CHECKSUM]:
             rows[i] = values[k]
     return rows
+
+
+def seal(recipe: str, name: str, value: bytes) -> bytes:
+    """Add a checksum to a fact."""
+    return value + xxhash.xxh3_64_digest(f"{recipe}\n{name}\n".encode() + value)
+
+
+def unseal(recipe: str, name: str, sealed: Any) -> bytes | None:
+    """Take a fact from what is stored, None where it is damaged."""
+    value = sealed[:-_CHECKSUM] if isinstance(sealed, bytes) else b""
+    return value if seal(recipe, name, value) == sealed else None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sqlite3
 import time
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..._recipe import Bundle
 from ...exceptions import CacheWarning
-from .._store import Rows
+from .._store import Patience, Rows
 from . import _upkeep
-from ._claims import LEASE, DiskClaim, wait_for_others
+from ._claims import DiskClaim, free, wait_for_others
 from ._file import CacheFile, SetAsideError, UnusableFileError
-from ._format import decode, encode, outputs_json, read_bundle
+from ._format import decode, encode, outputs_json, read_bundle, seal, unseal
 
 # Seconds for which a store that had a fault is left alone.
 PAUSE = 30.0
@@ -26,14 +28,12 @@ TOUCH = 600
 COUNT = 1.0
 # Keys in one statement.
 _MANY = 256
+_FIND = "SELECT id FROM bundles WHERE recipe = ? AND outputs = ?"
 _GET = """SELECT k.digest, k.used, r.record FROM keys k LEFT JOIN rows r ON r.id = k.row
     WHERE k.bundle = ? AND k.digest IN ({})"""
 
 
-@functools.lru_cache(maxsize=16)
-def disk_store(path: Path, max_size: int | None) -> DiskStore:
-    """Return the store that all caches of one path share in this process."""
-    return DiskStore(path, max_size)
+T = TypeVar("T")
 
 
 class DiskStore:
@@ -51,6 +51,7 @@ class DiskStore:
         self.file = CacheFile(path)
         self._counts = {"hits": 0, "misses": 0, "forwards": 0}
         self._counted = -COUNT
+        self.price = 0.0
         self._paused: dict[str, float] = {}
         self._warned: set[str] = set()
 
@@ -73,9 +74,21 @@ class DiskStore:
             self._pause("read", "write")
             self._warn(f"{error}; it is left as it is, and rows are computed without it")
         except Exception as error:
-            self._pause(kind)
+            # Who waited for a lock in vain would wait again for the other kind of use.
+            locked = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            self._pause(*(("read", "write") if locked else (kind,)))
             verb = {"read": "read", "write": "written"}[kind]
             self._warn(f"cannot be {verb}: {error}; rows are computed without it")
+
+    def attempt(self, work: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T | None:
+        """Do something in a transaction; return None where the file cannot be used at present."""
+        kind = "write" if write else "read"
+        # The lock first: while a thread waits for it, another may find the file at fault.
+        with self.faults(kind), self.file.lock:
+            if not self.is_paused(kind):
+                with self.file.transaction(write=write) as connection:
+                    return work(connection)
+        return None
 
     def _pause(self, *kinds: str) -> None:
         for kind in kinds:
@@ -100,65 +113,53 @@ class DiskStore:
     def number(self, connection: sqlite3.Connection, bundle: Bundle) -> int:
         """Find a bundle's number in this file, or give it one."""
         key = (bundle.recipe, outputs_json(bundle))
-        find = "SELECT id FROM bundles WHERE recipe = ? AND outputs = ?"
-        found = connection.execute(find, key).fetchone()
+        found = connection.execute(_FIND, key).fetchone()
         if found is None:
             connection.execute("INSERT INTO bundles (recipe, outputs) VALUES (?, ?)", key)
-            found = connection.execute(find, key).fetchone()
+            found = connection.execute(_FIND, key).fetchone()
         return int(found[0])
 
     def bundles(self, recipe: str) -> list[Bundle]:
         """List the bundles of a recipe, the newest first."""
-        if not self.is_paused("read"):
-            with self.faults("read"), self.file.transaction() as connection:
-                return [bundle for _, bundle in self.numbered(connection, recipe)]
-        return []
+        return self.attempt(lambda c: [bundle for _, bundle in self.numbered(c, recipe)]) or []
 
     def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
         """Return the rows; None for those that are not there, or no longer what was stored."""
         found: list[Rows | None] = []
-        if not self.is_paused("read"):
-            damaged: list[bytes] = []
-            unnoted: list[bytes] = []
-            with self.faults("read"):
-                for start in range(0, len(digests), _MANY):
-                    part = digests[start : start + _MANY]
-                    found += self._get(bundle, part, damaged, unnoted)
-            if damaged:
-                self._drop(bundle, damaged)
-            if unnoted and not self.is_paused("write"):
-                with _best_effort():
-                    self._note_use(bundle, unnoted)
+        damaged: list[bytes] = []
+        unnoted: list[bytes] = []
+        for start in range(0, len(digests), _MANY):
+            part = digests[start : start + _MANY]
+            there = self.attempt(functools.partial(self._get, bundle, part))
+            if there is None:
+                break
+            records = {digest: record for digest, _, record in there}
+            rows = decode(bundle, part, [records.get(digest) for digest in part])
+            found += rows
+            damaged += [
+                d for d, row in zip(part, rows, strict=True) if row is None and d in records
+            ]
+            old = time.time() - TOUCH
+            unnoted += [d for d, used, _ in there if isinstance(used, int) and used < old]
+        if damaged:
+            self._warn("holds damaged rows, which are computed again")
+            self.attempt(
+                lambda c: _upkeep.drop_keys(c, self.number(c, bundle), damaged), write=True
+            )
+        if unnoted and not self.is_paused("write"):
+            with _best_effort():
+                self._note_use(bundle, unnoted)
         return found + [None] * (len(digests) - len(found))
 
+    @staticmethod
     def _get(
-        self,
-        bundle: Bundle,
-        digests: Sequence[bytes],
-        damaged: list[bytes],
-        unnoted: list[bytes],
-    ) -> list[Rows | None]:
+        bundle: Bundle, digests: Sequence[bytes], connection: sqlite3.Connection
+    ) -> list[tuple[bytes, Any, Any]]:
+        number = connection.execute(_FIND, (bundle.recipe, outputs_json(bundle))).fetchone()
+        if number is None:
+            return []
         marks = ",".join("?" * len(digests))
-        with self.file.transaction() as connection:
-            key = (bundle.recipe, outputs_json(bundle))
-            number = connection.execute(
-                "SELECT id FROM bundles WHERE recipe = ? AND outputs = ?", key
-            ).fetchone()
-            if number is None:
-                return [None] * len(digests)
-            there = connection.execute(_GET.format(marks), (*number, *digests)).fetchall()
-        records = {digest: record for digest, _, record in there}
-        rows = decode(bundle, digests, [records.get(digest) for digest in digests])
-        damaged += [d for d, row in zip(digests, rows, strict=True) if row is None and d in records]
-        old = time.time() - TOUCH
-        unnoted += [d for d, used, _ in there if isinstance(used, int) and used < old]
-        return rows
-
-    def _drop(self, bundle: Bundle, digests: list[bytes]) -> None:
-        self._warn("holds damaged rows, which are computed again")
-        if not self.is_paused("write"):
-            with self.faults("write"), self.file.transaction(write=True) as connection:
-                _upkeep.drop_keys(connection, self.number(connection, bundle), digests)
+        return connection.execute(_GET.format(marks), (*number, *digests)).fetchall()
 
     def _note_use(self, bundle: Bundle, digests: list[bytes]) -> None:
         with self.file.transaction(write=True) as connection:
@@ -171,29 +172,48 @@ class DiskStore:
     # -- storing
 
     def put(
-        self, bundle: Bundle, digests: Sequence[bytes], rows: Rows, ticket: str | None = None
+        self,
+        bundle: Bundle,
+        digests: Sequence[bytes],
+        rows: Rows,
+        ticket: tuple[int, bool] | None = None,
     ) -> bool:
-        """Store rows, all or none, and give up the claims on them; tell whether it worked."""
+        """Store rows, all or none, and give up the claims on them; tell whether it worked.
+
+        A ticket comes with whether these are the last of its rows.
+        """
         if self.is_paused("write"):
             return False
+        began = time.monotonic()
         with self.faults("write"):
             records = dict(zip(digests, encode(bundle, digests, rows), strict=True))
-            with self.file.transaction(write=True) as connection:
-                number = self.number(connection, bundle)
-                self._insert(connection, number, records)
-                if connection.execute("SELECT EXISTS (SELECT 1 FROM claims)").fetchone()[0]:
-                    connection.executemany(
-                        "DELETE FROM claims WHERE bundle = ? AND digest = ?",
-                        [(number, digest) for digest in digests],
-                    )
-                if ticket is not None:
-                    connection.execute(
-                        "UPDATE claims SET until = ? WHERE ticket = ?",
-                        (time.time() + LEASE, ticket),
-                    )
-                self._flush_counts(connection)
-            return True
+            if self.attempt(lambda c: self._put(c, bundle, records, ticket), write=True):
+                took = time.monotonic() - began
+                # What others write, now and then, is in the way of some: the usual price is lower.
+                self.price = min(took, 1.2 * self.price) if self.price else took
+                return True
         return False
+
+    def _put(
+        self,
+        connection: sqlite3.Connection,
+        bundle: Bundle,
+        records: dict[bytes, bytes],
+        ticket: tuple[int, bool] | None,
+    ) -> bool:
+        number = self.number(connection, bundle)
+        digests = list(records)
+        self._insert(connection, number, records)
+        if ticket is not None and ticket[1]:
+            free(ticket[:1], connection)
+        elif ticket is not None:
+            beat = "UPDATE claimants SET beats = beats + 1 WHERE ticket = ?"
+            connection.execute(beat, ticket[:1])
+            connection.executemany(
+                "DELETE FROM claims WHERE bundle = ? AND digest = ?", [(number, d) for d in digests]
+            )
+        self._flush_counts(connection)
+        return True
 
     def _insert(
         self, connection: sqlite3.Connection, number: int, records: dict[bytes, bytes]
@@ -225,13 +245,45 @@ class DiskStore:
 
     # -- sharing the work
 
-    def claim(self, wanted: Bundle, keep: Bundle) -> DiskClaim:
+    def claim(self, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> DiskClaim:
         """Prepare to claim rows."""
-        return DiskClaim(self, wanted, keep)
+        return DiskClaim(self, wanted, keep, is_warm=is_warm)
 
-    def wait(self, wanted: Bundle, missing: Collection[bytes]) -> None:
-        """Wait until another process or thread has computed a row, or died."""
-        wait_for_others(self, wanted, missing)
+    def wait(self, wanted: Bundle, missing: Sequence[bytes], patience: Patience) -> None:
+        """Wait until another process or thread has computed rows, died, or seems stopped."""
+        if wait_for_others(self, wanted, missing, patience):
+            self._warn(
+                "is used by a process that has given no row that it claimed for some time, and may "
+                "have been stopped; others compute them too"
+            )
+
+    # -- facts
+
+    def recall(self, recipe: str, name: str) -> bytes | None:
+        """Return a fact about a recipe's rows, None where it is not known."""
+        return self.attempt(lambda c: self._recall(c, recipe, name))
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
+        """Note a fact, unless it is known; return what is known."""
+
+        def note(connection: sqlite3.Connection) -> bytes:
+            known = self._recall(connection, recipe, name)
+            if known is None:
+                sealed = seal(recipe, name, value)
+                connection.execute(
+                    "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (recipe, name, sealed)
+                )
+            return value if known is None else known
+
+        found = self.attempt(note, write=True)
+        return value if found is None else found
+
+    @staticmethod
+    def _recall(connection: sqlite3.Connection, recipe: str, name: str) -> bytes | None:
+        found = connection.execute(
+            "SELECT value FROM facts WHERE recipe = ? AND name = ?", (recipe, name)
+        ).fetchone()
+        return unseal(recipe, name, found[0]) if found else None
 
     # -- statistics and upkeep
 
@@ -258,14 +310,16 @@ class DiskStore:
         """Count rows, bytes, hits, misses and forwards."""
         with self.file.lock:
             found = {"rows": 0, "bytes": 0, **self._counts}
-        if self.path.exists():
-            with self.faults("read"):
-                with self.file.transaction() as connection:
-                    (found["rows"],) = connection.execute("SELECT count(*) FROM keys").fetchone()
-                    for name, n in connection.execute("SELECT name, n FROM counts"):
-                        if name in found:
-                            found[name] += n
-                found["bytes"] = self.path.stat().st_size
+
+        def add(connection: sqlite3.Connection) -> None:
+            (found["rows"],) = connection.execute("SELECT count(*) FROM keys").fetchone()
+            for name, n in connection.execute("SELECT name, n FROM counts"):
+                if name in found:
+                    found[name] += n
+            found["bytes"] = self.path.stat().st_size
+
+        if os.path.exists(self.path):  # noqa: PTH110  Path.exists raises where a folder is closed
+            self.attempt(add)
         return found
 
     def verify(self) -> dict[str, int]:
@@ -277,17 +331,18 @@ class DiskStore:
 
     def prune(self, max_size: int) -> int:
         """Remove the least recently used rows; return how many."""
-        removed = 0
-        with self.faults("write"), self.file.transaction(write=True) as connection:
+
+        def shrink(connection: sqlite3.Connection) -> int:
             removed = _upkeep.shrink(connection, max_size)
             _upkeep.give_back(connection)
-        return removed
+            return removed
+
+        return self.attempt(shrink, write=True) or 0
 
     def clear(self) -> None:
         """Remove all rows."""
-        with self.faults("write"), self.file.transaction(write=True) as connection:
-            self._counts = dict.fromkeys(self._counts, 0)
-            _upkeep.clear(connection)
+        self._counts = dict.fromkeys(self._counts, 0)
+        self.attempt(_upkeep.clear, write=True)
 
 
 def _best_effort() -> contextlib.suppress:

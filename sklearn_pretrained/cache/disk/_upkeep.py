@@ -85,7 +85,7 @@ def drop_keys(connection: sqlite3.Connection, number: int, digests: Iterable[obj
 
 def clear(connection: sqlite3.Connection) -> None:
     """Forget everything but the claims of those who compute just now."""
-    for table in ("keys", "rows", "counts"):
+    for table in ("keys", "rows", "counts", "facts"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
     connection.execute("DELETE FROM bundles WHERE id NOT IN (SELECT bundle FROM claims)")
     give_back(connection)
