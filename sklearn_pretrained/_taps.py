@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ._ears import Ear, listening
+
 
 @dataclass(frozen=True)
 class Tap:
@@ -34,8 +36,11 @@ class Tap:
     reduce: Callable[[Tensor], Any]
 
 
-class _EnoughError(Exception):
-    """Every tap has been read; what lies deeper need not run."""
+class _EnoughError(BaseException):
+    """Every tap has been read; what lies deeper need not run.
+
+    No `Exception`, so that a network which handles its own does not take it for one of them.
+    """
 
 
 def first_tensor(value: Any) -> Tensor | None:
@@ -52,51 +57,81 @@ def first_tensor(value: Any) -> Tensor | None:
     return None
 
 
-def read(  # noqa: C901  small closures, each of its own
-    network: nn.Module, call: Callable[[nn.Module], Any], taps: Sequence[Tap]
-) -> dict[str, Any]:
-    """Run ``call(network)`` and return each tap's reduced activation, by name.
+class _Reading:
+    """What one forward has given so far."""
 
-    The caller holds the network's lock: hooks are the network's, so two forwards at a time would
-    read each other's rows. No hook outlives the call.
-    """
-    found: dict[str, Any] = {}
-    counts = dict.fromkeys((tap.name for tap in taps), 0)
-    handles = []
+    def __init__(self, taps: Sequence[Tap]) -> None:
+        self.taps = taps
+        self.found: dict[str, Any] = {}
+        self.error: Exception | None = None
+        self._counts = dict.fromkeys((tap.name for tap in taps), 0)
 
-    def take(tap: Tap, value: Any) -> None:
-        counts[tap.name] += 1
-        if counts[tap.name] != tap.calls:
+    @property
+    def is_over(self) -> bool:
+        """Whether the rest of the forward is of no use."""
+        return self.error is not None or len(self.found) == len(self.taps)
+
+    def ears(self, network: nn.Module) -> dict[nn.Module, Ear]:
+        """Return who listens where."""
+        sides: dict[nn.Module, dict[str, list[Tap]]] = {}
+        for tap in self.taps:
+            module = network.get_submodule(tap.module)
+            sides.setdefault(module, {}).setdefault(tap.side, []).append(tap)
+
+        def before(taps: list[Tap]) -> Callable[[nn.Module, Any, Any], None]:
+            return lambda _module, args, kwargs: self._hear(taps, args or kwargs)
+
+        def after(taps: list[Tap]) -> Callable[[nn.Module, Any], None]:
+            return lambda _module, output: self._hear(taps, output)
+
+        return {
+            module: Ear(
+                before(taps["input"]) if "input" in taps else None,
+                after(taps["output"]) if "output" in taps else None,
+            )
+            for module, taps in sides.items()
+        }
+
+    def _hear(self, taps: list[Tap], value: Any) -> None:
+        try:
+            for tap in taps:
+                self._take(tap, value)
+        except Exception as error:  # kept: the network might handle it as one of its own
+            self.error = error
+        if self.is_over:
+            raise _EnoughError
+
+    def _take(self, tap: Tap, value: Any) -> None:
+        self._counts[tap.name] += 1
+        if self._counts[tap.name] != tap.calls:
             return
         tensor = first_tensor(value)
         if tensor is None:
             raise TypeError(f"layer {tap.module!r} gives a {type(value).__name__}, no tensor")
-        found[tap.name] = tap.reduce(tensor)
-        if len(found) == len(taps):
-            raise _EnoughError
+        self.found[tap.name] = tap.reduce(tensor)
 
+
+def read(
+    network: nn.Module, call: Callable[[nn.Module], Any], taps: Sequence[Tap]
+) -> dict[str, Any]:
+    """Run ``call(network)`` and return each tap's reduced activation, by name.
+
+    Any number of threads may read one network at the same time. Submodules that the network runs
+    in threads of its own are not heard. A network that goes on after the stop, since it handles
+    even that, only wastes time: what was read, was read.
+    """
+    reading = _Reading(taps)
     try:
-        for tap in taps:
-            module = network.get_submodule(tap.module)
-            if tap.side == "input":
-
-                def before(_m: nn.Module, args: Any, kwargs: Any, tap: Tap = tap) -> None:
-                    take(tap, args or kwargs)
-
-                handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-            else:
-
-                def after(_m: nn.Module, _args: Any, output: Any, tap: Tap = tap) -> None:
-                    take(tap, output)
-
-                handles.append(module.register_forward_hook(after))
-        call(network)
+        with listening(reading.ears(network)):
+            call(network)
     except _EnoughError:
         pass
-    finally:
-        for handle in handles:
-            handle.remove()
-    missing = [tap.name for tap in taps if tap.name not in found]
+    except Exception:  # what a network makes of the stop is its own affair
+        if not reading.is_over:
+            raise
+    if reading.error is not None:
+        raise reading.error
+    missing = [tap.name for tap in taps if tap.name not in reading.found]
     if missing:
-        raise RuntimeError(f"the forward never reached {missing}")
-    return found
+        raise RuntimeError(f"the forward never reached {missing} in the thread that ran it")
+    return reading.found

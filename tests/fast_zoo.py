@@ -49,9 +49,9 @@ def pair(name: str) -> tuple[nn.Module, nn.Module, Tensor]:
     size = None if name.startswith(_FIXED) else 96
     backbone = backbones.find(name, weights=None, image_size=size)
     plain = shake(backbone.build())
-    fast = copy.deepcopy(plain)
     batch = backbone.collate(backbone.example(), CPU, torch.float32)
-    speed_up(fast, CPU, torch.float32, lambda network: network(batch), tame=backbone.is_tame)
+    tame = backbone.is_tame
+    fast = speed_up(plain, CPU, torch.float32, lambda network: network(batch), tame=tame)
     return plain, fast, batch
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_encoders_that_can_be_run_without_padding_are(family, tmp_path):
     folder = text_zoo.make_folder(tmp_path / "network", family)
     ours = featurizer(model=str(folder)).fit(text_zoo.TEXTS)
 
-    assert (network_of(ours).packing is not None) == (family in PACKED)
+    assert (network_of(ours).arranged.packing is not None) == (family in PACKED)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +67,13 @@ def test_features_are_those_of_padded_batches(monkeypatch, layer, pooling):
     """Of the real MiniLM, for every layer and pooling."""
     ours = featurizer(layer=layer, pooling=pooling)
     fast = ours.fit_transform(TEXTS)
-    assert network_of(ours).packing is not None
+    assert network_of(ours).arranged.packing is not None
     assert not network_of(ours).unpackable
     monkeypatch.setenv(VARIABLE, "0")
     eager.unload()
     padded = ours.fit_transform(TEXTS)
 
-    assert network_of(ours).packing is None
+    assert network_of(ours).arranged.packing is None
     assert relative_error(fast, padded) < 1e-5
 
 
@@ -84,7 +85,7 @@ def test_where_padding_would_show_only_texts_of_one_length_meet(family, shows, t
     together = ours.fit_transform(text_zoo.TEXTS)
     alone = np.vstack([ours.transform([text]) for text in text_zoo.TEXTS])
 
-    assert network_of(ours).even == shows
+    assert network_of(ours).arranged.even == shows
     assert relative_error(together, alone) < 1e-5
 
 
@@ -123,7 +124,7 @@ def test_a_layer_that_cannot_be_read_so_is_read_with_padding(tmp_path):
     folder = text_zoo.make_folder(tmp_path / "network", "BERT")
     ours = featurizer(model=str(folder), layer=-1, pooling="mean").fit(text_zoo.TEXTS)
     network = network_of(ours)
-    packing = network.packing
+    packing = network.arranged.packing
 
     class Blind(type(packing)):
         def inputs(self, batch):
@@ -135,7 +136,8 @@ def test_a_layer_that_cannot_be_read_so_is_read_with_padding(tmp_path):
             raise backbones.UnpackableError("not here")
 
     right = ours.transform(text_zoo.TEXTS)
-    network.packing = Blind(packing.padding, packing.types)
+    blind = Blind(packing.padding, packing.types)
+    network.arranged = replace(network.arranged, packing=blind)
     again = ours.transform(text_zoo.TEXTS)
 
     assert network.unpackable == {"hidden_3"}

@@ -139,8 +139,8 @@ class Backbone(ABC):
         """Return two samples that take the way of all others; None where there are no such."""
         return None
 
-    def find_packing(self, network: nn.Module) -> Any:  # noqa: ARG002
-        """Find out how a loaded network runs sequences without padding; None where it cannot."""
+    def find_packing(self, network: nn.Module) -> tuple[nn.Module, Any] | None:  # noqa: ARG002
+        """Return a network beside this one, and how it runs sequences without padding; or None."""
         return None
 
     def padding_shows(self, network: nn.Module) -> bool:  # noqa: ARG002

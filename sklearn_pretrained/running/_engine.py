@@ -86,18 +86,23 @@ class Reading:
 
     def _view(self, backbone: Backbone, network: LoadedNetwork, batch: Any) -> Tensor:
         mask = backbone.mask(batch)
+        arranged = network.arranged
+
+        def call(inputs: Any) -> Callable[[nn.Module], Any]:
+            return lambda module: backbone.call(module, inputs)
+
         names = {layer.name for layer, _ in self.outputs}
-        if network.packing is not None and not names & network.unpackable:
-            packed, restore = backbone.pack(batch, network.packing)
+        if arranged.packing is not None and not names & network.unpackable:
+            packed, restore = backbone.pack(batch, arranged.packing)
             with contextlib.suppress(UnpackableError):
-                return self._run(backbone, network, packed, mask, restore)
-        return self._run(backbone, network, batch, mask)
+                return self._run(call(packed), network, arranged.module, mask, restore)
+        return self._run(call(batch), network, arranged.module, mask)
 
     def _run(
         self,
-        backbone: Backbone,
+        call: Callable[[nn.Module], Any],
         network: LoadedNetwork,
-        batch: Any,
+        module: nn.Module,
         mask: Tensor | None,
         restore: Callable[[Tensor, Any], Tensor] | None = None,
     ) -> Tensor:
@@ -119,8 +124,9 @@ class Reading:
             return Tap(layer.name, layer.module, layer.side, layer.calls, reduce)
 
         taps = [tap(*wanted) for wanted in by_layer.values()]
-        with network.lock, torch.inference_mode(), full_precision(network.device, network.dtype):
-            found = read(network.module, lambda module: backbone.call(module, batch), taps)
+        exactly = full_precision(network.device, network.dtype)
+        with network.running(), torch.inference_mode(), exactly:
+            found = read(module, call, taps)
         for layer, pooling in self.outputs:
             _check_width(found[layer.name][pooling], layer, pooling)
         return torch.cat([found[layer.name][p].float() for layer, p in self.outputs], dim=1)
@@ -162,25 +168,27 @@ def is_out_of_memory(error: BaseException) -> bool:
 def _halving(
     samples: Sequence[Any], run: Callable[[Sequence[Any]], Underway], network: LoadedNetwork
 ) -> list[Underway]:
-    """Run a batch; where memory runs out, run its halves, and remember what did fit."""
-    most = network.most_samples or len(samples)
+    """Run a batch; where memory runs out, run its halves, and remember what fits."""
+    most = network.room.most or len(samples)
     if len(samples) > most:
         parts = [samples[i : i + most] for i in range(0, len(samples), most)]
         return [rows for part in parts for rows in _halving(part, run, network)]
     try:
-        return [run(samples)]
+        rows = [run(samples)]
     except Exception as error:
         if not is_out_of_memory(error) or len(samples) == 1:
             raise
+    else:
+        network.room.fitted(len(samples))
+        return rows
     if network.device.type == "cuda":
         torch.cuda.empty_cache()
-    if network.most_samples is None:
+    if network.room.ran_out(len(samples)):
         warnings.warn(
             f"Memory ran out with a batch of {len(samples)}; going on with smaller batches.",
             RuntimeWarning,
             stacklevel=2,
         )
-    network.most_samples = len(samples) // 2
     return _halving(samples, run, network)
 
 
@@ -221,7 +229,7 @@ def embed(
     """
     for network in networks:
         network.expect(len(positions))
-    even = any(network.even for network in networks)
+    even = any(network.arranged.even for network in networks)
 
     judge = _Judge(backbone.name, reading, on_bad)
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._beside import beside
 from ..._precisions import precision_of
 from .._backbone import UnpackableError
 from . import _packed_attention, _packed_mpnet
@@ -73,36 +74,34 @@ class Packing:
         return inputs, segments
 
 
-def find_packing(network: nn.Module, config: Any) -> Packing | None:
+def find_packing(network: nn.Module, config: Any) -> tuple[nn.Module, Packing] | None:
     """Try whether an encoder gives the same over a row of tokens as over each text alone.
 
     Parameters
     ----------
     network : nn.Module
-        An encoder of transformers on its device. When it may be packed, its attention is
-        replaced by one that does both.
+        An encoder of transformers on its device; it stays as it is.
     config : PreTrainedConfig
 
     Returns
     -------
-    Packing or None
-        None where it cannot be packed.
+    (nn.Module, Packing) or None
+        The encoder with an attention that does both; None where it cannot be packed.
     """
     takes = inspect.signature(network.forward).parameters
     lengths = _lengths(config)
     if "position_ids" not in takes or not lengths:
         return None
-    with contextlib.ExitStack() as undo:
-        try:
-            _replace_attention(network, undo)
-            paddings = _paddings(network, config)
-            for padding in (None, *paddings):
-                packing = Packing(padding, "token_type_ids" in takes)
-                if _is_right(network, packing, _tokens(config, lengths, paddings), lengths):
-                    undo.pop_all()
-                    return packing
-        except (UnpackableError, RuntimeError, ValueError, TypeError, IndexError, AttributeError):
-            pass
+    with contextlib.suppress(
+        UnpackableError, RuntimeError, ValueError, TypeError, IndexError, AttributeError
+    ):
+        network = beside(network)
+        _replace_attention(network)
+        paddings = _paddings(network, config)
+        for padding in (None, *paddings):
+            packing = Packing(padding, "token_type_ids" in takes)
+            if _is_right(network, packing, _tokens(config, lengths, paddings), lengths):
+                return network, packing
     return None
 
 
@@ -125,23 +124,16 @@ def _lengths(config: Any) -> tuple[int, ...]:
     return (*_TRIED, min(2 * window + 3, getattr(config, "max_position_embeddings", _WIDEST)))
 
 
-def _replace_attention(network: Any, undo: contextlib.ExitStack) -> None:
+def _replace_attention(network: Any) -> None:
     if _packed_mpnet.is_one(network):
-        _packed_mpnet.replace_attention(network, undo)
+        _packed_mpnet.replace_attention(network)
     else:
-        before = network.config._attn_implementation
         _packed_attention.register()
-
-        def bring_back() -> None:
-            with quietly():
-                network.set_attn_implementation(before)
-
-        undo.callback(bring_back)
         with quietly():  # some encoders cannot, and say so
             network.set_attn_implementation(_packed_attention.NAME)
     pooler = getattr(network, "pooler", None)
     if pooler is not None:
-        undo.callback(pooler.register_forward_pre_hook(_first_tokens).remove)
+        pooler.register_forward_pre_hook(_first_tokens)
 
 
 def _tokens(config: Any, lengths: tuple[int, ...], paddings: list[int]) -> Tensor:
@@ -160,10 +152,11 @@ def _is_right(
     mask = (torch.arange(tokens.shape[1]) < torch.tensor(lengths)[:, None]).long()
     batch = {"input_ids": tokens.to(device), "attention_mask": mask.to(device)}
     with torch.inference_mode():
-        alone = [
-            network(**{name: x[i : i + 1, :n] for name, x in batch.items()})
-            for i, n in enumerate(lengths)
-        ]
+        with packed(None):
+            alone = [
+                network(**{name: x[i : i + 1, :n] for name, x in batch.items()})
+                for i, n in enumerate(lengths)
+            ]
         inputs, segments = packing.inputs(batch)
         with packed(segments):
             together = network(**inputs)

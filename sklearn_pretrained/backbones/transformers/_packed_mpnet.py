@@ -7,7 +7,6 @@ a row of tokens would be as large as the row squared.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from typing import Any
 
@@ -22,21 +21,17 @@ def is_one(network: Any) -> bool:
     return getattr(network.config, "model_type", "") == "mpnet"
 
 
-def replace_attention(network: Any, undo: contextlib.ExitStack) -> None:
+def replace_attention(network: Any) -> None:
     """Let the network attend text by text where texts are packed.
 
     Parameters
     ----------
     network : MPNetModel
-    undo : ExitStack
-        Told how to bring back what was there.
     """
     encoder = network.encoder
-    undo.callback(vars(encoder).pop, "compute_position_bias", None)
     encoder.compute_position_bias = functools.partial(_bias, encoder.compute_position_bias)
     for layer in encoder.layer:
         attention = layer.attention.attn
-        undo.callback(vars(attention).pop, "forward", None)
         attention.forward = functools.partial(_forward, attention, attention.forward)
 
 

@@ -68,13 +68,14 @@ class Segments:
 
 
 @contextmanager
-def packed(segments: Segments) -> Iterator[None]:
-    """Let this thread's attention see texts, while a network runs over a row of them."""
-    _active.segments = segments
+def packed(segments: Segments | None) -> Iterator[None]:
+    """Let this thread's attention see texts, while a network runs over a row of them, or no row."""
+    outer = active()
     try:
+        _active.segments = segments
         yield
     finally:
-        _active.segments = None
+        _active.segments = outer
 
 
 def active() -> Segments | None:

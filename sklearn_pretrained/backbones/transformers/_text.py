@@ -251,7 +251,7 @@ class TextBackbone(Backbone):
         batch = padded(samples, self.tokenizer.pad_token_id or 0)
         return {name: tensor.to(device) for name, tensor in batch.items()}
 
-    def find_packing(self, network: nn.Module) -> Packing | None:
+    def find_packing(self, network: nn.Module) -> tuple[nn.Module, Packing] | None:
         """Try whether the encoder gives the same without padding."""
         return None if self.is_decoder else find_packing(network, self.config)
 
@@ -273,11 +273,10 @@ class TextBackbone(Backbone):
 
     def call(self, network: nn.Module, batch: dict[str, Any]) -> Any:
         """Run the encoder."""
-        if "segments" in batch:
-            with packed(batch["segments"]):
-                return network(**{name: x for name, x in batch.items() if name != "segments"})
         extra = {"use_cache": False} if self.is_decoder else {}
-        return network(**batch, **extra)
+        inputs = {name: x for name, x in batch.items() if name != "segments"}
+        with packed(batch.get("segments")):
+            return network(**inputs, **extra)
 
     def mask(self, batch: dict[str, Tensor]) -> Tensor:
         """Return which tokens are real."""

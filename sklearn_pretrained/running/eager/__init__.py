@@ -1,5 +1,6 @@
 """Networks as torch runs them, kept in a registry of the process and made fast."""
 
-from ._registry import LoadedNetwork, load, unload
+from ._loaded import LoadedNetwork
+from ._registry import load, unload
 
 __all__ = ["LoadedNetwork", "load", "unload"]

@@ -2,83 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..._process import hold_during_forks, in_children, keep
+from ..._process import in_children, keep
 from ...backbones._backbone import Backbone
 from ...exceptions import WeightsError, pinned_were
+from ._loaded import Arrangement, LoadedNetwork
 from .fast import fast_paths, speed_up
 
 MOST_NETWORKS = 4
 """Networks kept loaded on each device; the least recently used one goes first."""
-
-
-@dataclass(eq=False)
-class LoadedNetwork:
-    """A frozen network on a device.
-
-    Parameters
-    ----------
-    module : nn.Module
-        In eval mode, without gradients. Nothing may change it.
-    device : torch.device
-    dtype : torch.dtype
-    lock : RLock
-        Held during a forward that reads layers, since hooks belong to the network.
-    most_samples : int or None
-        The batch that fitted, after memory ran out.
-    packing : object or None
-        How sequences are run without padding, where they can be.
-    even : bool
-        Whether only inputs of one length may share a batch, since padding would show.
-    unpackable : set of str
-        Layers that cannot be read then.
-    rearrange : callable or None
-        What makes it fast, as long as that has not been done.
-    patience : int
-        Items that are sent through it before that is worth its time.
-    """
-
-    module: nn.Module
-    device: torch.device
-    dtype: torch.dtype
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    most_samples: int | None = None
-    packing: Any = None
-    even: bool = False
-    unpackable: set[str] = field(default_factory=set)
-    rearrange: Callable[[], None] | None = None
-    patience: int = 0
-
-    def __post_init__(self) -> None:
-        hold_during_forks(self)
-
-    def expect(self, n: int) -> None:
-        """Learn that ``n`` items are coming; a network that sees many is made fast first."""
-        with self.lock:
-            self.patience -= n
-            if self.patience <= 0 and self.rearrange is not None:
-                rearrange, self.rearrange = self.rearrange, None
-                rearrange()
-
-    def before_fork(self) -> None:
-        """Wait for a forward to end: a child would inherit its hooks, and torch's own locks."""
-        self.lock.acquire()
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """Go on, in the child with a lock that nobody holds."""
-        if in_child:
-            self.lock = threading.RLock()
-        else:
-            self.lock.release()
 
 
 _loaded: OrderedDict[tuple[str, ...], LoadedNetwork] = OrderedDict()
@@ -137,45 +75,51 @@ def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> Loade
     # Reduced precision rounds anew wherever operations are put together differently, so there the
     # network is rearranged before it gives a row.
     patience = backbone.patience if dtype == torch.float32 else 0
-    network = LoadedNetwork(module, device, dtype, patience=patience)
-    network.rearrange = functools.partial(_rearrange, backbone, network)
-    return network
+    return LoadedNetwork(
+        Arrangement(module),
+        device,
+        dtype,
+        rearrange=lambda: _rearranged(backbone, module, device, dtype),
+        patience=patience,
+    )
 
 
-def _rearrange(backbone: Backbone, network: LoadedNetwork) -> None:
+def _rearranged(
+    backbone: Backbone, module: nn.Module, device: torch.device, dtype: torch.dtype
+) -> Arrangement:
     """Take the ways that are faster and give the same numbers; each is tried on samples."""
+    packing = None
     if fast_paths():
-        _speed_up(backbone, network)
-        if network.device.type == "cpu":
-            network.packing = backbone.find_packing(network.module)
-    network.even = network.packing is None and backbone.padding_shows(network.module)
+        packed = backbone.find_packing(module) if device.type == "cpu" else None
+        if packed is not None:
+            module, packing = packed
+        module = _faster(backbone, module, device, dtype)
+    even = packing is None and backbone.padding_shows(module)
+    return Arrangement(module, packing, even)
 
 
 def _freeze(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     return module.eval().requires_grad_(False).to(device=device, dtype=dtype)
 
 
-def _speed_up(backbone: Backbone, network: LoadedNetwork) -> None:
-    device, dtype = network.device, network.dtype
+def _faster(
+    backbone: Backbone, module: nn.Module, device: torch.device, dtype: torch.dtype
+) -> nn.Module:
     samples = backbone.example()
     if samples is None:
-        speed_up(network.module, device, dtype)
-        return
+        return module
 
     def exact() -> nn.Module:
         return _freeze(backbone.build(), device, torch.float32)
 
-    def call(module: nn.Module) -> Any:
-        precision = dtype if module is network.module else torch.float32
-        return backbone.call(module, backbone.collate(samples, device, precision))
+    def call(network: nn.Module) -> Any:
+        precisions = (x.dtype for x in network.parameters() if x.is_floating_point())
+        batch = backbone.collate(samples, device, next(precisions, dtype))
+        return backbone.call(network, batch)
 
-    speed_up(
-        network.module,
-        device,
-        dtype,
-        call,
-        exact=None if dtype == torch.float32 else exact,
-        tame=backbone.is_tame,
+    reduced = dtype != torch.float32
+    return speed_up(
+        module, device, dtype, call, exact=exact if reduced else None, tame=backbone.is_tame
     )
 
 

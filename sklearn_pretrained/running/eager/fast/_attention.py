@@ -8,31 +8,19 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from ._hooks import is_input_read, is_output_read, is_plain
+from ...._ears import is_input_read, is_output_read, is_plain
 from ._linears import Linear, is_worth_it, packed
 
-Undo = Callable[[], None]
 
-
-def attend_blockwise(network: nn.Module) -> Undo:
-    """Give each `nn.MultiheadAttention` a faster forward; return how to undo it.
+def attend_blockwise(network: nn.Module) -> None:
+    """Give each `nn.MultiheadAttention` a faster forward.
 
     It serves self-attention without masks whose weights nobody asks for, and hands every other
     call to the module's own forward.
     """
-    replaced = [
-        module
-        for module in network.modules()
-        if type(module) is nn.MultiheadAttention and _is_usual(module)
-    ]
-    for module in replaced:
-        module.forward = _forward(module)  # type: ignore[method-assign]
-
-    def undo() -> None:
-        for module in replaced:
-            del module.forward
-
-    return undo
+    for module in network.modules():
+        if type(module) is nn.MultiheadAttention and _is_usual(module):
+            module.forward = _forward(module)  # type: ignore[method-assign]
 
 
 def _is_usual(module: nn.MultiheadAttention) -> bool:

@@ -109,7 +109,7 @@ class _OnOneDNN:
         shape = tuple(x.shape)
         if shape not in self.layouts and len(self._seen) < _MOST_SHAPES:
             self._seen[shape] += 1
-            if self._seen[shape] == _OFTEN and len(self.layouts) < _MOST_LAYOUTS:
+            if self._seen[shape] >= _OFTEN and len(self.layouts) < _MOST_LAYOUTS:
                 self.layouts[shape] = self.laid_out(shape)
         return self.run(x, self.layouts.get(shape, self.plain), activation)
 

@@ -2,56 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
+from ...._ears import is_input_read, is_output_read, is_plain
 from ._convs import Convolve, activation_name, convolution, takes_activation
-from ._hooks import is_input_read, is_output_read, is_plain
 from ._pairs import Flow
 
 
 def fold(
     network: nn.Module, flow: Flow, *, exact: nn.Module | None = None, tame: bool = False
-) -> Callable[[], None]:
-    """Fold each batch norm into the convolution that alone feeds it; return how to undo it.
+) -> None:
+    """Fold each batch norm into the convolution that alone feeds it.
 
     With ``exact``, the same network in higher precision, its weights are folded and then rounded.
 
     Submodules, weights and buffers stay as they are: only ``forward`` is replaced, on the
-    instances. While a hook reads what lies between the folded parts, these run unfolded, so that
-    the hook sees the true value. The folded weights need as much memory again.
+    instances. While somebody reads what lies between the folded parts, these run unfolded, so that
+    he sees the true value. The folded weights need as much memory again.
+
+    Where the forward looks at values, other items may take another way, on which a convolution
+    meets no batch norm; there, nothing is folded.
     """
-    chains = []
-    names = {module: name for name, module in network.named_modules()}
-
-    def unrounded(module: Any) -> Any:
-        return module if exact is None or module is None else exact.get_submodule(names[module])
-
-    for conv in network.modules():
-        if type(conv) is not nn.Conv2d or conv not in flow.shape_of or not is_plain(conv):
+    if flow.looks_at_values:
+        return
+    modules = dict(network.named_modules())
+    weighs = modules if exact is None else dict(exact.named_modules())
+    for at, conv in modules.items():
+        if type(conv) is not nn.Conv2d or at not in flow.reached or not is_plain(conv):
             continue
-        norm = flow.next_of.get(conv)
+        after = flow.next_of.get(at)
+        norm = modules.get(after) if after is not None else None
         if type(norm) is not nn.BatchNorm2d or not is_plain(norm) or norm.running_var is None:
-            norm = None
-        activation = flow.next_of.get(conv if norm is None else norm)
+            after = norm = None
+        last = flow.next_of.get(at if after is None else after)
+        activation = modules.get(last) if last is not None else None
         name = _activation(conv, activation, tame=tame)
         if name is None:
             activation = None
         if norm is not None or activation is not None:
-            weight, bias = folded(unrounded(conv), unrounded(norm))
+            unrounded: Any = weighs[at], None if after is None else weighs[after]
+            weight, bias = folded(*unrounded)
             bias = bias if bias is None else bias.to(conv.weight)
             convolve = convolution(conv, weight.to(conv.weight), bias)
-            chains.append(_Chain(conv, norm, activation, name, convolve))
-    for chain in chains:
-        chain.install()
-
-    def undo() -> None:
-        for chain in chains:
-            chain.remove()
-
-    return undo
+            _Chain(conv, norm, activation, name, convolve).install()
 
 
 def _activation(conv: nn.Conv2d, activation: nn.Module | None, *, tame: bool) -> str | None:
@@ -101,11 +96,6 @@ class _Chain:
         }
         for part in self.itself:
             part.forward = forwards[part]
-
-    def remove(self) -> None:
-        """Give the parts their own forwards back."""
-        for part in self.itself:
-            vars(part).pop("forward", None)
 
     def _norm_is_apart(self) -> bool:
         return self.norm is not None and (is_output_read(self.conv) or is_input_read(self.norm))

@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from ...._ears import is_input_read, is_output_read, is_plain
 from ...._process import remembered
-from ._hooks import is_input_read, is_output_read, is_plain
 from ._linears import Linear, is_there, packed
 from ._pairs import Flow
 
 _ROWS, _WIDTH, _RUNS = 394, 768, 5  # two images' tokens in a small vision transformer
 
 
-def fuse_gelu(flow: Flow) -> Callable[[], None]:
-    """Compute each GELU in the linear layer that alone feeds it; return how to undo it.
+def fuse_gelu(network: nn.Module, flow: Flow) -> None:
+    """Compute each GELU in the linear layer that alone feeds it, whatever the item.
 
-    While a hook reads what lies between the two, they run apart.
+    While somebody reads what lies between the two, they run apart.
     """
+    modules = dict(network.named_modules())
+    pairs = [(modules[linear], modules[gelu]) for linear, gelu in flow.next_of.items()]
     pairs = [
         (linear, gelu)
-        for linear, gelu in flow.next_of.items()
+        for linear, gelu in pairs
         if type(linear) is nn.Linear and is_plain(gelu) and _is_gelu(gelu)
     ]
-    if not pairs or not fusing_pays():
-        return lambda: None
-    undos = [_fuse(linear, gelu) for linear, gelu in pairs]
-
-    def undo() -> None:
-        for one in undos:
-            one()
-
-    return undo
+    if pairs and not flow.looks_at_values and fusing_pays():
+        for linear, gelu in pairs:
+            _fuse(linear, gelu)
 
 
 def _is_gelu(module: nn.Module) -> bool:
@@ -55,9 +50,8 @@ def _is_gelu(module: nn.Module) -> bool:
         return False
 
 
-def _fuse(linear: nn.Module, gelu: nn.Module) -> Callable[[], None]:
+def _fuse(linear: nn.Module, gelu: nn.Module) -> None:
     before, after = linear.forward, gelu.forward
-    had_its_own = "forward" in vars(linear)
     both = packed(linear.weight, linear.bias, "gelu")  # type: ignore[arg-type]
 
     def are_apart() -> bool:
@@ -70,14 +64,6 @@ def _fuse(linear: nn.Module, gelu: nn.Module) -> Callable[[], None]:
         return after(x) if are_apart() else x
 
     linear.forward, gelu.forward = linear_forward, gelu_forward
-
-    def undo() -> None:
-        vars(gelu).pop("forward")
-        vars(linear).pop("forward")
-        if had_its_own:
-            linear.forward = before
-
-    return undo
 
 
 @remembered("what was tried on this machine")

@@ -96,7 +96,7 @@ def is_worth_it(dtype: torch.dtype = torch.float32) -> bool:
     return best[0] * WORTH < best[1]
 
 
-def prepack(network: nn.Module) -> int:
+def prepack(network: nn.Module) -> None:
     """Run a network's linear layers through oneDNN.
 
     Each keeps its name, its hooks and its own weights; only its ``forward`` is another. A layer is
@@ -107,19 +107,11 @@ def prepack(network: nn.Module) -> int:
     ----------
     network : nn.Module
         Frozen, on a CPU.
-
-    Returns
-    -------
-    int
-        How many layers there were.
     """
-    n = 0
     for module in network.modules():
         # A subclass may do something else.
         if type(module) is nn.Linear and module.weight.dtype in _TRIED:
             module.forward = _packed_at_first(module)  # type: ignore[method-assign,assignment]
-            n += 1
-    return n
 
 
 def _packed_at_first(module: nn.Linear) -> Linear:

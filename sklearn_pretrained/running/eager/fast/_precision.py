@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -28,8 +30,37 @@ def is_native(dtype: torch.dtype, device: torch.device) -> bool:
     return False
 
 
-def full_precision(device: torch.device, dtype: torch.dtype) -> Any:
+class _Exact:
+    """Keeps float32 from being rounded to TF32 while any thread is inside; the flags are torch's.
+
+    The last one to leave brings back what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._found: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                flags = torch.backends.cudnn.flags
+                self._found = flags(enabled=True, benchmark=False, allow_tf32=False)
+                self._found.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._found.__exit__(None, None, None)
+
+
+_exact = _Exact()
+
+
+def full_precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
     """Keep convolutions on NVIDIA's chips from rounding float32 to TF32, inside this context."""
     if device.type != "cuda" or dtype != torch.float32:
         return contextlib.nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False)
+    return _exact

@@ -1,4 +1,4 @@
-"""A loaded network and a sample batch → the same network, faster, wherever that is proved equal."""
+"""A loaded network and a sample batch → a faster one beside it, wherever that is proved equal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...._beside import beside
+from ...._ears import forget
 from ._attention import attend_blockwise
 from ._fold import fold
 from ._gelu import fuse_gelu
-from ._hooks import is_plain
 from ._linears import is_worth_it, prepack
 from ._memory import keep_pages
 from ._pairs import Flow, flow, tensors
@@ -24,8 +25,7 @@ from ._switch import fast_paths
 TOLERANCE = 1e-5
 _NO_WORSE = 1.5
 """How much farther from float32 than plain reduced precision: any other order rounds anew."""
-Undo = Callable[[], None]
-Step = Callable[[nn.Module, Flow], Undo]
+Step = Callable[[nn.Module, Flow], None]
 _FEWEST_CONVOLUTIONS = 2  # one alone cuts a vision transformer's patches
 
 
@@ -33,56 +33,60 @@ def speed_up(
     network: nn.Module,
     device: torch.device,
     dtype: torch.dtype,
-    call: Callable[[nn.Module], Any] | None = None,
+    call: Callable[[nn.Module], Any],
     *,
     exact: Callable[[], nn.Module] | None = None,
     tame: bool = False,
-) -> None:
-    """Make a frozen network faster without changing its numbers.
+) -> nn.Module:
+    """Return a network of the same tensors and numbers that is faster, or the network itself.
 
     A step that fails, or that moves the result of ``call(network)`` by more than `TOLERANCE`, is
-    undone, and the network stays as it was. In reduced precision the result may lie hardly
-    farther from that of float32 than it did.
+    left out. In reduced precision the result may lie hardly farther from that of float32 than it
+    did. The network that was given stays as it is, and goes on serving meanwhile.
 
     Parameters
     ----------
     network : nn.Module
-        On its device. Names, hooks and weights of its modules stay what they are.
+        Frozen, on its device.
     device : torch.device
         A CPU or a CUDA device; on others nothing is done.
     dtype : torch.dtype
-    call : callable, optional
-        Runs a network over a sample batch of its own precision. Without it only the linear layers
-        are sped up.
+    call : callable
+        Runs a network over a sample batch of its own precision.
     exact : callable, optional
         Loads the same network in float32, where ``network`` has less.
     tame : bool
         Whether every input is finite and about as large as the sample batch.
     """
     if not fast_paths() or device.type not in _STEPS or not is_native(dtype, device):
-        return
+        return network
     if device.type == "cpu":
         keep_pages()
     on_linears = device.type == "cpu" and is_worth_it(dtype)
-    if call is None and on_linears:
-        prepack(network)
-    if call is None or not (on_linears or _has_more_than_linears(network)):
-        return
+    if not (on_linears or _has_more_than_linears(network)):
+        return network
     with full_precision(device, dtype):
         original = None if exact is None else exact()
         try:
-            seen = flow(network, call)
+            faster = beside(network)
+            seen = flow(faster, call)
             right = _Right.of(seen.result, original, call)
-        except Exception:  # a network that cannot be watched is run as it is
-            return
-        if right is None:
-            return
+        except Exception:  # a network that cannot be copied or watched is run as it is
+            return network
+        if right is None or _leaves(faster, network, seen):
+            return network
+        forget(faster)
         folds: Step = functools.partial(fold, exact=original, tame=tame)
         steps = [folds if step is fold else step for step in _STEPS[device.type]]
-        if _hold(network, call, steps, seen, right):
-            return
+        if _holds(faster, call, steps, seen, right):
+            return faster
+        taken: list[Step] = []
+        faster = network
         for step in steps:
-            _hold(network, call, [step], seen, right)
+            tried = beside(network)
+            if _holds(tried, call, [*taken, step], seen, right):
+                faster, taken = tried, [*taken, step]
+        return faster
 
 
 def _has_more_than_linears(network: nn.Module) -> bool:
@@ -119,61 +123,51 @@ def _distance(x: Tensor, y: Tensor) -> float:
     return float((x.double() - y.double()).norm())
 
 
-def _hold(
+def _leaves(copied: nn.Module, network: nn.Module, seen: Flow) -> bool:
+    """Say whether a copy runs parts of the network that it was copied from.
+
+    A function that was made inside the network may hold on to it.
+    """
+    own = {id(x) for x in (*copied.parameters(), *copied.buffers())}
+    others = {id(x) for x in (*network.parameters(), *network.buffers())} - own
+    return not others.isdisjoint(seen.touched)
+
+
+def _holds(
     network: nn.Module,
     call: Callable[[nn.Module], Any],
     steps: Sequence[Step],
     seen: Flow,
     right: _Right,
 ) -> bool:
-    """Apply steps, and undo them all where the result is not right."""
-    undos: list[Undo] = []
+    """Apply steps, and say whether the result is right."""
     try:
-        with torch.no_grad():  # what inference mode makes could never be read outside it
+        with torch.inference_mode(mode=False), torch.no_grad():  # it has to outlive this call
             for step in steps:
-                undos.append(step(network, seen))  # noqa: PERF401  those before an error count
+                step(network, seen)
         with torch.inference_mode():
-            equal = right.holds(list(tensors(call(network))))
+            return right.holds(list(tensors(call(network))))
     except Exception:
-        equal = False
-    if not equal:
-        for undo in reversed(undos):
-            undo()
-    return equal
+        return False
 
 
-def _order_channels_last(network: nn.Module, _seen: Flow) -> Undo:
+def _order_channels_last(network: nn.Module, _seen: Flow) -> None:
     """Lay a convolutional network's weights out with the channels last."""
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
-    if len(convolutions) < _FEWEST_CONVOLUTIONS:
-        return lambda: None
-    network.to(memory_format=torch.channels_last)
-
-    def undo() -> None:
-        network.to(memory_format=torch.contiguous_format)
-
-    return undo
+    if len(convolutions) >= _FEWEST_CONVOLUTIONS:
+        network.to(memory_format=torch.channels_last)
 
 
-def _attend_blockwise(network: nn.Module, _seen: Flow) -> Undo:
-    return attend_blockwise(network)
+def _attend_blockwise(network: nn.Module, _seen: Flow) -> None:
+    attend_blockwise(network)
 
 
-def _run_linears(network: nn.Module, seen: Flow) -> Undo:
+def _run_linears(network: nn.Module, seen: Flow) -> None:
     dtype = seen.result[0].dtype
-    if not is_worth_it(dtype):
-        return lambda: None
-    own = [m for m in network.modules() if type(m) is nn.Linear and is_plain(m)]
-    prepack(network)
-    split = fuse_gelu(seen) if dtype == torch.float32 else None
-
-    def undo() -> None:
-        if split is not None:
-            split()
-        for linear in own:
-            vars(linear).pop("forward", None)
-
-    return undo
+    if is_worth_it(dtype):
+        prepack(network)
+        if dtype == torch.float32:
+            fuse_gelu(network, seen)
 
 
 _STEPS: dict[str, tuple[Step, ...]] = {

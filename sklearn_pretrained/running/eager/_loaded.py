@@ -1,0 +1,170 @@
+"""A network that is loaded: how it is arranged, who runs it, and how many items fit."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..._process import hold_during_forks
+
+
+class _Runs:
+    """Lets any number of threads run networks, and forks wait for those that do."""
+
+    def __init__(self) -> None:
+        self._free_all()
+        hold_during_forks(self)
+
+    def _free_all(self) -> None:
+        self._making = threading.RLock()
+        self._own = threading.local()
+        self._locks: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._held: list[Any] = []
+
+    def of_this_thread(self) -> AbstractContextManager[Any]:
+        """Return what to hold during a forward, which nobody but a fork waits for."""
+        lock = getattr(self._own, "lock", None)
+        if lock is None:
+            with self._making:
+                lock = self._own.lock = threading.RLock()
+                self._locks.add(lock)
+        found: AbstractContextManager[Any] = lock
+        return found
+
+    def before_fork(self) -> None:
+        """Wait for forwards to end: a child would inherit torch's own locks, held for ever."""
+        self._making.acquire()
+        self._held = [lock for lock in list(self._locks) if lock.acquire(timeout=_PATIENCE)]
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on; a child has no other thread."""
+        if in_child:
+            self._free_all()
+            return
+        for lock in self._held:
+            lock.release()
+        self._held = []
+        self._making.release()
+
+
+_PATIENCE = 60.0
+"""Seconds that a fork waits for a forward."""
+_runs = _Runs()
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A network and how it is run, which belong together.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In eval mode, without gradients. Nothing may change it.
+    packing : object or None
+        How sequences are run without padding, where they can be.
+    even : bool
+        Whether only inputs of one length may share a batch, since padding would show.
+    """
+
+    module: nn.Module
+    packing: Any = None
+    even: bool = False
+
+
+@dataclass
+class Room:
+    """How many samples fit into memory; None as long as all did.
+
+    After a shortage it halves, and grows again when batches of that size have fitted often enough,
+    each time more often.
+    """
+
+    most: int | None = None
+    _fitted: int = 0
+    _enough: int = 4
+
+    def ran_out(self, n: int) -> bool:
+        """Learn that ``n`` were too many; tell whether that is news."""
+        is_news = self.most is None
+        self.most, self._fitted, self._enough = max(1, n // 2), 0, min(4 * self._enough, 1 << 16)
+        return is_news
+
+    def fitted(self, n: int) -> None:
+        """Learn that ``n`` fitted."""
+        if self.most is None or n < self.most:
+            return
+        self._fitted += 1
+        if self._fitted >= self._enough:
+            self.most, self._fitted = 2 * self.most, 0
+
+
+@dataclass(eq=False)
+class LoadedNetwork:
+    """A frozen network on a device, which many threads may run at the same time.
+
+    Parameters
+    ----------
+    arranged : Arrangement
+        As it was loaded, and later as it is fastest; a forward takes one and keeps to it.
+    device : torch.device
+    dtype : torch.dtype
+    rearrange : callable or None
+        What makes a faster arrangement, as long as that has not been done.
+    patience : int
+        Items that are sent through it before that is worth its time.
+    lock : RLock
+        Held while it is rearranged.
+    room : Room
+        How many samples fit.
+    unpackable : set of str
+        Layers that cannot be read from what is packed.
+    """
+
+    arranged: Arrangement
+    device: torch.device
+    dtype: torch.dtype
+    rearrange: Callable[[], Arrangement] | None = None
+    patience: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    room: Room = field(default_factory=Room)
+    unpackable: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        hold_during_forks(self)
+
+    @property
+    def module(self) -> nn.Module:
+        """The network."""
+        return self.arranged.module
+
+    def expect(self, n: int) -> None:
+        """Learn that ``n`` items are coming; a network that sees many is made fast first.
+
+        It is rearranged as a whole or not at all: the new arrangement is made beside the old one.
+        """
+        with self.lock:
+            self.patience -= n
+            if self.patience <= 0 and self.rearrange is not None:
+                self.arranged, self.rearrange = self.rearrange(), None
+
+    def running(self) -> AbstractContextManager[Any]:
+        """Return what a thread holds while it runs the network."""
+        return _runs.of_this_thread()
+
+    def before_fork(self) -> None:
+        """Wait until it is arranged."""
+        self.lock.acquire()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on, in the child with a lock that nobody holds."""
+        if in_child:
+            self.lock = threading.RLock()
+        else:
+            self.lock.release()
