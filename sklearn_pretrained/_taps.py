@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,18 +43,21 @@ class _EnoughError(BaseException):
     """
 
 
+def tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors inside nested lists, tuples and mappings."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from tensors(part)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for part in value:
+            yield from tensors(part)
+
+
 def first_tensor(value: Any) -> Tensor | None:
     """Find the activation in what a module gives: a tensor, or the first one inside."""
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        for part in value:
-            found = first_tensor(part)
-            if found is not None:
-                return found
-    return None
+    return next(tensors(value), None)
 
 
 class _Reading:

@@ -13,6 +13,7 @@ __all__ = [
     "ProvenanceWarning",
     "RandomWeightsWarning",
     "TruncationWarning",
+    "UnsteadyError",
     "WeightsError",
 ]
 
@@ -32,6 +33,10 @@ class WeightsError(RuntimeError):
 def pinned_were(digest: str, error: WeightsError) -> WeightsError:
     """Add to an error about weights which ones the estimator was fitted with."""
     return WeightsError(f"{error} Those that were pinned at fit have the SHA-256 {digest}.")
+
+
+class UnsteadyError(RuntimeError):
+    """A network whose rows depend on the items beside them, on chance, or on what ran before."""
 
 
 class ProvenanceError(RuntimeError):

@@ -1,6 +1,7 @@
 """Items and a backbone → rows: devices, batches, and what computes them."""
 
 from ._devices import resolve_devices, resolve_dtype
-from ._engine import Reading, embed, is_out_of_memory
+from ._engine import embed
+from ._reading import Reading, is_out_of_memory
 
 __all__ = ["Reading", "embed", "is_out_of_memory", "resolve_devices", "resolve_dtype"]

@@ -125,6 +125,10 @@ class LoadedNetwork:
         How many samples fit.
     unpackable : set of str
         Layers that cannot be read from what is packed.
+    expected : int
+        Items that came so far.
+    steady : set
+        Layers that gave the same row alone as beside others, or once more.
     """
 
     arranged: Arrangement
@@ -135,6 +139,8 @@ class LoadedNetwork:
     lock: threading.RLock = field(default_factory=threading.RLock)
     room: Room = field(default_factory=Room)
     unpackable: set[str] = field(default_factory=set)
+    expected: int = 0
+    steady: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         hold_during_forks(self)
@@ -150,8 +156,8 @@ class LoadedNetwork:
         It is rearranged as a whole or not at all: the new arrangement is made beside the old one.
         """
         with self.lock:
-            self.patience -= n
-            if self.patience <= 0 and self.rearrange is not None:
+            self.expected += n
+            if self.expected >= self.patience and self.rearrange is not None:
                 self.arranged, self.rearrange = self.rearrange(), None
 
     def running(self) -> AbstractContextManager[Any]:

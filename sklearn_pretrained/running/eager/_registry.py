@@ -98,8 +98,24 @@ def _rearranged(
     return Arrangement(module, packing, even)
 
 
+_SINGLE = {
+    **dict.fromkeys((torch.float64, torch.bfloat16, torch.float16), torch.float32),
+    torch.complex128: torch.complex64,
+}
+
+
 def _freeze(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    return module.eval().requires_grad_(False).to(device=device, dtype=dtype)
+    module = module.eval().requires_grad_(False).to(device)
+    held = [*module.named_parameters(), *module.named_buffers()]
+    intricate = [name for name, x in held if x.is_complex()]
+    if not intricate:
+        return module.to(dtype=dtype)
+    if dtype != torch.float32:
+        raise ValueError(
+            f"The network holds complex numbers ({intricate[0]!r}), which have no {dtype}. Pass "
+            "dtype='float32'."
+        )
+    return module._apply(lambda x: x.to(_SINGLE.get(x.dtype, x.dtype)))
 
 
 def _faster(

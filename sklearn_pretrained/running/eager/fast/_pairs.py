@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ...._ears import Ear, listening
+from ...._taps import tensors
 
 _Key = tuple[int, int]
 
@@ -44,18 +45,6 @@ class Flow:
     looks_at_values: bool
     touched: Mapping[int, Tensor]
     result: list[Tensor]
-
-
-def tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors inside nested lists, tuples and mappings."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from tensors(part)
 
 
 # What leaves torch without an operation of its own.

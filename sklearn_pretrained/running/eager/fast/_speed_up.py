@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ...._beside import beside
 from ...._ears import forget
+from ...._taps import tensors
 from ._attention import attend_blockwise
 from ._fold import fold
 from ._gelu import fuse_gelu
 from ._linears import is_worth_it, prepack
 from ._memory import keep_pages
-from ._pairs import Flow, flow, tensors
+from ._pairs import Flow, flow
 from ._precision import full_precision, is_native
 from ._switch import fast_paths
 
