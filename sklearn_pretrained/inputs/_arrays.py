@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..exceptions import BadItemError
 
 CHANNELS = (1, 3, 4)
+_NORMALISED = 4.0  # standard deviations
 
 
 def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDArray[np.uint8]:
@@ -32,7 +33,7 @@ def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
         if values.dtype.kind != "f":
             raise BadItemError(
                 f"holds {values.dtype} numbers, of which the range is not known; pass "
-                "value_range=(low, high), or convert them to uint8"
+                "value_range=(low, high), what black and white are in all of X"
             )
     low, high = (0.0, 1.0) if value_range is None else map(float, value_range)
     if values.size == 0:
@@ -41,13 +42,31 @@ def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
     if not (np.isfinite(least) and np.isfinite(most)):
         raise BadItemError("holds NaN or infinity")
     if least < low or most > high:
+        advice = (
+            _advice(least, most) if value_range is None else "pass a value_range that holds all"
+        )
         raise BadItemError(
             f"holds {values.dtype} numbers from {least:g} to {most:g}, outside {low:g} to "
-            f"{high:g}; pass value_range=(low, high) for the range that black and white have in "
-            "all of X, or convert X to uint8"
+            f"{high:g}; {advice}"
         )
     scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
     return np.floor(scaled + 0.5).astype(np.uint8)
+
+
+def _advice(least: float, most: float) -> str:
+    """Say what to do about floats outside 0 to 1, by the range that they seem to have."""
+    for low, high in ((-1, 1), (0, 255), (0, 65535)):
+        if low <= least and most <= high:
+            return (
+                f"if black is {low} and white is {high} in all of X, pass value_range=({low}, "
+                f"{high})"
+            )
+    if -_NORMALISED <= least and most <= _NORMALISED:
+        return (
+            "they look as if they were normalised, which the network's own preprocessing does: "
+            "pass the images as they were before"
+        )
+    return "pass value_range=(low, high), what black and white are in all of X"
 
 
 def orient(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,13 +1,61 @@
-"""What users pass as X → a list of its items, whatever container they came in."""
+"""What users pass as X → its items, taken out by position, whatever container they came in."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+
+from ..exceptions import BadItemError
+
+_SINGLE = str | bytes | bytearray | memoryview
+
+
+@contextmanager
+def naming_the_row(doing: str) -> Iterator[None]:
+    """Turn whatever one item raises into the error of that item."""
+    try:
+        yield
+    except (BadItemError, MemoryError):
+        raise
+    except Exception as error:
+        said = re.sub(r" at 0x\w+", "", str(error)).strip().partition("\n")[0]
+        told = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        raise BadItemError(f"could not be {doing}: {told.rstrip('.')}") from error
+
+
+class Column(Sequence[Any]):
+    """The items of one X, which are taken out when they are asked for, and not kept.
+
+    Parameters
+    ----------
+    X : object
+        Has a length, and is read by position.
+    take : callable, optional
+        What stands at a position → the item.
+    made_anew : bool, default=False
+        Whether each look at a position may make another object, as a dataset does that opens
+        files or augments what it reads.
+    """
+
+    def __init__(
+        self, X: Any, take: Callable[[Any], Any] | None = None, *, made_anew: bool = False
+    ) -> None:
+        self._X = X
+        self._take = take
+        self.made_anew = made_anew
+
+    def __len__(self) -> int:
+        return len(self._X)
+
+    def __getitem__(self, i: Any) -> Any:
+        with naming_the_row("taken out of X"):
+            return self._X[i] if self._take is None else self._take(self._X[i])
 
 
 def is_missing(value: Any) -> bool:
@@ -17,22 +65,8 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
-def is_tensor(value: Any) -> bool:
-    """Tell a torch tensor, without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
-def to_array(tensor: Any) -> np.ndarray:
-    """Turn a torch tensor into an array."""
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
-
-
-def to_list(  # noqa: C901  one case for each kind of container
-    X: Any, *, what: str
-) -> Sequence[Any]:
-    """Take the items out of a list, array, Series or one-column frame.
+def column(X: Any, *, what: str) -> Column:
+    """Find the items in a list, array, column, one-column table or dataset.
 
     Parameters
     ----------
@@ -44,39 +78,55 @@ def to_list(  # noqa: C901  one case for each kind of container
         raise TypeError(
             f"Sparse data was passed for X, but a list or column of {what} is required."
         )
-    if isinstance(X, str | bytes | bytearray | memoryview) or hasattr(X, "__fspath__"):
+    if isinstance(X, _SINGLE) or hasattr(X, "__fspath__"):
         raise ValueError(
             f"Iterable over {what} expected, a single {type(X).__name__} object received. "
             "For one item, pass a list of length one: [X]."
         )
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"X is a {type(X).__name__} with the keys {', '.join(map(repr, list(X)[:5]))}; pass "
+            f"the column of {what} that stands behind one of them."
+        )
+    found = _items(X, what)
+    if len(found) == 0:
+        raise ValueError(
+            "Found array with 0 sample(s) (shape=(0,)) while a minimum of 1 is required."
+        )
+    return found
+
+
+def _items(X: Any, what: str) -> Column:
+    if hasattr(X, "column_names") and hasattr(X, "features"):
+        return Column(X, itemgetter(_column_of(X, what)), made_anew=True)
     if hasattr(X, "columns") and hasattr(X, "shape"):
         X = _only_column(X, what)
     if isinstance(X, np.ndarray):
         if X.ndim == 0:
             raise ValueError(f"Iterable over {what} expected, got a scalar array.")
-        if X.ndim > 1 and X.dtype.kind in "OUST":
-            X = _only_column(X, what)
-        items: Sequence[Any] = list(X)
-    elif hasattr(X, "to_list"):
-        items = X.to_list()
-    elif isinstance(X, Sequence):
-        items = X
-    elif hasattr(X, "__len__") and hasattr(X, "__getitem__"):
-        items = [X[i] for i in range(len(X))]
-    else:
-        raise TypeError(
-            f"X must be a list, array or column of {what}, got {type(X).__name__}. "
-            "Turn an iterator into a list first."
-        )
-    if len(items) == 0:
-        raise ValueError(
-            "Found array with 0 sample(s) (shape=(0,)) while a minimum of 1 is required."
-        )
-    return items
+        return Column(_only_column(X, what) if X.ndim > 1 and X.dtype.kind in "OUST" else X)
+    if isinstance(X, list | tuple):
+        return Column(X)
+    if hasattr(X, "to_list"):  # pandas, whose [] goes by label, and polars
+        return Column(getattr(X, "array", X), _plain)
+    if hasattr(X, "to_pylist"):  # pyarrow
+        return Column(X, lambda scalar: scalar.as_py())
+    if hasattr(X, "__len__") and hasattr(X, "__getitem__"):
+        return Column(X, made_anew=True)
+    hint = "its dataset, X.dataset" if hasattr(X, "dataset") else "an iterator as a list, list(X)"
+    raise TypeError(
+        f"X must be a list, array, column or dataset of {what}, got {type(X).__name__}, whose "
+        f"items have no positions. Pass {hint}."
+    )
+
+
+def _plain(item: Any) -> Any:
+    """Turn a cell that is itself a column, as of nested lists in polars, into a list."""
+    return item.to_list() if hasattr(item, "to_list") else item
 
 
 def _only_column(X: Any, what: str) -> Any:
-    """Take the only column of a frame or of a two-dimensional object array."""
+    """Take the only column of a table or of a two-dimensional object array."""
     if len(X.shape) != 2 or X.shape[1] != 1:  # noqa: PLR2004
         raise ValueError(
             f"X has shape {tuple(X.shape)}, and one column of {what} is expected. Choose the "
@@ -84,4 +134,25 @@ def _only_column(X: Any, what: str) -> Any:
         )
     if isinstance(X, np.ndarray):
         return X[:, 0]
-    return X.iloc[:, 0] if hasattr(X, "iloc") else X.to_series()
+    if hasattr(X, "iloc"):
+        return X.iloc[:, 0]
+    return X.to_series() if hasattr(X, "to_series") else X.column(0)
+
+
+def _column_of(dataset: Any, what: str) -> str:
+    """Choose the column of a Hugging Face dataset that holds what is wanted."""
+    names = list(dataset.column_names)
+    fitting = [name for name in names if _fits(dataset.features[name], what)]
+    for choice in (fitting, names):
+        if len(choice) == 1:
+            return choice[0]
+    raise ValueError(
+        f"X is a dataset with the columns {', '.join(map(repr, names))}, and which of them holds "
+        f"the {what} is not clear. Pass the column: X['name']."
+    )
+
+
+def _fits(feature: Any, what: str) -> bool:
+    if what == "images":
+        return type(feature).__name__ == "Image"
+    return getattr(feature, "dtype", None) in {"string", "large_string"}

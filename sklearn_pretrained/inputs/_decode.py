@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,19 @@ from ..exceptions import BadItemError
 from ._arrays import scale
 
 Pixels = NDArray[np.uint8]
+_MOST = 255
 
 
 def decode(data: Any, value_range: tuple[float, float] | None) -> Pixels:
     """Decode an image file; its first frame, upright, transparent pixels on white."""
     if len(data) == 0:
         raise BadItemError("could not be read as an image: it holds no bytes")
-    return _safely(lambda: _open(data), value_range)
+    return _safely(lambda: _load(Image.open(io.BytesIO(data))), value_range, is_ours=True)
 
 
 def upright(image: Image.Image, value_range: tuple[float, float] | None) -> Pixels:
     """Turn a PIL image into pixels without changing it."""
-    return _safely(lambda: _load(image).copy(), value_range)
-
-
-def _open(data: Any) -> Image.Image:
-    return _load(Image.open(io.BytesIO(data)))
+    return _safely(lambda: _load(image), value_range, is_ours=False)
 
 
 def _load(image: Image.Image) -> Image.Image:
@@ -42,7 +40,9 @@ def _load(image: Image.Image) -> Image.Image:
     return image
 
 
-def _safely(source: Any, value_range: tuple[float, float] | None) -> Pixels:
+def _safely(
+    source: Callable[[], Image.Image], value_range: tuple[float, float] | None, *, is_ours: bool
+) -> Pixels:
     """Turn whatever Pillow raises or warns of into an error of this one item."""
     try:
         with warnings.catch_warnings():
@@ -51,7 +51,10 @@ def _safely(source: Any, value_range: tuple[float, float] | None) -> Pixels:
             image = source()
             if 0 in image.size:
                 raise BadItemError(f"has no pixels: its size is {image.size}")
-            return to_rgb(_stand_up(image), value_range)
+            kind = image.format  # which a copy does not have
+            image = image if is_ours else image.copy()
+            ImageOps.exif_transpose(image, in_place=True)
+            return to_rgb(image, kind, value_range)
     except (BadItemError, MemoryError):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -66,20 +69,28 @@ def _safely(source: Any, value_range: tuple[float, float] | None) -> Pixels:
         ) from error
 
 
-def _stand_up(image: Image.Image) -> Image.Image:
-    """Apply the orientation that a camera noted; the image is ours to change."""
-    ImageOps.exif_transpose(image, in_place=True)
-    return image
-
-
-def to_rgb(image: Image.Image, value_range: tuple[float, float] | None) -> Pixels:
+def to_rgb(image: Image.Image, kind: str | None, value_range: tuple[float, float] | None) -> Pixels:
     """Bring any of Pillow's modes into RGB.
 
     Colour profiles are ignored, as all networks' training ignored them.
+
+    Parameters
+    ----------
+    image : Image
+    kind : str or None
+        The format of its file.
+    value_range : tuple of float, optional
     """
-    mode = image.mode
-    if mode in {"I", "F"} or mode.startswith("I;"):
-        return _grey(scale(_deep(image), value_range))
+    clear = image.info.get("transparency")
+    if image.mode in {"I", "F"} or image.mode.startswith("I;"):
+        values = _deep(image, kind)
+        grey = scale(values, value_range)
+        if isinstance(clear, int):
+            grey = np.where(values == clear, np.uint8(255), grey)
+        return np.ascontiguousarray(np.broadcast_to(grey[..., None], (*grey.shape, 3)))
+    if isinstance(clear, tuple) and max(clear) > _MOST:
+        # A PNG of 16 bits a channel, of which Pillow keeps the higher 8 of the pixels alone.
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
@@ -87,15 +98,9 @@ def to_rgb(image: Image.Image, value_range: tuple[float, float] | None) -> Pixel
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _deep(image: Image.Image) -> NDArray[Any]:
+def _deep(image: Image.Image, kind: str | None) -> NDArray[Any]:
     """Return grey values of more than 8 bits, in a type that says their range."""
-    if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)
     values = np.asarray(image)
-    if image.mode == "I" and image.format in {"PNG", "PPM"}:  # both hold at most 16 bits
-        return values.astype(np.uint16)
-    return values
-
-
-def _grey(values: Pixels) -> Pixels:
-    return np.ascontiguousarray(np.broadcast_to(values[..., None], (*values.shape, 3)))
+    # Of the formats that Pillow reads as 32 bits, these hold at most 16.
+    is_16_bits = image.mode.startswith("I;16") or (image.mode == "I" and kind in {"PNG", "PPM"})
+    return values.astype(np.uint16) if is_16_bits else values

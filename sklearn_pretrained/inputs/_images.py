@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +11,11 @@ from numpy.typing import NDArray
 from ..exceptions import BadItemError
 from . import _digest
 from ._arrays import to_pixels
-from ._columns import is_missing, is_tensor, to_array, to_list
+from ._columns import Column, column, naming_the_row
+from ._contents import content, is_tensor, path_of, to_array
 
 _LONGEST_NAME = 120
-# More than Pillow's own limit on pixels takes without compression.
-_LARGEST_FILE = 1 << 30
+_SEEN = "pixels"  # as a person sees them, in 8 bits
 
 
 class Images:
@@ -26,14 +23,12 @@ class Images:
 
     Parameters
     ----------
-    sources : sequence
+    sources : Column
     value_range : tuple of float, optional
         What black and white are in numeric images.
     """
 
-    def __init__(
-        self, sources: Sequence[Any], value_range: tuple[float, float] | None = None
-    ) -> None:
+    def __init__(self, sources: Column, value_range: tuple[float, float] | None = None) -> None:
         self._sources = sources
         self._range = value_range
         self._digests: dict[int, bytes] = {}
@@ -43,98 +38,57 @@ class Images:
 
     def digest(self, i: int) -> bytes:
         """Hash file bytes or pixels, without decoding any file."""
-        source = self._source(i)
-        if isinstance(source, np.ndarray):
-            if source.dtype.kind not in "buif":
-                raise BadItemError(f"is an array of {source.dtype}, which is no image")
-            return _digest.of_array(source, f"pixels:{self._range}")
-        if isinstance(source, bytes | memoryview):
-            # value_range decides how files of more than 8 bits are read.
-            self._digests[i] = _digest.of_bytes(source, f"file:{self._range}")
-            return self._digests[i]
-        return _digest.of_array(self._upright(source), "pixels")
+        kind, data = self._source(i)
+        digest = _hash(kind, data)
+        if self._sources.made_anew or not isinstance(data, np.ndarray):
+            self._digests[i] = digest
+        return digest
 
     def load(self, i: int) -> NDArray[np.uint8]:
         """Return the pixels as a person sees them, (H, W, 3)."""
-        source = self._source(i)
-        if isinstance(source, np.ndarray):
-            return to_pixels(source, self._range)
-        if isinstance(source, bytes | memoryview):
-            from ._decode import decode
+        kind, data = self._source(i)
+        if i in self._digests and self._digests[i] != _hash(kind, data):
+            raise BadItemError(
+                "changed while it was being read; a row belongs to one content, so files have to "
+                "stay as they are, and random augmentation to be left to training"
+            )
+        if kind == _SEEN:
+            return data
+        if isinstance(data, np.ndarray):
+            return to_pixels(data, self._range)
+        from ._decode import decode
 
-            known = self._digests.get(i)
-            if known is not None and known != _digest.of_bytes(source, f"file:{self._range}"):
-                raise BadItemError("changed while it was being read")
-            return decode(source, self._range)
-        return self._upright(source)
+        return decode(data, self._range)
 
     def name(self, i: int) -> str:
         """Say which item, and its path where it has one."""
-        source = self._sources[i]
-        if isinstance(source, str) or hasattr(source, "__fspath__"):
-            path = os.fspath(source)
-            short = path if len(path) <= _LONGEST_NAME else f"…{path[-_LONGEST_NAME:]}"
-            return f"Item {i} of X ({short!r})"
-        return f"Item {i} of X"
+        try:
+            path = path_of(self._sources[i])
+        except Exception:
+            path = None  # what is odd enough to have no name has a place
+        if path is None:
+            return f"Item {i} of X"
+        short = path if len(path) <= _LONGEST_NAME else f"…{path[-_LONGEST_NAME:]}"
+        return f"Item {i} of X ({short!r})"
 
-    def _upright(self, image: Any) -> NDArray[np.uint8]:
+    def _source(self, i: int) -> tuple[str, Any]:
+        """Return what an item is, and its numbers or the bytes of its file."""
+        with naming_the_row("read"):
+            item = content(self._sources[i])
+        # value_range decides how numbers are read, and files of more than 8 bits.
+        if isinstance(item, np.ndarray):
+            return f"pixels:{self._range}", item
+        if isinstance(item, bytes | memoryview):
+            return f"file:{self._range}", item
         from ._decode import upright
 
-        return upright(image, self._range)
-
-    def _source(self, i: int) -> Any:
-        """Return an item as an array, as the bytes of a file, or as a PIL image."""
-        source = self._sources[i]
-        if isinstance(source, np.ndarray):
-            return source
-        if isinstance(source, bytes | bytearray | memoryview):
-            return memoryview(source) if isinstance(source, bytearray) else source
-        if isinstance(source, str) or hasattr(source, "__fspath__"):
-            return read_file(os.fspath(source))
-        if is_tensor(source):
-            return to_array(source)
-        if is_missing(source):
-            raise BadItemError("is missing")
-        if hasattr(source, "getexif"):  # what makes a PIL image one
-            return source
-        if isinstance(source, list | tuple):
-            return _nested(source)
-        raise BadItemError(
-            f"is a {type(source).__name__}; an image is a path, bytes, a PIL image, an array or "
-            "a tensor"
-        )
+        return _SEEN, upright(item, self._range)
 
 
-def _nested(source: Any) -> NDArray[Any]:
-    try:
-        return np.asarray(source)
-    except ValueError as error:
-        raise BadItemError(f"is a {type(source).__name__} that makes no array: {error}") from error
-
-
-def read_file(path: str) -> bytes:
-    """Read a regular file; what else lies at a path (folders, pipes, devices) is not opened."""
-    if path.startswith(("http://", "https://", "s3://", "gs://", "ftp://")):
-        raise BadItemError("is an address on a network; download it first, and pass its path")
-    try:
-        found = Path(path).stat()
-        if not stat.S_ISREG(found.st_mode):
-            what = "folder" if stat.S_ISDIR(found.st_mode) else "device or pipe"
-            raise BadItemError(f"is a {what}, not a file")
-        if found.st_size > _LARGEST_FILE:
-            raise BadItemError(
-                f"is a file of {found.st_size >> 20} MiB, too large to be read safely; shrink it "
-                "first, or pass its pixels"
-            )
-        with open(path, "rb") as file:
-            return file.read()
-    except BadItemError:
-        raise
-    except FileNotFoundError as error:
-        raise BadItemError("does not exist") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadItemError(f"could not be opened: {reason}") from error
+def _hash(kind: str, data: Any) -> bytes:
+    if isinstance(data, np.ndarray):
+        return _digest.of_array(data, kind)
+    return _digest.of_bytes(data, kind)
 
 
 def read_images(
@@ -161,17 +115,20 @@ def read_images(
     """
     limits = None if value_range is None else _limits(value_range)
     if image_shape is not None:
-        return Images(list(_unflatten(X, image_shape)), limits)
+        return Images(Column(_unflatten(X, image_shape)), limits)
     if hasattr(X, "getexif"):
         raise ValueError(
             "Iterable over images expected, a single PIL image received. For one item, pass a "
             "list of length one: [X]."
         )
     if is_tensor(X):
-        X = to_array(X)
+        try:
+            X = to_array(X)
+        except BadItemError as error:
+            raise ValueError(f"X {error}.") from error
     if isinstance(X, np.ndarray) and X.dtype.kind in "buifc":
         _check_batch(X.shape)
-    return Images(to_list(X, what="images"), limits)
+    return Images(column(X, what="images"), limits)
 
 
 def _check_batch(shape: tuple[int, ...]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..exceptions import BadItemError
 from . import _digest
-from ._columns import is_missing, to_list
+from ._columns import column, is_missing
 
 Text = str | tuple[str, str]
 _PAIR = 2
@@ -76,4 +76,4 @@ def read_texts(X: Any) -> Texts:
     -------
     Texts
     """
-    return Texts(to_list(X, what="texts"))
+    return Texts(column(X, what="texts"))
