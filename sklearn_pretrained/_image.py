@@ -204,10 +204,11 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         self.verbose = verbose
 
     def _read(self, X: Any, *, reset: bool) -> Items:
-        from .inputs import read_images
+        from .inputs import keep_whole_numbers, read_images
 
         if self.image_shape is not None:
-            X = validate_rows(self, X, reset=reset, allow_nan=self.on_error == "nan")
+            rows = validate_rows(self, X, reset=reset, allow_nan=self.on_error == "nan")
+            X = keep_whole_numbers(rows, X) if self.value_range is None else rows
         return read_images(X, image_shape=self.image_shape, value_range=self.value_range)
 
     def _backbone(self) -> Backbone:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -61,7 +60,7 @@ def validate_rows(
         estimator,
         X,
         reset=reset,
-        dtype=[np.float32, np.float64, np.uint8, np.uint16, np.int64],
+        dtype="numeric",
         ensure_all_finite=not allow_nan,
         allow_nd=allow_nd,
     )

@@ -61,7 +61,7 @@ def _advice(least: float, most: float) -> str:
                 f"if black is {low} and white is {high} in all of X, pass value_range=({low}, "
                 f"{high})"
             )
-    if -_NORMALISED <= least and most <= _NORMALISED:
+    if least >= -_NORMALISED and most <= _NORMALISED:
         return (
             "they look as if they were normalised, which the network's own preprocessing does: "
             "pass the images as they were before"

@@ -113,10 +113,11 @@ def _items(X: Any, what: str) -> Column:
         return Column(X, lambda scalar: scalar.as_py())
     if hasattr(X, "__len__") and hasattr(X, "__getitem__"):
         return Column(X, made_anew=True)
-    hint = "its dataset, X.dataset" if hasattr(X, "dataset") else "an iterator as a list, list(X)"
+    is_loader = hasattr(X, "dataset")
     raise TypeError(
         f"X must be a list, array, column or dataset of {what}, got {type(X).__name__}, whose "
-        f"items have no positions. Pass {hint}."
+        "items have no positions. "
+        + ("Pass its dataset: X.dataset." if is_loader else "Turn an iterator into a list first.")
     )
 
 

@@ -114,12 +114,16 @@ def _from_stream(file: Any) -> bytes:
     """Read a file object from its start, as Pillow does, and leave it where it was."""
     if hasattr(file, "getvalue"):  # of BytesIO, which several threads may ask at once
         data = file.getvalue()
-    elif not file.seekable():
-        raise BadItemError("is a stream that can be read only once; pass its bytes: file.read()")
     else:
-        place = file.tell()
         try:
-            size = file.seek(0, os.SEEK_END)
+            place = file.tell()
+            file.seek(0, os.SEEK_END)
+        except (AttributeError, OSError) as error:
+            raise BadItemError(
+                "is a stream that can be read only once; pass its bytes: file.read()"
+            ) from error
+        try:
+            size = file.tell()
             _check_size(size)
             file.seek(0)
             data = file.read(size)

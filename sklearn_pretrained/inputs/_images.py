@@ -131,6 +131,18 @@ def read_images(
     return Images(column(X, what="images"), limits)
 
 
+def keep_whole_numbers(rows: NDArray[Any], X: Any) -> NDArray[Any]:
+    """Refuse floats that scikit-learn has made of whole numbers, whose range is another one."""
+    dtypes = getattr(X, "dtypes", [getattr(X, "dtype", None)])
+    kinds = {str(dtype) for dtype in dtypes}
+    if rows.dtype.kind == "f" and not all("float" in kind.lower() for kind in kinds - {"None"}):
+        raise ValueError(
+            f"X holds {', '.join(sorted(kinds))} numbers, of which the range is not known; pass "
+            "value_range=(low, high), what black and white are in all of X."
+        )
+    return rows
+
+
 def _check_batch(shape: tuple[int, ...]) -> None:
     if len(shape) == 2:  # noqa: PLR2004
         raise ValueError(

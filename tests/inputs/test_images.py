@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from scipy import sparse
 
 from sklearn_pretrained.exceptions import BadItemError
 from sklearn_pretrained.inputs import read_images
+from tests.hostile import trial
+from tests.hostile.images import in_mode, save
+from tests.hostile.images import png as png_by_hand
 from tests.inputs.corpus import encode, photo
 
 PIXELS = np.asarray(photo())
@@ -100,6 +104,43 @@ def test_a_batch_in_one_array_has_its_items_on_the_first_axis(batch, expected):
     np.testing.assert_array_equal(items.load(1), expected)
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        np.eye(4, dtype=np.int32),
+        np.eye(4, dtype=np.int64),
+        np.eye(4, dtype=np.int8),
+        np.eye(4, dtype=object),
+        pd.DataFrame(np.eye(4, dtype=np.int32)),
+        pd.DataFrame(np.eye(4, dtype=np.int64)).astype("Int64"),
+        pd.DataFrame(np.eye(4)).astype({0: "int64"}),
+        pl.DataFrame(np.eye(4, dtype=np.int32)),
+        [[1, 0, 0, 1]] * 2,
+    ],
+    ids=lambda table: type(table).__module__,
+)
+def test_a_table_of_whole_numbers_needs_its_range(table):
+    """Zeros and ones may be black and white, or nearly black both."""
+    told = "range is not known.*value_range"
+    featurizer = trial.images(image_shape=(2, 2), on_error="raise")
+    with pytest.raises(ValueError, match=told):
+        featurizer.fit_transform(table)
+    said = trial.images(image_shape=(2, 2), value_range=(0, 1), on_error="raise")
+
+    assert np.isfinite(said.fit_transform(table)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.bool_, np.float32, np.float16])
+def test_a_table_keeps_the_range_that_its_type_says(dtype):
+    """A flattened image is read as the same image in its shape."""
+    white = np.ones((4, 4), dtype)
+    featurizer = trial.images(image_shape=(2, 2), on_error="raise")
+    expected = trial.images(on_error="raise").fit_transform(list(white.reshape(4, 2, 2)))
+
+    np.testing.assert_array_equal(featurizer.fit_transform(white), expected)
+    np.testing.assert_array_equal(featurizer.fit_transform(pd.DataFrame(white)), expected)
+
+
 def test_flattened_rows_become_images_again():
     """A table with image_shape, as of load_digits, in the range that value_range says."""
     table = np.array([[0, 8, 16, 4], [16, 16, 0, 0]], dtype=float)
@@ -148,17 +189,21 @@ def test_iterators_and_sparse_tables_are_refused():
         (None, "is missing"),
         (float("nan"), "is missing"),
         (pd.NA, "is missing"),
-        (7, "is a int; an image is a path"),
+        (7, "is of type int; an image is a path"),
         (np.zeros((3, 9, 3), np.uint8), "could be \\(H, W, C\\) or \\(C, H, W\\)"),
         (np.zeros((9, 9, 2), np.uint8), "neither the first nor the last axis"),
         (np.zeros((9,), np.uint8), "an image has shape"),
         (np.zeros((0, 9), np.uint8), "has no pixels"),
-        (np.full((9, 9), 1.5), "outside 0 to 1"),
-        (np.full((9, 9), 200.0), "pass value_range"),
+        (np.full((9, 9), 1.5), r"outside 0 to 1; .*white is 255 .*value_range=\(0, 255\)"),
+        (np.full((9, 9), 200.0), r"pass value_range=\(0, 255\)"),
+        (np.full((9, 9), 4000.0), r"pass value_range=\(0, 65535\)"),
+        (np.full((9, 9), -0.5), r"pass value_range=\(-1, 1\)"),
+        (np.linspace(-2.1, 2.6, 81).reshape(9, 9), "normalised.*as they were before"),
+        (np.full((9, 9), -500.0), r"pass value_range=\(low, high\), what black and white"),
         (np.full((9, 9), np.nan), "NaN or infinity"),
         (np.full((9, 9), np.inf), "NaN or infinity"),
         (np.full((9, 9), 5, dtype=np.int64), "range is not known"),
-        (np.array(["a"]), "is no image"),
+        (np.array(["a"]), "is not an image"),
         (b"", "holds no bytes"),
     ],
 )
@@ -219,6 +264,63 @@ def test_transparency_in_a_palette_is_shown_on_white():
     image.info["transparency"] = 0
 
     assert (load(encode(image, "GIF", transparency=0)) == 255).all()
+
+
+def on_white(values, clear):
+    """Show grey values of 16 bits, but those of one value as white."""
+    grey = np.where(values == clear, 255, np.round(values / 257))
+    return np.stack([grey.astype(np.uint8)] * 3, -1)
+
+
+@pytest.mark.parametrize("clear", [0, 7, 65535])
+def test_a_transparent_grey_of_sixteen_bits_is_shown_on_white(clear):
+    """As the transparent colour of any other picture is, in files and in PIL images."""
+    values = (np.arange(4096).reshape(64, 64) * 16).astype(np.uint16)
+    values[10:50, 10:50] = clear
+    data = encode(Image.fromarray(values), "PNG", transparency=clear)
+
+    for item in (data, Image.open(io.BytesIO(data))):
+        np.testing.assert_array_equal(load(item), on_white(values, clear))
+
+
+def test_a_transparent_colour_of_sixteen_bits_hides_that_colour_alone():
+    """Pillow compares its lower half with pixels of which it has kept the higher."""
+    pixels = np.zeros((2, 3, 3), np.uint16)
+    pixels[0], pixels[1] = 0x1234, 0x3434
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+    data = png_by_hand(16, 2, lines, (3, 2), tRNS=bytes.fromhex("1234" * 3))
+
+    np.testing.assert_array_equal(np.unique(load(data)[0]), [255])
+    np.testing.assert_array_equal(np.unique(load(data)[1]), [0x34])
+
+
+@pytest.mark.parametrize(
+    ("mode", "clear"), [("1", 0), ("1", 255), ("L", 46), ("RGB", (46, 46, 46)), ("P", 46)]
+)
+def test_one_transparent_colour_is_shown_on_white(mode, clear):
+    """In every kind of PNG that has one, as Pillow's own alpha channel says."""
+    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 11 * 23).convert(mode)
+    data = encode(image, "PNG", transparency=clear)
+    reference = Image.open(io.BytesIO(data)).convert("RGBA")
+    white = Image.new("RGBA", reference.size, "white")
+    expected = np.asarray(Image.alpha_composite(white, reference).convert("RGB"))
+
+    assert (np.asarray(reference)[..., 3] == 0).any()
+    np.testing.assert_array_equal(load(data), expected)
+
+
+def test_the_same_picture_has_the_same_pixels_as_a_file_and_opened(tmp_path):
+    """In every mode that PNG, TIFF and PPM hold, before and after Pillow has loaded it."""
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "F"):
+        image = in_mode(mode)
+        for kind in ("PNG", "TIFF", "PPM"):
+            data = save(image, kind)
+            if data is None or (mode == "F" and kind == "PPM"):
+                continue
+            opened, loaded = (Image.open(io.BytesIO(data)) for _ in range(2))
+            loaded.load()
+            for form in (opened, loaded):
+                np.testing.assert_array_equal(load(form), load(data), err_msg=f"{kind} of {mode}")
 
 
 def test_a_four_channel_array_is_shown_on_white():
@@ -288,7 +390,7 @@ def test_different_content_has_different_digests(png):
     digests = [items.digest(i) for i in range(len(different))] + [ranged.digest(0)]
 
     assert len(set(digests)) == len(different) + 1
-    assert all(len(digest) == 16 for digest in digests)
+    assert all(len(digest) == 32 for digest in digests)
 
 
 def test_a_file_that_changes_between_hashing_and_decoding_is_noticed(png):
