@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from .._quiet import quiet
 from ..exceptions import BadItemError
 from ._arrays import scale
 
@@ -22,12 +22,22 @@ def decode(data: Any, value_range: tuple[float, float] | None) -> Pixels:
     """Decode an image file; its first frame, upright, transparent pixels on white."""
     if len(data) == 0:
         raise BadItemError("could not be read as an image: it holds no bytes")
-    return _safely(lambda: _load(Image.open(io.BytesIO(data))), value_range, is_ours=True)
+    return _safely(lambda: _open(data), value_range, is_ours=True)
 
 
 def upright(image: Image.Image, value_range: tuple[float, float] | None) -> Pixels:
     """Turn a PIL image into pixels without changing it."""
     return _safely(lambda: _load(image), value_range, is_ours=False)
+
+
+def _open(data: Any) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    most = Image.MAX_IMAGE_PIXELS  # Pillow only warns of as many, and raises at twice as many
+    if most is not None and image.width * image.height > most:
+        raise Image.DecompressionBombError(
+            f"Image size ({image.width * image.height} pixels) exceeds limit of {most} pixels."
+        )
+    return _load(image)
 
 
 def _load(image: Image.Image) -> Image.Image:
@@ -40,24 +50,22 @@ def _load(image: Image.Image) -> Image.Image:
     return image
 
 
+@quiet
 def _safely(
     source: Callable[[], Image.Image], value_range: tuple[float, float] | None, *, is_ours: bool
 ) -> Pixels:
-    """Turn whatever Pillow raises or warns of into an error of this one item."""
+    """Turn whatever Pillow raises into an error of this one item."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = source()
-            if 0 in image.size:
-                raise BadItemError(f"has no pixels: its size is {image.size}")
-            kind = image.format  # which a copy does not have
-            image = image if is_ours else image.copy()
-            ImageOps.exif_transpose(image, in_place=True)
-            return to_rgb(image, kind, value_range)
+        image = source()
+        if 0 in image.size:
+            raise BadItemError(f"has no pixels: its size is {image.size}")
+        kind = image.format  # which a copy does not have
+        image = image if is_ours else image.copy()
+        ImageOps.exif_transpose(image, in_place=True)
+        return to_rgb(image, kind, value_range)
     except (BadItemError, MemoryError):
         raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         raise BadItemError(
             f"is too large to be decoded safely: {error} If you trust it, shrink it first, or "
             "raise PIL.Image.MAX_IMAGE_PIXELS"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,17 +14,21 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tvf
 
 from ..._process import remembered
+from ..._quiet import quiet
 from ...exceptions import BadItemError
 
 # Of a resized image, before its centre is cut out: 200 MB.
 _MOST_PIXELS = 1 << 26
 _LONG = 4
 
-with warnings.catch_warnings():
-    # Decoded pixels are read-only, and nothing here writes to them; torch would warn of that once
-    # in a process, at whatever image comes first. It does so here instead, unheard.
-    warnings.simplefilter("ignore")
+
+@quiet
+def _be_warned() -> None:
+    """Let torch say that arrays are read-only, which it does once in a process, at any image."""
     torch.from_numpy(np.broadcast_to(np.uint8(0), (1,)))
+
+
+_be_warned()  # nothing here writes to pixels
 
 
 @dataclass(frozen=True)

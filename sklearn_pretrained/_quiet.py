@@ -1,0 +1,51 @@
+"""A function → the same one, below which libraries' warnings go unheard, in its own thread only.
+
+`warnings.catch_warnings` changes the filters of the whole process and puts them back; where two
+threads do so, the user's own warnings stay silenced. Here one filter lies in front and asks who is
+warning.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable
+from types import CodeType
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Below:
+    """A pattern of a warning's text that matches whatever is said below some functions."""
+
+    def __init__(self) -> None:
+        self.functions: set[CodeType] = set()
+
+    def match(self, _text: str) -> bool:
+        """Say whether this thread is running one of the functions."""
+        frame = sys._getframe(1)
+        while frame is not None and frame.f_code not in self.functions:
+            frame = frame.f_back  # type: ignore[assignment]
+        return frame is not None
+
+
+_below = _Below()
+_ENTRY: Any = ("ignore", _below, Warning, None, 0)
+
+
+def quiet(function: Function) -> Function:
+    """Let nobody hear the warnings that come from below this function."""
+    _below.functions.add(function.__code__)
+
+    @functools.wraps(function)
+    def quietly(*args: Any, **kwargs: Any) -> Any:
+        filters: Any = warnings.filters
+        if not filters or filters[0] is not _ENTRY:  # or behind what the user has set since
+            if _ENTRY in filters:
+                filters.remove(_ENTRY)
+            filters.insert(0, _ENTRY)
+        return function(*args, **kwargs)
+
+    return quietly  # type: ignore[return-value]
