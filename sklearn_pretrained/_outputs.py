@@ -39,8 +39,8 @@ def main_layers(plan: Plan, backbone: Backbone) -> list[Layer]:
     """List the layers that a search is likely to ask for."""
     from .layers import PENULTIMATE
 
-    also = [name for name in backbone.also_kept if name in plan.layers]
-    return [plan.layers[name] for name in (*plan.stages, PENULTIMATE, *also)]
+    names = (*plan.stages, PENULTIMATE, *backbone.also_kept)
+    return [plan.layers[name] for name in names if name in plan.layers]
 
 
 def with_more(

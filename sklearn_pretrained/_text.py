@@ -207,8 +207,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         ]
 
     def _pooler(self, plan: Plan, layers: tuple[Layer, ...]) -> Layer:
-        last = plan.layers[plan.stages[-1]]
-        if len(layers) > 1 or layers[0].module != last.module or layers[0].side != last.side:
+        if {layer.name for layer in layers} - {plan.stages[-1], "penultimate"}:
             raise LayerError(
                 "pooling='pooler' reads the last hidden state, on which the pooler was trained; "
                 f"got layer={self.layer!r}. Use pooling='cls' for other layers."

@@ -36,6 +36,20 @@ _SMALL = {
 _T5 = {"vocab_size": 40, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 3, "num_heads": 2}
 _GPT2 = {"vocab_size": 40, "n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 64}
 _DECODER = {**_SMALL, "num_key_value_heads": 1, "head_dim": 8, "pad_token_id": 0}
+_XLM = {
+    "vocab_size": 40,
+    "emb_dim": 16,
+    "n_layers": 3,
+    "n_heads": 2,
+    **dict.fromkeys(("pad_index", "pad_token_id"), 0),
+}
+_BART = {
+    "vocab_size": 40,
+    "d_model": 16,
+    **dict.fromkeys(("encoder_layers", "decoder_layers"), 3),
+    **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 2),
+    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), 24),
+}
 FAMILIES: dict[str, tuple[str, dict]] = {
     "BERT": ("BertConfig", _SMALL),
     "RoBERTa": ("RobertaConfig", {**_SMALL, "pad_token_id": 0}),
@@ -81,6 +95,10 @@ FAMILIES: dict[str, tuple[str, dict]] = {
     "mT5": ("MT5Config", _T5),
     "GPT-2": ("GPT2Config", {**_GPT2, "bos_token_id": 1, "eos_token_id": 1}),
     "Llama": ("LlamaConfig", _DECODER),
+    "XLM": ("XLMConfig", _XLM),
+    "FlauBERT": ("FlaubertConfig", _XLM),
+    "BART": ("BartConfig", _BART),
+    "Mamba": ("MambaConfig", {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 3}),
     "Qwen2": ("Qwen2Config", _DECODER),
     "Qwen3": ("Qwen3Config", _DECODER),
 }  # fmt: skip
@@ -160,6 +178,7 @@ def reference(folder: Path, texts: list) -> list[tuple[torch.Tensor, ...]]:
     config = transformers.AutoConfig.from_pretrained(folder)
     kind = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}.get(config.model_type, "AutoModel")
     network = getattr(transformers, kind).from_pretrained(folder).eval()
+    network = network.get_encoder() if config.is_encoder_decoder else network
     found = []
     with torch.no_grad():
         for text in texts:

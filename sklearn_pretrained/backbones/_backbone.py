@@ -65,6 +65,8 @@ class Backbone(ABC):
         Whether several threads may prepare items at once.
     is_tame : bool
         Whether all that the network may read is finite and about as large as `example`.
+    names_hidden_states : bool
+        Whether a network says itself which of its tensors are its hidden states.
     poolings : tuple of str
         Those that cost little, so that a forward may keep them all for a later search.
     also_kept : tuple of str
@@ -87,6 +89,7 @@ class Backbone(ABC):
     portion: int = 1
     prepares_concurrently: bool = False
     is_tame: bool = False
+    names_hidden_states: bool = False
     poolings: tuple[str, ...] = ("cls", "avg", "max")
     also_kept: tuple[str, ...] = ()
 
@@ -163,9 +166,9 @@ class Backbone(ABC):
         """Tell whether tokens that stand before the positions begin with a class token."""
         return True
 
-    def blocks(self, network: nn.Module) -> list[tuple[str, int]]:  # noqa: ARG002
-        """List a transformer's blocks (submodule, which of its runs); empty for other networks."""
-        return []
+    def hidden_states(self, output: Any) -> Sequence[Tensor]:  # noqa: ARG002
+        """Take the hidden states, which are the main stages, out of what `rehearse` returned."""
+        return ()
 
     def places(self, network: nn.Module) -> dict[str, tuple[str, str]]:  # noqa: ARG002
         """Name further layers: (submodule, its "output" or "input", at its last run).

@@ -7,7 +7,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,6 +17,7 @@ from .. import _pooling
 from .._pooling import Layout
 from .._process import keep
 from ..exceptions import LayerError
+from ._hidden import Hidden, hidden_states
 from ._layout import layouts
 from ._stages import head, stages
 from ._trace import Trace, trace
@@ -85,12 +86,15 @@ class Plan:
         The main stages, which integers and depths count.
     flops : float
         Floating-point operations of the whole network over one item.
+    unread : dict of str to str
+        Main stages that cannot be read, and why.
     """
 
     name: str
     layers: dict[str, Layer]
     stages: tuple[str, ...]
     flops: float
+    unread: dict[str, str] = field(default_factory=dict)
 
     def resolve(self, layer: Any) -> tuple[Layer, ...]:
         """Turn what a user may write (name, int, depth, or a list) into layers."""
@@ -104,6 +108,12 @@ class Plan:
         if isinstance(asked, str):
             if asked in self.layers:
                 return self.layers[asked]
+            if asked in self.unread:
+                readable = [name for name in self.stages if name in self.layers]
+                raise LayerError(
+                    f"{asked} of {self.name} cannot be read: {self.unread[asked]}. Those that can "
+                    f"are {', '.join(readable) or 'none'}, beside {PENULTIMATE!r}."
+                )
             near = difflib.get_close_matches(asked, self.layers, n=3, cutoff=0.0)
             raise LayerError(
                 f"{self.name} has no layer {asked!r}. The nearest names are "
@@ -121,11 +131,11 @@ class Plan:
                     f"layer={asked} is out of range: {self.name} has {n} main stages, "
                     f"0 to {n - 1} or -{n} to -1."
                 )
-            return self.layers[self.stages[index]]
+            return self._one(self.stages[index])
         depth = float(asked)
         if not 0.0 < depth <= 1.0:
             raise LayerError(f"layer={asked} is no depth: a float must lie in (0, 1].")
-        return self.layers[self.stages[max(0, math.ceil(depth * n - 1e-9) - 1)]]
+        return self._one(self.stages[max(0, math.ceil(depth * n - 1e-9) - 1)])
 
 
 _plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
@@ -152,10 +162,14 @@ def plan(backbone: Any) -> Plan:
 def _make(backbone: Any) -> Plan:
     network = backbone.skeleton(grown=False)
     try:
-        seen = trace(network, lambda net: backbone.rehearse(net, _BATCH, grown=False))
+        seen = trace(
+            network,
+            lambda net: backbone.rehearse(net, _BATCH, grown=False),
+            shortcuts=not backbone.names_hidden_states,
+        )
     except Exception as error:
         raise ValueError(
-            f"{backbone.name} cannot be run over inputs of the size that it is given: {error}"
+            f"{backbone.name} cannot be run over inputs of the form that it is given: {error}"
         ) from error
     try:
         larger = backbone.skeleton(grown=True) if backbone.grows_by_rebuilding else network
@@ -184,11 +198,14 @@ def _make(backbone: Any) -> Plan:
     known = seen.by_name.get(named) if named else None
     top = (known or head(seen)) if backbone.has_head else None
     last = layers[OUTPUT]
-    blocks = backbone.blocks(network)
-    if blocks:
-        hidden = _hidden_states(layers, blocks, seen)
+    unread: dict[str, str] = {}
+    states = backbone.hidden_states(seen.output)
+    if states:
+        hidden = _hidden(hidden_states(seen, states, found), total, unread)
         layers |= hidden
-        main = tuple(hidden)
+        main = tuple(f"hidden_{i}" for i in range(len(states)))
+        if seen.by_name[""].output == id(states[-1]):  # not so where a normalisation comes behind
+            last = hidden.get(main[-1], last)
     else:
         main = tuple(visit.name for visit in stages(seen, top))
     named = {
@@ -212,7 +229,8 @@ def _make(backbone: Any) -> Plan:
             PENULTIMATE, top.name, "input", top.calls, top.in_shape[1:], layout,
             top.started / total,
         )  # fmt: skip
-    return Plan(backbone.name, layers | named, main or (OUTPUT,), seen.total / _BATCH)
+    flops = seen.total / _BATCH
+    return Plan(backbone.name, layers | named, main or (OUTPUT,), flops, unread)
 
 
 def _place(
@@ -231,28 +249,16 @@ def _place(
     return Layer(name, module, side, visit.calls, shape[1:], layout, done / max(seen.total, 1))
 
 
-def _hidden_states(
-    layers: dict[str, Layer],
-    blocks: Sequence[tuple[str, int]],
-    seen: Trace,
-) -> dict[str, Layer]:
-    """Name the states between a transformer's blocks as transformers counts them.
-
-    Number 0 is what the first block is given; the last is what the network returns, behind its
-    final normalisation.
-    """
-    first, last = seen.by_name[blocks[0][0]], layers[OUTPUT]
-    shape, layout = last.shape, last.layout
-    n = len(blocks)
-    states = [("hidden_0", first.name, "input", 1, first.started)]
-    for i, (name, call) in enumerate(blocks[:-1], start=1):
-        visit = seen.by_name[name]
-        ended = visit.ended if visit.calls == 1 else visit.ended * i // n
-        states.append((f"hidden_{i}", name, "output", call, ended))
-    total = max(seen.total, 1)
-    named = {
-        name: Layer(name, module, side, call, shape, layout, cost / total)
-        for name, module, side, call, cost in states
-    }
-    named[f"hidden_{n}"] = replace(last, name=f"hidden_{n}")
-    return named
+def _hidden(states: Sequence[Hidden], total: int, unread: dict[str, str]) -> dict[str, Layer]:
+    """Describe the hidden states that can be read, and note why others cannot."""
+    made = {}
+    for i, state in enumerate(states):
+        name, place = f"hidden_{i}", state.place
+        if state.reason or place is None:
+            unread[name] = state.reason
+        else:
+            made[name] = Layer(
+                name, place.module, place.side, place.call, state.shape, state.layout,
+                place.done / total,
+            )  # fmt: skip
+    return made

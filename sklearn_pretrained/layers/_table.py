@@ -117,4 +117,5 @@ def list_layers(
     made = plan(backbone)
     also = [name for name in ("projection",) if name in made.layers]
     shown = list(made.layers) if every else [*made.stages, PENULTIMATE, *also, OUTPUT]
-    return LayerTable(made, [made.layers[name] for name in dict.fromkeys(shown)])
+    readable = [name for name in dict.fromkeys(shown) if name in made.layers]
+    return LayerTable(made, [made.layers[name] for name in readable])

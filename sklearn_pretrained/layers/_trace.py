@@ -45,6 +45,30 @@ class Visit:
         return self.ended - self.started
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A tensor in the hands of a submodule.
+
+    Parameters
+    ----------
+    tensor, version : int
+        Its id, and how often it had been written into.
+    module, side, call
+        Which submodule gave it or was given it, and at which of its runs.
+    done : int
+        What had been computed by then.
+    order : int
+    """
+
+    tensor: int
+    version: int
+    module: str
+    side: str
+    call: int
+    done: int
+    order: int
+
+
 class _OperationCounter(TorchDispatchMode):
     """Counts the multiply-adds of everything that runs under it.
 
@@ -61,6 +85,10 @@ class _OperationCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:  # noqa: SLF001
             return torch.zeros((), dtype=args[0].dtype).item()
+        if func is torch.ops.aten._grouped_mm.default:  # noqa: SLF001
+            # Mixtures of experts, which the meta device knows in bfloat16 only.
+            self.total += 2 * args[0].numel() * args[1].shape[-1]
+            return args[0].new_empty(args[0].shape[0], args[1].shape[-1])
         out = func(*args, **(kwargs or {}))
         if torch.Tag.pointwise in func.tags and isinstance(out, Tensor):
             alike = [x for x in args if isinstance(x, Tensor) and x.shape == out.shape]
@@ -88,11 +116,17 @@ class Trace:
     made_of : dict of int to (Tensor, tuple of int)
         From a tensor that was computed value by value, such as a sum, to those of its shape that
         it was computed from, all by their ids. The tensor is kept, so that no id is used twice.
+    moments : list of Moment
+        Each tensor that a submodule gave or was given, in order.
+    output : object
+        What the network returned.
     """
 
     visits: list[Visit]
     total: int
     made_of: dict[int, tuple[Tensor, tuple[int, ...]]] = field(default_factory=dict)
+    moments: list[Moment] = field(default_factory=list)
+    output: Any = None
 
     def __post_init__(self) -> None:
         self.by_name = {visit.name: visit for visit in self.visits}
@@ -113,12 +147,27 @@ def _give_what_it_gets(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return x
 
 
-def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool = True) -> Trace:
-    """Run ``call(network)`` with every submodule watched; the skeleton is of no use afterwards."""
+def trace(
+    network: nn.Module,
+    call: Callable[[nn.Module], Any],
+    *,
+    costs: bool = True,
+    shortcuts: bool = True,
+) -> Trace:
+    """Run ``call(network)`` with every submodule watched; the skeleton is of no use afterwards.
+
+    With ``shortcuts``, submodules that keep the shape give the very tensor that they get.
+    """
     names: dict[nn.Module, Visit] = {}
     counter = _OperationCounter(costs=costs)
     kept: list[Tensor] = []  # alive, so that no id is used twice
+    moments: list[Moment] = []
     clock = 0
+
+    def note(visit: Visit, tensor: Tensor, side: str, call: int) -> None:
+        kept.append(tensor)
+        place = (visit.name, side, call, counter.total, len(moments))
+        moments.append(Moment(id(tensor), tensor._version, *place))  # noqa: SLF001
 
     def before(module: nn.Module, args: Any, kwargs: Any) -> None:
         visit = names[module]
@@ -126,6 +175,8 @@ def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool =
         tensor = first_tensor(args) if args else first_tensor(kwargs)
         visit.in_shape = () if tensor is None else tuple(tensor.shape)
         visit.inputs = set() if tensor is None else {id(tensor)}
+        if tensor is not None:
+            note(visit, tensor, "input", visit.calls + 1)
 
     def after(module: nn.Module, _args: Any, output: Any) -> None:
         nonlocal clock
@@ -136,21 +187,21 @@ def trace(network: nn.Module, call: Callable[[nn.Module], Any], *, costs: bool =
         visit.order = clock
         visit.ended = counter.total
         if tensor is not None:
-            kept.append(tensor)
+            note(visit, tensor, "output", visit.calls)
             visit.shape, visit.output = tuple(tensor.shape), id(tensor)
 
     handles = []
     try:
         for name, module in network.named_modules():
             names[module] = Visit(name, module)
-            if type(module) in _SAME_SHAPE:
+            if shortcuts and type(module) in _SAME_SHAPE:
                 module.forward = _give_what_it_gets
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after))
         with torch.no_grad(), counter:
-            call(network)
+            output = call(network)
     finally:
         for handle in handles:
             handle.remove()
     visits = sorted((v for v in names.values() if v.calls and v.shape), key=lambda v: v.order)
-    return Trace(visits, counter.total, counter.made_of)
+    return Trace(visits, counter.total, counter.made_of, moments, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,6 @@ from torch import nn
 
 from ..._process import remembered
 from ...exceptions import WeightsError
-
-_ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
 
 
 @contextmanager
@@ -83,9 +82,35 @@ def image_processor(folder: Path, version: str) -> Any:  # noqa: ARG001
 
 def empty(config: Any) -> nn.Module:
     """Build the text encoder of a configuration, with the weights of its initialisation."""
-    import transformers
+    kind, config = encoder(config)
+    return _reader(build(kind, config))
 
-    return build(getattr(transformers, _ENCODERS.get(config.model_type, "AutoModel")), config)
+
+def encoder(config: Any) -> tuple[Any, Any]:
+    """Choose the class that reads texts, and its configuration.
+
+    Of what also has a decoder it is the encoder, by a class of its own where there is one.
+    """
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    whole = MODEL_MAPPING_NAMES.get(config.model_type, "")
+    alone = f"{str(whole).removesuffix('Model')}EncoderModel"
+    if not hasattr(transformers, alone):
+        return transformers.AutoModel, config
+    config = copy.deepcopy(config)
+    config.is_encoder_decoder = False
+    return getattr(transformers, alone), config
+
+
+def is_half(config: Any) -> bool:
+    """Tell whether texts are read by an encoder that has no class of its own."""
+    return bool(encoder(config)[1].is_encoder_decoder)
+
+
+def _reader(network: Any) -> nn.Module:
+    """Take the encoder out of a network that also has a decoder."""
+    return network.get_encoder() if network.config.is_encoder_decoder else network
 
 
 def build(kind: Any, config: Any) -> nn.Module:
@@ -105,10 +130,9 @@ def load(folder: Path, config: Any, kind: Any = None) -> nn.Module:
     kind : type, optional
         The class to load; a text encoder's where there is none.
     """
-    import transformers
-
+    is_text = kind is None
     if kind is None:
-        kind = getattr(transformers, _ENCODERS.get(config.model_type, "AutoModel"))
+        kind, config = encoder(config)
     with quietly():
         network, report = kind.from_pretrained(
             folder,
@@ -120,12 +144,14 @@ def load(folder: Path, config: Any, kind: Any = None) -> nn.Module:
             weights_only=True,
             output_loading_info=True,
         )
-    missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
+    # A pooler that is missing is left out, and a decoder is not used.
+    left_out = ("pooler.", "decoder.") if is_text and config.is_encoder_decoder else ("pooler.",)
+    missing = [name for name in report["missing_keys"] if not name.startswith(left_out)]
     if missing:
         raise WeightsError(
             f"The weights in {folder} do not fit the network: {len(missing)} tensors are missing, "
             f"such as {missing[0]!r}."
         )
-    if report["missing_keys"]:
+    if any(name.startswith("pooler.") for name in report["missing_keys"]):
         network.pooler = None  # its weights would be random
-    return network
+    return _reader(network) if is_text else network

@@ -19,6 +19,7 @@ from . import _loading as _transformers
 from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest, sentence_settings
 from ._packed import Packing, find_packing, packed
 from ._padding import padding_shows
+from ._positions import most_tokens
 from ._token_batches import Tokens, by_length, padded
 from ._tokenizer import Text, TextTokenizer, text_tokenizer
 
@@ -30,6 +31,13 @@ keep(
     "digests of random weights",
     clear=_random_digests.clear,
     size=_random_digests.__len__,
+)
+_rooms: dict[str, int | None] = {}
+keep(
+    f"{__name__}._rooms",
+    "lengths that networks' positions allow",
+    clear=_rooms.clear,
+    size=_rooms.__len__,
 )
 
 
@@ -53,6 +61,7 @@ class TextBackbone(Backbone):
     libraries = ("transformers", "tokenizers", "safetensors")
     growth = 2
     has_head = False
+    names_hidden_states = True
     window = first_window = portion = 1024  # sorted by length, and tokenised in no time
     patience = 2  # a text alone has no padding
     poolings = ("cls", "mean", "max", "last")
@@ -123,6 +132,12 @@ class TextBackbone(Backbone):
                 f"({self.settings.unread}), so pooling='auto' would not be what it was trained "
                 "for. Choose a pooling yourself, such as pooling='mean'."
             )
+        if self.settings.pooling is not None and _transformers.is_half(self.config):
+            raise LayerError(
+                f"{self.name} also has a decoder. Its encoder is read here, while "
+                "sentence-transformers reads the decoder of some such networks, so pooling='auto' "
+                "is not chosen for you. Choose a pooling yourself, such as pooling='mean'."
+            )
         if self.settings.pooling is not None:
             return self.settings.pooling + ("+unit" if self.settings.unit else "")
         return "last" if self.is_decoder else "mean"
@@ -134,13 +149,8 @@ class TextBackbone(Backbone):
 
     def _find_length(self, asked: int | None) -> int:
         limits = [self.settings.max_length, self.tokenizer.model_max_length]
-        positions = getattr(self.config, "max_position_embeddings", None)
-        if isinstance(positions, int) and positions > 0:
-            # RoBERTa and its kin count positions from behind the padding token.
-            is_roberta = type(self.config).__name__.endswith(
-                ("RobertaConfig", "RobertaXLConfig", "CamembertConfig", "MPNetConfig")
-            )
-            limits.append(positions - 2 if is_roberta else positions)
+        positions = (getattr(self.config, "max_position_embeddings", None), self._room())
+        limits += [n for n in positions if isinstance(n, int) and n > 0]
         most = min(limit for limit in limits[1:] if limit is not None)
         if asked is None:
             return min(most, limits[0] or most, 1 << 20)
@@ -149,6 +159,15 @@ class TextBackbone(Backbone):
         if asked <= self.tokenizer.num_special_tokens_to_add():
             raise ValueError(f"max_length={asked} leaves no room for a text beside special tokens.")
         return asked
+
+    def _room(self) -> int | None:
+        """Return how many tokens the network's tables of positions hold."""
+        key = self.architecture
+        if key not in _rooms:
+            with weightless():
+                network = self._empty().eval()
+            _rooms[key] = most_tokens(network, self.call)
+        return _rooms[key]
 
     @property
     def architecture(self) -> str:
@@ -167,27 +186,16 @@ class TextBackbone(Backbone):
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
         """Build the encoder on the meta device."""
         with weightless():
-            return _transformers.empty(self.config).eval().to("meta")
+            return self._empty().eval().to("meta")
 
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
-        """Run a skeleton over tokens that mean nothing."""
-        ids = torch.zeros(batch, 16 if grown else 8, dtype=torch.long, device="meta")
-        return self.call(network, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+        """Run a skeleton over tokens that mean nothing, and let it name its hidden states."""
+        tokens = meaningless(batch, grown=grown)
+        return self.call(network, {**tokens, "output_hidden_states": True})
 
-    def blocks(self, network: nn.Module) -> list[tuple[str, int]]:
-        """Find the list of as many parts as the configuration has layers."""
-        n = self.config.num_hidden_layers
-        if self.config.model_type == "albert":
-            return [("encoder.albert_layer_groups.0", i + 1) for i in range(n)]
-        lists = [
-            name
-            for name, module in network.named_modules()
-            if isinstance(module, nn.ModuleList) and len(module) == n
-        ]
-        if not lists:
-            return []
-        name = min(lists, key=lambda path: path.count("."))
-        return [(f"{name}.{i}", 1) for i in range(n)]
+    def hidden_states(self, output: Any) -> Sequence[Tensor]:
+        """Take what transformers calls hidden states; the last is what the network returns."""
+        return getattr(output, "hidden_states", None) or ()
 
     def random_digest(self) -> str:
         """Hash the network that the seed makes, once in a process."""
@@ -196,7 +204,10 @@ class TextBackbone(Backbone):
         return _random_digests[self.architecture]
 
     def _random(self) -> nn.Module:
-        return random_network(lambda: _transformers.empty(self.config))
+        return random_network(self._empty)
+
+    def _empty(self) -> nn.Module:
+        return _transformers.empty(self.config)
 
     def build(self) -> nn.Module:
         """Load the encoder from its folder; nothing else is read, and no code is run."""
@@ -281,3 +292,9 @@ class TextBackbone(Backbone):
     def mask(self, batch: dict[str, Tensor]) -> Tensor:
         """Return which tokens are real."""
         return batch["attention_mask"]
+
+
+def meaningless(batch: int, *, grown: bool) -> dict[str, Tensor]:
+    """Make tokens for a skeleton."""
+    ids = torch.zeros(batch, 16 if grown else 8, dtype=torch.long, device="meta")
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

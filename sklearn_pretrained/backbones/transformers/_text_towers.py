@@ -8,11 +8,10 @@ from typing import Any
 from torch import nn
 
 from .._backbone import Backbone
-from .._skeleton import random_network, weightless
 from .._weights import RandomWeights
 from . import _loading as _transformers
 from ._folders import find_folder, is_vision, read_json
-from ._text import TextBackbone
+from ._text import TextBackbone, meaningless
 from ._towers import Tower, hidden_states, text_tower
 
 _KINDS = {"blip", "clip", "siglip"}
@@ -25,6 +24,7 @@ class TextTowerBackbone(TextBackbone):
     """
 
     also_kept = ("projection",)
+    names_hidden_states = False
 
     def _configuration(self) -> Any:
         config = _transformers.config(self.folder, self.version)
@@ -41,14 +41,9 @@ class TextTowerBackbone(TextBackbone):
         """Return what a text encoder's recipe holds, and the tower."""
         return {**super().recipe(), "tower": self.tower.kind.__name__}
 
-    def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
-        """Build the tower on the meta device."""
-        with weightless():
-            return self._empty().eval().to("meta")
-
-    def blocks(self, network: nn.Module) -> list[tuple[str, int]]:  # noqa: ARG002
-        """Return nothing, since `places` names the hidden states."""
-        return []
+    def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
+        """Run a skeleton over tokens that mean nothing; `places` names its hidden states."""
+        return self.call(network, meaningless(batch, grown=grown))
 
     def places(self, network: nn.Module) -> dict[str, tuple[str, str]]:
         """Name the hidden states as transformers counts them, and both ends of the projection."""
@@ -60,9 +55,6 @@ class TextTowerBackbone(TextBackbone):
 
     def _empty(self) -> nn.Module:
         return _transformers.build(self.tower.kind, self.tower.config)
-
-    def _random(self) -> nn.Module:
-        return random_network(self._empty)
 
     def build(self) -> nn.Module:
         """Load the tower from its folder; nothing else is read, and no code is run."""
