@@ -16,7 +16,7 @@ def feed(tensor: Tensor, update: Callable[[Any], Any]) -> None:
 
     Raises whatever torch raises where a tensor's numbers do not lie open.
     """
-    plain = tensor.detach().as_subclass(Tensor)
+    plain = tensor.detach()
     if plain.is_meta:
         return
     if plain.is_sparse:

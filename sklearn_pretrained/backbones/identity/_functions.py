@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 _BESIDE = {
     *("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__"),
     *("__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__slots__"),
-    *("__parameters__", "__orig_bases__", "__annotate__", "__annotate_func__"),
+    *("__parameters__", "__orig_bases__", "__annotate__", "__annotate_func__", "__slotnames__"),
     *("__annotations_cache__", "__classdictcell__"),
+    # An enumeration's members are written; what is looked up by value grows in use.
+    *("_value2member_map_", "_hashable_values_", "_unhashable_values_", "_inverted_"),
+    "_unhashable_values_map_",
 }
 
 

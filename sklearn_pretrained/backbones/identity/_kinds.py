@@ -70,7 +70,7 @@ def _read_set(reader: Reader, values: Iterable[Any]) -> None:
         hasher = hashlib.sha256()
         reader.within(hasher.update).read(value)
         digests.append(hasher.hexdigest())
-    reader.say("set", *sorted(digests))
+    reader.say(type(values).__name__, *sorted(digests))
 
 
 def _read_array(reader: Reader, array: np.ndarray) -> None:
