@@ -10,10 +10,24 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-html_theme = "furo"
+html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-pretrained"
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
+html_theme_options = {
+    "header_links_before_dropdown": 6,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": True,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": [], "changelog": [], "benchmarks": []}
+html_show_sourcelink = False
+myst_enable_extensions = ["colon_fence"]
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
 myst_heading_anchors = 3
 autosummary_generate = True
