@@ -246,7 +246,13 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
         with Progress(shown=self.verbose, name=backbone.name) as progress:
             work = resolve_cache(self.cache, in_files=backbone.shareable).fetch(
-                ask, keep, digests, compute, out, forecast=progress.forecast
+                ask,
+                keep,
+                digests,
+                compute,
+                out,
+                forecast=progress.forecast,
+                waiting=progress.waiting,
             )
         self.counts_.add(work)
         self._keep_canary(recipe, wanted)

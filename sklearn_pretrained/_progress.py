@@ -35,6 +35,14 @@ class Progress:
         if missing:
             self._bar = tqdm(total=missing, desc=self._name, unit="row")
 
+    def waiting(self, rows: int) -> None:
+        """Tell that rows are waited for, which others compute."""
+        if self._shown:
+            from tqdm import tqdm
+
+            said = f"{self._name}: waiting for {rows:,} rows that others compute"
+            tqdm.write(said, file=sys.stderr)
+
     def add(self, rows: int) -> None:
         """Count rows that are done."""
         if self._bar is not None:

@@ -152,7 +152,7 @@ def test_the_memory_limit_is_a_share_of_the_machine_or_what_the_environment_says
     monkeypatch.setenv(LIMIT_VARIABLE, "12345")
     assert default_memory() == 12345
     monkeypatch.setenv(LIMIT_VARIABLE, "much")
-    with pytest.raises(ValueError, match="'much' is no number of bytes"):
+    with pytest.raises(ValueError, match="'much' is not a valid number of bytes"):
         default_memory()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pickle
 import shutil
@@ -17,7 +18,8 @@ import pytest
 from sklearn.base import clone
 
 from sklearn_pretrained._recipe import Bundle
-from sklearn_pretrained.cache._cache import FeatureCache
+from sklearn_pretrained.cache._cache import FeatureCache, MemoryCache
+from sklearn_pretrained.cache._policy import NoCache, RowCache
 from sklearn_pretrained.cache.disk import DiskStore, _file, _store
 from sklearn_pretrained.cache.disk._format import FORMAT
 from sklearn_pretrained.exceptions import CacheWarning
@@ -229,8 +231,8 @@ def of_the_future(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda path: path.write_bytes(b"name,label\ncat,1\n" * 99), "is no cache of features"),
-        (lambda path: path.write_bytes(b"short"), "is no cache of features"),
+        (lambda path: path.write_bytes(b"name,label\ncat,1\n" * 99), "is not a cache of features"),
+        (lambda path: path.write_bytes(b"short"), "is not a cache of features"),
         (someone_elses, "is a database of something else"),
         (of_the_future, f"has format {FORMAT + 1}, of a newer version"),
     ],
@@ -259,6 +261,124 @@ def test_two_formats_live_side_by_side(tmp_path):
     filled(tmp_path / "ours")
 
     assert fetch(FeatureCache(tmp_path / "ours"), DIGESTS)[1] == []
+
+
+# -- formats
+
+
+def written_in(version: int, path: Path) -> Path:
+    """Unpack a file that was written in some format."""
+    fixtures = Path(__file__).parent / "fixtures"
+    path.write_bytes(gzip.decompress((fixtures / f"cache_format_{version}.sqlite.gz").read_bytes()))
+    return path
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT + 1))
+def test_a_file_of_each_format_so_far_is_served_and_goes_on(tmp_path, version):
+    """With all its rows and without a warning; it is of today's format afterwards."""
+    cache = FeatureCache(written_in(version, tmp_path / "rows"))
+    out, seen = fetch(cache, DIGESTS[:8])
+
+    assert seen == DIGESTS[5:8]
+    np.testing.assert_array_equal(out, rows_of(DIGESTS[:8]))
+    assert cache.verify() == {"rows": 8, "damaged": 0}
+    connection = sqlite3.connect(cache.path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+    connection.close()
+    assert [path.name for path in tmp_path.glob("*damaged*")] == []
+
+
+def test_how_the_tables_are_written_does_not_count(tmp_path):
+    """White space and case in SQL are nobody's damage; columns, types and keys are compared."""
+    path = filled(tmp_path / "rows")
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'INTEGER', ' integer  ')")
+    connection.execute("CREATE TABLE notes (of TEXT)")
+    connection.commit()
+    connection.close()
+    assert fetch(FeatureCache(path), DIGESTS)[1] == []
+
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE keys RENAME COLUMN used TO abused")
+    connection.close()
+    with pytest.warns(CacheWarning, match="the tables are not those of its format"):
+        assert fetch(RowCache(DiskStore(path)), DIGESTS)[1] == DIGESTS
+
+
+def test_a_format_that_lacks_a_table_is_damaged(tmp_path):
+    """What cannot be brought to today's format is set aside."""
+    path = written_in(1, tmp_path / "rows")
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE claims")
+    connection.close()
+    with pytest.warns(CacheWarning, match=r"is damaged: .*; it is kept as rows.damaged-"):
+        fetch(FeatureCache(path), DIGESTS[:8])
+
+
+# -- names
+
+
+def test_a_file_under_several_names_is_one_cache(tmp_path, monkeypatch):
+    """By a relative path, by links to it or to its folder: each row is computed once."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "rows")
+    (tmp_path / "other").symlink_to(tmp_path / "folder")
+    monkeypatch.chdir(tmp_path / "folder")
+    names = ["rows", tmp_path / "link", tmp_path / "other" / "rows", "../folder/./rows"]
+    caches = [FeatureCache(name) for name in names]
+    assert fetch(caches[1], DIGESTS[:20])[1] == DIGESTS[:20]
+
+    for cache in caches:
+        assert fetch(cache, DIGESTS[:20])[1] == []
+        assert cache._store is caches[0]._store
+    assert len(list((tmp_path).rglob("*-owners"))) == 1
+
+
+def test_a_file_with_hard_links_is_left_alone(tmp_path):
+    """Each name would have its own journal, and a crash could cost the file."""
+    path = filled(tmp_path / "rows")
+    (tmp_path / "again").hardlink_to(path)
+    before = path.read_bytes()
+    with pytest.warns(CacheWarning, match=r"several names \(hard links\).*: use symbolic links"):
+        out, _ = fetch(FeatureCache(tmp_path / "again"), DIGESTS)
+
+    np.testing.assert_array_equal(out, rows_of(DIGESTS))
+    assert path.read_bytes() == before
+
+
+# -- facts
+
+
+@pytest.mark.parametrize("make", [MemoryCache, NoCache, FeatureCache])
+def test_a_fact_is_what_was_noted_first(tmp_path, make):
+    """Of two processes that note it, both learn what the first one did."""
+    cache = {
+        MemoryCache: lambda: MemoryCache(1 << 20),
+        NoCache: NoCache,
+        FeatureCache: lambda: FeatureCache(tmp_path / "rows"),
+    }[make]()
+    first = b"one" if make is not NoCache else b"two"
+    assert cache.recall("recipe", "canary") is None
+    assert cache.remember("recipe", "canary", b"one") == b"one"
+    assert cache.remember("recipe", "canary", b"two") == first
+    assert cache.recall("recipe", "canary") == (None if make is NoCache else b"one")
+    assert cache.recall("other", "canary") is None
+    if make is not NoCache:
+        cache.clear()
+        assert cache.recall("recipe", "canary") is None
+
+
+def test_a_damaged_fact_is_unknown_and_noted_anew(tmp_path):
+    """It has a checksum too."""
+    cache = FeatureCache(tmp_path / "rows")
+    cache.remember("recipe", "canary", b"one")
+    with cache._store.file.transaction(write=True) as connection:
+        connection.execute("UPDATE facts SET name = 'other'")
+
+    assert cache.recall("recipe", "other") is None
+    assert cache.remember("recipe", "other", b"two") == b"two"
+    assert cache.recall("recipe", "other") == b"two"
 
 
 # -- faults
@@ -397,7 +517,7 @@ def test_prune_makes_the_file_smaller(tmp_path):
     assert after["bytes"] <= 2 << 20
     assert before["rows"] - after["rows"] == removed > 0
     assert fetch(cache, digests[-100:])[1] == []
-    with pytest.raises(ValueError, match="say how many bytes prune shall leave"):
+    with pytest.raises(ValueError, match=r"has no max_size\. Pass one"):
         cache.prune()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,18 +31,19 @@ class FeatureCache:
     """Features on disk, shared by processes, runs, and machines that mount the same folder.
 
     Each distinct item is sent through a network once for all who use the file: processes claim
-    the rows that they compute, wait for those of others, and take over from one that died. What
-    was stored survives a killed process; a row that was damaged is told by its checksum and
-    computed again. A fault, such as a full disk, gives a `CacheWarning` and never an error.
+    the rows that they compute, wait for those of others, and take over from one that died or has
+    stopped. Rows that were stored survive a killed process. A damaged row is recognised by its
+    checksum and computed again. A fault, such as a full disk, gives a `CacheWarning`, and never an
+    error.
 
     The file is opened at first use. It is a SQLite database that holds numbers and no pickles.
 
     Parameters
     ----------
     path : str or Path
-        The file, made with its folders if it is not there, or a folder that is, in which it is
-        called ``features.sqlite``. A ``~`` is your home folder. Beside it lie a journal and a
-        folder, ``<path>-owners``, in which processes see each other live.
+        The file, which is created with its folders if needed, or an existing folder, in which the
+        file is called ``features.sqlite``. A ``~`` is your home folder. Beside the file lie a
+        journal and a folder, ``<path>-owners``, by which processes see that others are alive.
     max_size : int, default=None
         Bytes that the file may take, at least 1 MiB. The least recently used rows make room for
         new ones. None means no limit.
@@ -90,6 +91,7 @@ class FeatureCache:
         out: Rows,
         *,
         forecast: Forecast | None = None,
+        waiting: Callable[[int], None] | None = None,
     ) -> Work:
         """Fill rows with known features, compute the others, and keep them.
 
@@ -109,23 +111,64 @@ class FeatureCache:
             Where the rows go.
         forecast : callable, default=None
             Told how many rows are asked, known and missing, before any is computed.
+        waiting : callable, default=None
+            Told how many rows others compute, before they are waited for.
 
         Returns
         -------
         Work
             How many rows were asked, known and computed.
         """
-        return self._rows.fetch(wanted, keep, digests, compute, out, forecast=forecast)
+        return self._rows.fetch(
+            wanted, keep, digests, compute, out, forecast=forecast, waiting=waiting
+        )
+
+    def recall(self, recipe: str, name: str) -> bytes | None:
+        """Return a fact about a recipe's rows.
+
+        Parameters
+        ----------
+        recipe : str
+            Fingerprint of what decides the rows.
+        name : str
+            What the fact is called.
+
+        Returns
+        -------
+        bytes or None
+            None where it is not known.
+        """
+        return self._rows.recall(recipe, name)
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
+        """Note a fact about a recipe's rows, unless it is known.
+
+        Parameters
+        ----------
+        recipe : str
+            Fingerprint of what decides the rows.
+        name : str
+            What the fact is called.
+        value : bytes
+            The fact.
+
+        Returns
+        -------
+        bytes
+            What is known: what another process noted earlier, or the value.
+        """
+        return self._rows.remember(recipe, name, value)
 
     def stats(self) -> dict[str, int]:
-        """Tell what the file holds, and what it was of use for.
+        """Count what the file holds and how it was used.
 
         Returns
         -------
         dict
             ``rows`` and ``bytes`` in the file. Since it was made, over all processes: distinct
             rows that were known when asked for (``hits``) or not (``misses``), and rows sent
-            through a network (``forwards``). Another process's last second of hits may lack.
+            through a network (``forwards``). Hits counted by other processes
+            in the last second may be missing.
         """
         return self._store.stats()
 
@@ -147,7 +190,7 @@ class FeatureCache:
         Parameters
         ----------
         max_size : int, default=None
-            Bytes that the file shall take at most. None means that of the cache.
+            Target size in bytes. None uses the cache's own ``max_size``.
 
         Returns
         -------
@@ -156,7 +199,9 @@ class FeatureCache:
         """
         limit = self.max_size if max_size is None else max_size
         if limit is None:
-            raise ValueError("This cache has no max_size: say how many bytes prune shall leave.")
+            raise ValueError(
+                "This cache has no max_size. Pass one, e.g. prune(max_size=10 * 2**30)."
+            )
         return self._store.prune(limit)
 
     def clear(self) -> None:
@@ -186,7 +231,7 @@ class MemoryCache(RowCache):
         super().__init__(MemoryStore(max_size))
 
     def stats(self) -> dict[str, int]:
-        """Tell what the cache holds, and what it was of use for.
+        """Count what the cache holds and how it was used.
 
         Returns
         -------

@@ -68,11 +68,19 @@ class Cache(Protocol):
         out: Rows,
         *,
         forecast: Forecast | None = None,
+        waiting: Callable[[int], None] | None = None,
     ) -> Work:
         """Fill ``out`` with the wanted outputs of each item, computing what is not known.
 
-        Before it computes, it tells ``forecast`` how many rows are asked, known and missing.
+        Before it computes, it tells ``forecast`` how many rows are asked, known and missing; before
+        it waits for rows that others compute, it tells ``waiting`` how many.
         """
+
+    def recall(self, recipe: str, name: str) -> bytes | None:
+        """Return a fact about a recipe's rows, None where it is not known."""
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
+        """Note a fact, unless it is known; return what is known."""
 
 
 class _Places:
@@ -128,6 +136,7 @@ class NoCache:
         out: Rows,
         *,
         forecast: Forecast | None = None,
+        waiting: Callable[[int], None] | None = None,  # noqa: ARG002
     ) -> Work:
         """Compute every distinct item."""
         places = _Places(digests, out)
@@ -138,6 +147,13 @@ class NoCache:
             computed += len(positions)
             places.fill_at(positions, rows)
         return places.work(computed)
+
+    def recall(self, recipe: str, name: str) -> None:
+        """Know nothing."""
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:  # noqa: ARG002
+        """Note nothing."""
+        return value
 
 
 class RowCache:
@@ -162,6 +178,7 @@ class RowCache:
         out: Rows,
         *,
         forecast: Forecast | None = None,
+        waiting: Callable[[int], None] | None = None,
     ) -> Work:
         """Serve known rows, compute the rest, and keep what they gave."""
         places = _Places(digests, out)
@@ -174,9 +191,19 @@ class RowCache:
             theirs, more = self._compute_what_is_free(missing, wanted, keep, places, compute)
             computed += more
             if theirs:
+                if waiting is not None:
+                    waiting(len(theirs))
                 self.store.wait(wanted, theirs, self._pace(keep.recipe).patience(len(theirs)))
             missing = self._serve(wanted, theirs, places)
         return places.work(computed)
+
+    def recall(self, recipe: str, name: str) -> bytes | None:
+        """Return a fact about a recipe's rows, None where it is not known."""
+        return self.store.recall(recipe, name)
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
+        """Note a fact, unless it is known; return what is known."""
+        return self.store.remember(recipe, name, value)
 
     def _compute_what_is_free(
         self,

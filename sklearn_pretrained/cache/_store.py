@@ -90,7 +90,9 @@ def default_memory() -> int:
         try:
             return int(said)
         except ValueError as error:
-            raise ValueError(f"{LIMIT_VARIABLE}={said!r} is no number of bytes.") from error
+            raise ValueError(
+                f"{LIMIT_VARIABLE}={said!r} is not a valid number of bytes."
+            ) from error
     try:
         ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # Windows has no sysconf

@@ -200,8 +200,8 @@ class CacheFile:
         """Return the number of a format of ours, 0 for an empty file; raise for any other."""
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        found = structure(connection)
-        if application == version == 0 and not found:
+        (n_objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application == version == n_objects == 0:
             return 0
         if application != APPLICATION:
             raise UnusableFileError("is a database of something else")
@@ -210,7 +210,8 @@ class CacheFile:
                 f"has format {version}, of a newer version of sklearn-pretrained than this one, "
                 f"which reads format {FORMAT}"
             )
-        if version not in MIGRATIONS and not (version == FORMAT and found == right_structure()):
+        is_right = version == FORMAT and structure(connection) == right_structure()
+        if version not in MIGRATIONS and not is_right:
             raise _damage()
         return int(version)
 
@@ -230,7 +231,7 @@ class CacheFile:
 
     def _refuse_or_set_aside(self, error: sqlite3.Error) -> None:
         if not self._has_our_mark():
-            raise UnusableFileError("is no cache of features") from error
+            raise UnusableFileError("is not a cache of features") from error
         self.beside.mkdir(exist_ok=True)
         aside = self.path.with_name(f"{self.path.name}.damaged-{secrets.token_hex(4)}")
         with locked(self.beside / "setting-aside"):

@@ -70,12 +70,12 @@ _FLOAT = np.dtype("<f4")
 
 
 def structure(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    """List the tables' columns with their types: what counts of a format, however it is written."""
-    return connection.execute(
-        "SELECT m.name, c.name, c.type, c.[notnull], c.pk "
-        "FROM sqlite_master m, pragma_table_info(m.name) c "
-        "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' ORDER BY m.name, c.cid"
-    ).fetchall()
+    """List our tables' columns with their types: what counts of a format, however it is written."""
+    found = connection.execute(
+        "SELECT m.name, c.name, upper(c.type), c.[notnull], c.pk "
+        "FROM sqlite_master m, pragma_table_info(m.name) c ORDER BY m.name, c.cid"
+    )
+    return [column for column in found if column[0] in TABLES]
 
 
 @remembered("the structure of a cache file")
