@@ -25,6 +25,7 @@ __all__ = [
     "embed_weights",
     "list_backbones",
     "list_layers",
+    "load_image_folder",
     "memory_cache",
     "register_backbone",
     "release",
@@ -36,6 +37,7 @@ _LAZY = {
     "ModuleHandle": ".backbones",
     "list_backbones": ".backbones",
     "list_layers": ".layers",
+    "load_image_folder": "._image_folder",
     "register_backbone": ".backbones",
 }
 
