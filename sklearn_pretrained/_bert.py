@@ -46,7 +46,7 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
     batch_size : int or "auto", default="auto"
         Most texts in one forward.
 
-    device : str or list of str, default="auto"
+    device : str, torch.device or list of them, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
         ``["cuda:0", "cuda:1"]``, take batches in turn.
 

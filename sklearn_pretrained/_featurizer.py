@@ -23,6 +23,7 @@ from ._sklearn import (
     HasMethods,
     Interval,
     StrOptions,
+    TypeNamed,
     check_feature_names_in,
     clone_sharing,
     fit_context,
@@ -52,11 +53,11 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
     _parameter_constraints: dict[str, Any] = {
         "model": [str, callable, HasMethods("__sklearn_clone__")],
-        "weights": [str, HasMethods("__fspath__"), None],
+        "weights": [str, HasMethods("__fspath__"), HasMethods("get_state_dict"), None],
         "layer": [str, Integral, Interval(Real, 0, 1, closed="right"), list, tuple],
-        "pooling": [StrOptions({"auto", "avg", "max", "gem", "cls", "flatten", "none"})],
+        "pooling": [StrOptions({"auto", "avg", "mean", "max", "gem", "cls", "flatten", "none"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "device": [str, list, tuple],
+        "device": [str, list, tuple, TypeNamed("torch.device")],
         "dtype": [StrOptions({"auto", *PRECISIONS})],
         "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
@@ -200,7 +201,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
     def _outputs(self, plan: Plan, backbone: Backbone) -> list[Output]:  # noqa: ARG002
         """Resolve layers and poolings that the parameters ask for."""
-        return [(layer, layer.pooling(self.pooling)) for layer in plan.resolve(self.layer)]
+        pooling = "avg" if self.pooling == "mean" else self.pooling
+        return [(layer, layer.pooling(pooling)) for layer in plan.resolve(self.layer)]
 
     def _kept(self, plan: Plan, wanted: list[Output], backbone: Backbone) -> list[Output]:
         """List what a forward keeps: while fitting and searching, what else may be asked."""

@@ -32,12 +32,12 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         a function that makes one, or a program of ``torch.export``. The default's weights are
         part of this package, so that it works without a network connection.
 
-    weights : str, path or None, default="default"
-        Which weights: a name that torchvision gives them (``"IMAGENET1K_V2"``), or the path of a
-        state dict. "default" takes the weights shipped with this package where there are any
-        (mobilenet_v2's ``IMAGENET1K_V1``), else torchvision's own default. For a network of
-        transformers, a revision on the hub. None means random
-        weights, which are only of use in tests, and warns.
+    weights : str, path, WeightsEnum or None, default="default"
+        Which weights: those that torchvision names (``"IMAGENET1K_V2"``, or the member of its
+        enumeration), or the path of a state dict. "default" takes the weights shipped with this
+        package where there are any (mobilenet_v2's ``IMAGENET1K_V1``), else torchvision's own
+        default. For a network of transformers, a revision on the hub. None means random weights,
+        which are only of use in tests, and warns.
 
     layer : str, int, float or list, default="penultimate"
         Where to read. "penultimate" is what the network's classifier reads, "output" what the
@@ -46,10 +46,10 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         the main stages, from the end where it is negative; a float in (0, 1] is a relative depth,
         so that a grid carries over to another network. A list reads several, side by side.
 
-    pooling : {"auto", "avg", "max", "gem", "cls", "flatten", "none"}, default="auto"
+    pooling : {"auto", "avg", "mean", "max", "gem", "cls", "flatten", "none"}, default="auto"
         How an activation becomes a vector: mean or maximum or generalised mean over positions,
         the class token, all values, or nothing, which returns arrays of 3 or 4 dimensions.
-        "auto" is the class token where there is one, and else the mean.
+        "auto" is the class token where there is one, and else the mean; "mean" is "avg".
 
     image_size : int, default=None
         Length of the square that the network reads. None is the size it was trained on. Larger
@@ -78,7 +78,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     batch_size : int or "auto", default="auto"
         Images in one forward. It decides speed and memory, and never the features.
 
-    device : str or list of str, default="auto"
+    device : str, torch.device or list of them, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
         ``["cuda:0", "cuda:1"]``, take batches in turn.
 

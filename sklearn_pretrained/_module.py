@@ -37,14 +37,14 @@ class ModuleFeaturizer(BaseFeaturizer):
         network returns, a name that of any submodule, an int the number of a main stage, a float
         a relative depth. A list reads several, side by side.
 
-    pooling : {"auto", "avg", "max", "gem", "cls", "flatten", "none"}, default="auto"
+    pooling : {"auto", "avg", "mean", "max", "gem", "cls", "flatten", "none"}, default="auto"
         How an activation becomes a vector. "auto" leaves vectors as they are, and takes the mean
-        over positions of maps and sequences.
+        over positions of maps and sequences; "mean" is "avg".
 
     batch_size : int or "auto", default="auto"
         Rows in one forward. It decides speed and memory, and never the features.
 
-    device : str or list of str, default="auto"
+    device : str, torch.device or list of them, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
         ``["cuda:0", "cuda:1"]``, take batches in turn.
 

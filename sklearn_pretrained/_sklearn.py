@@ -30,6 +30,7 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "TypeNamed",
     "check_feature_names_in",
     "clone_sharing",
     "fit_context",
@@ -37,6 +38,27 @@ __all__ = [
     "validate_rows",
     "with_callbacks",
 ]
+
+
+class TypeNamed(HasMethods):  # scikit-learn takes no other kinds than its own
+    """Objects of a type of a library that may not be imported yet.
+
+    Parameters
+    ----------
+    name : str
+        Module and name of the type.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__([])
+        self.name = name
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Tell an object of the type, or of one derived from it."""
+        return any(f"{one.__module__}.{one.__qualname__}" == self.name for one in type(val).mro())
+
+    def __str__(self) -> str:
+        return f"an instance of {self.name!r}"
 
 
 def clone_sharing(estimator: BaseEstimator, parameter: str) -> Any:

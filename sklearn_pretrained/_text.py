@@ -44,10 +44,11 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         (0, 1] is a relative depth; a name is that of any submodule. A list reads several, side by
         side (``[-4, -3, -2, -1]``).
 
-    pooling : {"auto", "mean", "cls", "pooler", "max", "last"}, default="auto"
+    pooling : {"auto", "mean", "avg", "cls", "pooler", "max", "last"}, default="auto"
         How tokens become a vector; padding never counts. "auto" is what the encoder's own
         sentence-transformers settings say, normalisation included; without such settings the
-        mean, and for decoders the last token. "pooler" is BERT's pooled output.
+        mean, and for decoders the last token. "pooler" is BERT's pooled output; "avg" is
+        "mean".
 
     max_length : int, default=None
         Tokens that are read of each text. None is the encoder's own setting.
@@ -63,7 +64,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     batch_size : int or "auto", default="auto"
         Most texts in one forward. It decides speed and memory, and never the features.
 
-    device : str or list of str, default="auto"
+    device : str, torch.device or list of them, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
         ``["cuda:0", "cuda:1"]``, take batches in turn.
 
@@ -135,7 +136,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         **BaseFeaturizer._parameter_constraints,
         "model": [str],
         "weights": [str, None],
-        "pooling": [StrOptions({"auto", "mean", "cls", "pooler", "max", "last"})],
+        "pooling": [StrOptions({"auto", "mean", "avg", "cls", "pooler", "max", "last"})],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "truncation": [StrOptions({"warn", "cut", "error"})],
         "prompt": [str, None],
@@ -199,7 +200,8 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         layers = plan.resolve(self.layer)
         if self.pooling == "pooler":
             return [(self._pooler(plan, layers), "flatten")]
-        pooling = backbone.pooling if self.pooling == "auto" else self.pooling
+        named = "mean" if self.pooling == "avg" else self.pooling
+        pooling = backbone.pooling if named == "auto" else named
         is_auto = self.pooling == "auto"
         return [
             (layer, layer.pooling("auto" if is_auto and len(layer.shape) == 1 else pooling))

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from torchvision.datasets import ImageFolder
 
@@ -90,3 +90,5 @@ def test_paths_and_targets_go_through_a_pipeline(folder):
     pipeline = make_pipeline(trial.images(on_error="raise"), LogisticRegression())
 
     assert pipeline.fit(train, y_train).predict(test).shape == (2,)
+    search = GridSearchCV(pipeline, {"logisticregression__C": [1, 10]}, cv=2, error_score="raise")
+    assert search.fit(images.data, images.target).best_score_ >= 0

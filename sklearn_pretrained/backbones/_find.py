@@ -73,10 +73,22 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
     if name in torchvision.names():
         return torchvision.backbone(name, **parameters)
     near = torchvision.suggest(name)
+    if source is None and _is_of_timm(name):
+        near = [f"timm/{name}", *near]
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ValueError(
         f"model={model!r} is no known network over images.{hint} list_backbones() names them all."
     )
+
+
+def _is_of_timm(name: str) -> bool:
+    """Tell a name that timm gives a network, with or without the tag of its weights."""
+    timm = find_source("timm")
+    try:
+        known = set(timm.names()) if timm is not None else set()
+    except ImportError:  # an extra
+        return False
+    return bool(known & {name, name.partition(".")[0]})
 
 
 def find_text(model: str, **parameters: Any) -> Backbone:

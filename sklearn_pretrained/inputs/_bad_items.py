@@ -61,7 +61,8 @@ class BadItems:
         if found:
             warnings.warn(
                 f"{len(found)} items of X could not be read and are rows of NaN; the attribute "
-                f"bad_items_ says which and why. The first: {next(iter(found.values()))}.",
+                f"bad_items_ says which and why. The first: {next(iter(found.values()))}. Where "
+                "what follows refuses NaN, leave these rows out of X and y, or impute them.",
                 BadItemWarning,
                 stacklevel=_LEVELS_TO_THE_USER,
             )

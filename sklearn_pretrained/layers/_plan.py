@@ -56,6 +56,7 @@ class Layer:
     def pooling(self, asked: str) -> str:
         """Resolve "auto", and refuse a pooling that makes no sense here."""
         chosen = _pooling.automatic(self.shape, self.layout) if asked == "auto" else asked
+        chosen = str.__str__(chosen)  # a member of a str enum is its value
         reason = _pooling.why_not(chosen, self.shape, self.layout)
         if reason is not None:
             raise LayerError(f"pooling={chosen!r} cannot be used at layer {self.name!r}: {reason}.")

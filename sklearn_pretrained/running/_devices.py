@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from .eager.fast import is_native
 
 
-def resolve_devices(device: str | Sequence[str]) -> list[torch.device]:
-    """Turn a ``device`` parameter into devices that are there."""
-    if isinstance(device, str):
+def resolve_devices(device: Any) -> list[torch.device]:
+    """Turn a ``device`` parameter into devices that are there.
+
+    Parameters
+    ----------
+    device : str, torch.device or sequence of them
+    """
+    if isinstance(device, str | torch.device):
         return [_resolve(device)]
-    found = [_resolve(str(name)) for name in device]
+    found = [_resolve(name) for name in device]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"device={device!r} has to name at least one device, and each once.")
     return found
 
 
-def _resolve(device: str) -> torch.device:
+def _resolve(named: Any) -> torch.device:
+    # A member of a str enum is its value.
+    device = str.__str__(named) if isinstance(named, str) else str(named)
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -54,4 +62,4 @@ def resolve_dtype(dtype: str, devices: Sequence[torch.device]) -> str:
             "dtype='float16' on a CPU is hundreds of times slower than float32, for want of "
             "instructions. Use dtype='bfloat16', or a GPU."
         )
-    return dtype
+    return str.__str__(dtype)

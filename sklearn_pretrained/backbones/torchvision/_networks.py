@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
-from torchvision.models import get_model_builder, get_model_weights, list_models
+from torchvision.models import WeightsEnum, get_model_builder, get_model_weights, list_models
 
 from ..._process import remembered
 from ...exceptions import WeightsError
@@ -95,6 +95,13 @@ class TorchvisionBackbone(PictureBackbone):
 
     def _choose(self, weights: str | Path | None) -> tuple[Any, Weights]:
         entries = get_model_weights(self.model)
+        if isinstance(weights, WeightsEnum):
+            if not isinstance(weights, entries):
+                raise WeightsError(
+                    f"weights={weights} belongs to another network than {self.model}, which has "
+                    f"{', '.join(entries.__members__)}."
+                )
+            weights = weights.name
         if weights is None:
             return entries.DEFAULT, RandomWeights(self)
         named = str(weights).rpartition(".")[2] if not isinstance(weights, Path) else ""
