@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +12,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._outputs import WHOLE, Output, bundle, in_order, key, main_layers, with_more
+from ._outputs import WHOLE, Output, main_layers, with_more
 from ._precisions import PRECISIONS
-from ._progress import Progress
-from ._recipe import Bundle, fingerprint
+from ._recipe import fingerprint
+from ._road import Road
 from ._sklearn import (
     CallbackSupportMixin,
     HasMethods,
@@ -30,16 +28,15 @@ from ._sklearn import (
     fit_tasks,
     with_callbacks,
 )
-from .cache._cache import resolve_cache
+from ._tally import Tally
+from .cache import resolve_cache
 from .exceptions import RandomWeightsWarning
-from .inputs._bad_items import BadItems
-from .pinned._state import PinnedState
+from .pinned import PinnedState
 
 if TYPE_CHECKING:
     from .backbones import Backbone
-    from .inputs import Items
+    from .inputs import BadItems, Items
     from .layers import Plan
-    from .running import Reading
 
 __all__ = ["BaseFeaturizer"]
 
@@ -118,7 +115,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         items = self._read(X, reset=True)
         self._pin()
         with fit_tasks(self, name="fit_transform", n_tasks=None, X=X, y=y) as finished:
-            return self._embed(items, on_batch=finished)
+            return self._rows(items, self.road(), on_batch=finished)
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Compute each item's features.
@@ -133,9 +130,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         ndarray of shape (n_samples, n_features)
             The features, float32. With ``pooling="none"``, of the shape that the layer gives.
         """
-        check_is_fitted(self)
-        self._check_unchanged()
-        return self._embed(self._read(X, reset=False))
+        road = self.road()
+        return self._rows(self._read(X, reset=False), road)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name the columns: network, layer, number.
@@ -153,11 +149,10 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         check_is_fitted(self)
         if hasattr(self, "n_features_in_"):
             check_feature_names_in(self, input_features)
-        backbone = self._resolved()
         stem = self.model_.rpartition("/")[2]
         names = [
             f"{stem}_{layer.name}_{i}"
-            for layer, pooling in self._pinned_outputs(self._plan(backbone))
+            for layer, pooling in self._pinned_outputs(self._plan(self.find_backbone()))
             for i in range(layer.width(pooling))
         ]
         return np.asarray(names, dtype=object)
@@ -216,93 +211,42 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
     # -- transform: the road of a row
 
-    def _embed(self, items: Items, on_batch: Any = None) -> NDArray[np.float32]:
-        backbone = self._resolved()
+    def road(self) -> Road:
+        """Return the way from items to rows that fit pinned.
+
+        Returns
+        -------
+        Road
+            With the network, its layers, what a row is made of, and the recipe.
+        """
+        check_is_fitted(self)
+        self._check_unchanged()
+        backbone = self.find_backbone()
         self._check_recipe(backbone)
         plan = self._plan(backbone)
-        wanted = self._pinned_outputs(plan)
+        outputs = self._pinned_outputs(plan)
         facts = {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype_}
         recipe = fingerprint({**facts, "backbone": backbone.code} if backbone.code else facts)
-        kept = self._kept(plan, wanted, backbone)
-        ask, keep = bundle(recipe, wanted), bundle(recipe, kept)
-        readings = {key(output): output for output in kept}
-        bad = BadItems(items, raises=self.on_error == "raise")
-        digests = bad.digests()
-        out = np.full((len(items), ask.width), np.nan, dtype=np.float32)
+        kept = self._kept(plan, outputs, backbone)
+        return Road(backbone, plan, outputs, kept, recipe, self._canary(recipe, outputs))
 
-        def compute(
-            positions: list[int], chosen: Bundle
-        ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-            outputs = tuple(readings[name] for name, _ in chosen.outputs)
-            yield from self._forward(
-                items,
-                positions,
-                recipe=recipe,
-                wanted=wanted,
-                outputs=outputs,
-                backbone=backbone,
-                bad=bad,
-                progress=progress,
-                on_batch=on_batch,
-            )
+    def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
+        from .running import Runners
 
-        with Progress(shown=self.verbose, name=backbone.name) as progress:
-            work = resolve_cache(self.cache, in_files=backbone.shareable).fetch(
-                ask,
-                keep,
-                digests,
-                compute,
-                out,
-                forecast=progress.forecast,
-                waiting=progress.waiting,
-            )
-        self.counts_.add(work)
-        self._keep_canary(recipe, wanted)
-        self._report(bad, backbone)
-        out = in_order(out, ask, wanted)
-        return out.reshape(len(out), *wanted[0][0].shape) if self.pooling == "none" else out
+        runners = Runners(self.device, self.dtype_, self.weights_digest_, self.batch_size)
+        shown = road.backbone.name if self.verbose else None
+        raises = self.on_error == "raise"
+        with Tally(items, raises=raises, shown=shown, on_batch=on_batch) as tally:
+            cache = resolve_cache(self.cache, in_files=road.backbone.shareable)
+            rows = road.rows(items, cache, runners, tally)
+        self.counts_.add(tally.work)
+        self._keep_canary(road.canary)
+        self._report(tally.bad, road.backbone)
+        return rows
 
     def _report(self, bad: BadItems, backbone: Backbone) -> None:  # noqa: ARG002
         """Tell what went wrong on the way."""
         self.bad_items_ = bad.report()
-
-    def _forward(
-        self,
-        items: Items,
-        positions: Sequence[int],
-        *,
-        recipe: str,
-        wanted: list[Output],
-        outputs: tuple[Output, ...],
-        backbone: Backbone,
-        bad: BadItems,
-        progress: Progress,
-        on_batch: Any,
-    ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        from .running import Reading, embed, resolve_devices, resolve_dtype
-        from .running.eager import load
-
-        def done(n: int) -> None:
-            progress.add(n)
-            if on_batch is not None:
-                on_batch()
-
-        reading: Reading = Reading(outputs, asked=len(set(wanted)))
-        devices = resolve_devices(self.device)
-        dtype = PRECISIONS[resolve_dtype(self.dtype_, devices)].type
-        networks = [load(backbone, device, dtype, self.weights_digest_) for device in devices]
-        for network in networks:
-            self._check_canary(recipe, wanted, backbone, network, replace(reading))
-        yield from embed(
-            items,
-            positions,
-            backbone=backbone,
-            networks=networks,
-            reading=reading,
-            batch_size=self.batch_size,
-            on_bad=bad.add,
-            on_batch=done,
-        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weights_digest_")

@@ -55,7 +55,7 @@ def embed_weights(estimator: Estimator) -> Estimator:
     if not found:
         raise ValueError(f"{type(estimator).__name__} holds no fitted featurizer of this package.")
     for featurizer in found:
-        featurizer._carry_weights()  # noqa: SLF001  this is its public name
+        featurizer.carry_weights()
     return twin
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 
 class Progress:
-    """A forecast and a progress bar over the rows that must be computed, or nothing at all.
+    """A forecast and a progress bar, or nothing at all.
+
+    Where all of X is looked up at once, the forecast says how many rows must be computed, and the
+    bar counts them. Else it is not known before the end, and the bar counts all rows.
 
     Parameters
     ----------
@@ -16,24 +18,32 @@ class Progress:
         Whether anything is shown.
     name : str
         What stands before it.
+    total : int
+        Rows of X.
     """
 
-    def __init__(self, *, shown: bool, name: str) -> None:
-        self._shown, self._name = shown, name
+    def __init__(self, *, shown: bool, name: str, total: int) -> None:
+        self._shown, self._name, self._total = shown, name, total
         self._bar: Any = None
 
     def forecast(self, asked: int, known: int, missing: int) -> None:
-        """Tell what is to be done before it begins."""
+        """Tell what is to be done of a window, before it begins."""
         if not self._shown:
             return
+        whole = asked == self._total
+        if self._bar is None:
+            more = f", {known:,} known, {missing:,} to compute" if whole else ""
+            self._open(f"{self._name}: {self._total:,} rows asked{more}", missing, whole=whole)
+        if not whole:
+            self.add(asked - missing)
+
+    def _open(self, said: str, missing: int, *, whole: bool) -> None:
         from tqdm import tqdm
 
-        tqdm.write(
-            f"{self._name}: {asked:,} rows asked, {known:,} known, {missing:,} to compute",
-            file=sys.stderr,
-        )
-        if missing:
-            self._bar = tqdm(total=missing, desc=self._name, unit="row")
+        tqdm.write(said, file=sys.stderr)
+        if missing or not whole:
+            total = missing if whole else self._total
+            self._bar = tqdm(total=total, desc=self._name, unit="row")
 
     def waiting(self, rows: int) -> None:
         """Tell that rows are waited for, which others compute."""
@@ -48,16 +58,9 @@ class Progress:
         if self._bar is not None:
             self._bar.update(rows)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self, *, complete: bool) -> None:
+        """Take the bar away."""
         if self._bar is not None:
-            if kind is None:  # other processes computed what is left
+            if complete:  # other processes computed what is left
                 self._bar.update(self._bar.total - self._bar.n)
             self._bar.close()

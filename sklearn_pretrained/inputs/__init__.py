@@ -1,8 +1,16 @@
 """X → items: what a featurizer reads, one at a time, with errors that name the row."""
 
+from ._bad_items import BadItems
 from ._images import keep_whole_numbers, read_images
 from ._items import Items
 from ._rows import read_rows
 from ._texts import read_texts
 
-__all__ = ["Items", "keep_whole_numbers", "read_images", "read_rows", "read_texts"]
+__all__ = [
+    "BadItems",
+    "Items",
+    "keep_whole_numbers",
+    "read_images",
+    "read_rows",
+    "read_texts",
+]

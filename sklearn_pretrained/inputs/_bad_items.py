@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from ..exceptions import BadItemError, BadItemWarning
-from . import Items
+from ._items import Items
 
 # From the warning to the line that called transform or fit_transform.
 _LEVELS_TO_THE_USER = 6
@@ -40,16 +40,16 @@ class BadItems:
         if digest is not None:
             self._errors[digest] = error
 
-    def digests(self) -> list[bytes | None]:
-        """Return the digest of each item, None for those that cannot be read."""
-        for i in range(len(self._items)):
+    def digests(self, window: range) -> list[bytes | None]:
+        """Return the digest of each of the next items, None for those that cannot be read."""
+        for i in window:
             try:
                 digest = self._items.digest(i)
             except BadItemError as error:
                 self.add(i, error)
                 digest = None
             self._digests.append(digest)
-        return list(self._digests)
+        return self._digests[window.start :]
 
     def report(self) -> dict[int, str]:
         """Return what was found, in the order of X, and warn of it once."""

@@ -13,6 +13,7 @@ from . import _digest
 from ._arrays import to_pixels
 from ._columns import Column, column, naming_the_row
 from ._contents import content, is_tensor, path_of, to_array
+from ._held import Held
 
 _LONGEST_NAME = 120
 _SEEN = "pixels"  # as a person sees them, in 8 bits
@@ -28,10 +29,13 @@ class Images:
         What black and white are in numeric images.
     """
 
+    at_once = 1 << 10
+
     def __init__(self, sources: Column, value_range: tuple[float, float] | None = None) -> None:
         self._sources = sources
         self._range = value_range
         self._digests: dict[int, bytes] = {}
+        self._held = Held()
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -42,12 +46,15 @@ class Images:
         digest = _hash(kind, data)
         if self._sources.made_anew or not isinstance(data, np.ndarray):
             self._digests[i] = digest
+        if self._sources.made_anew or kind.startswith("file"):
+            self._held.put(i, (kind, data), memoryview(data).nbytes)
         return digest
 
     def load(self, i: int) -> NDArray[np.uint8]:
         """Return the pixels as a person sees them, (H, W, 3)."""
-        kind, data = self._source(i)
-        if i in self._digests and self._digests[i] != _hash(kind, data):
+        held = self._held.take(i)
+        kind, data = held or self._source(i)
+        if not held and i in self._digests and self._digests[i] != _hash(kind, data):
             raise BadItemError(
                 "changed while it was being read; a row belongs to one content, so files have to "
                 "stay as they are, and random augmentation to be left to training"
@@ -59,6 +66,11 @@ class Images:
         from ._decode import decode
 
         return decode(data, self._range)
+
+    def let_go(self) -> None:
+        """Forget the files of a window, which is over."""
+        self._held.clear()
+        self._digests.clear()
 
     def name(self, i: int) -> str:
         """Say which item, and its path where it has one."""

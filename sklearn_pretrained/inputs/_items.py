@@ -9,7 +9,14 @@ class Items(Protocol):
     """The items of one X, in its order.
 
     `digest` and `load` raise `BadItemError` for an item that cannot be read.
+
+    Attributes
+    ----------
+    at_once : int
+        Items in one window: all of it is digested before any of it is loaded.
     """
+
+    at_once: int
 
     def __len__(self) -> int: ...
 
@@ -18,6 +25,9 @@ class Items(Protocol):
 
     def load(self, i: int) -> Any:
         """Return the item's content, in the one form that backbones read."""
+
+    def let_go(self) -> None:
+        """Forget what is held of a window, which is over."""
 
     def name(self, i: int) -> str:
         """Say which item of X this is, such as "Item 17 of X ('cat.jpg')"."""

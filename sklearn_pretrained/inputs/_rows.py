@@ -14,6 +14,8 @@ from . import _digest
 class Rows:
     """The rows of an array (N, ...), as float32."""
 
+    at_once = 1 << 14
+
     def __init__(self, array: NDArray[Any]) -> None:
         self._array = np.ascontiguousarray(array, dtype=np.float32)
 
@@ -30,6 +32,9 @@ class Rows:
     def load(self, i: int) -> NDArray[np.float32]:
         """Return one row."""
         return self._array[i]
+
+    def let_go(self) -> None:
+        """Hold nothing: the array is in memory."""
 
     def name(self, i: int) -> str:
         """Say which row."""

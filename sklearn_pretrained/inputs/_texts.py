@@ -16,6 +16,8 @@ _PAIR = 2
 class Texts:
     """Texts, or pairs of texts."""
 
+    at_once = 1 << 14
+
     def __init__(self, sources: Sequence[Any]) -> None:
         self._sources = sources
 
@@ -59,6 +61,9 @@ class Texts:
         if any(is_missing(part) for part in source):
             raise BadItemError("is a pair of which one text is missing")
         raise BadItemError("is a tuple, but not of two texts; a pair of texts has two str")
+
+    def let_go(self) -> None:
+        """Hold nothing: the texts are in memory."""
 
     def name(self, i: int) -> str:
         """Say which item."""

@@ -166,8 +166,10 @@ def _featurizer(estimator: Any, prefix: str, params: Mapping[str, Any]) -> Any:
 
 def _place(featurizer: Any) -> tuple[str, str, float, float]:
     """Find network, layer and cost of what a featurizer reads."""
-    backbone = featurizer._resolved()
-    plan = featurizer._plan(backbone)
+    from ..layers import plan as planned
+
+    backbone = featurizer.find_backbone()
+    plan = planned(backbone)
     layers = plan.resolve(featurizer.layer)
     cost = max(layer.cost for layer in layers)
     name = "+".join(layer.name for layer in layers)

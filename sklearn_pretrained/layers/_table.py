@@ -113,7 +113,9 @@ def list_layers(
     """
     from ..backbones import find
 
-    backbone = model._resolved() if hasattr(model, "_resolved") else find(model, **parameters)
+    backbone = (
+        model.find_backbone() if hasattr(model, "find_backbone") else find(model, **parameters)
+    )
     made = plan(backbone)
     also = [name for name in ("projection",) if name in made.layers]
     shown = list(made.layers) if every else [*made.stages, PENULTIMATE, *also, OUTPUT]

@@ -1,5 +1,6 @@
 """What fit pinned → plain state in files, and checks that it still holds."""
 
+from ._canary import Canary
 from ._state import PinnedState
 
-__all__ = ["PinnedState"]
+__all__ = ["Canary", "PinnedState"]

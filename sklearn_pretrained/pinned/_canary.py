@@ -7,15 +7,15 @@ import copy
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._outputs import key
+from .._outputs import Output, key
 from .._precisions import PRECISIONS
 from .._process import keep
-from ..exceptions import ProvenanceError, ProvenanceWarning
+from ..exceptions import LayerError, ProvenanceError, ProvenanceWarning
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
@@ -42,6 +42,85 @@ keep(
     clear=_unreadable.clear,
     size=_unreadable.__len__,
 )
+
+
+class Canary:
+    """The canary of one fitted estimator: what was recorded, beside what a network gives.
+
+    Parameters
+    ----------
+    item : callable
+        Gives the content of the one fixed item.
+    outputs : sequence of (Layer, str)
+        What is read of it.
+    recipe : str
+        Fingerprint of all that decides a row.
+    dtype : str
+        The precision.
+    then : list of str or None
+        What was recorded, one for each output.
+    differ : str
+        What is of another version than then, in words.
+    """
+
+    def __init__(
+        self,
+        item: Callable[[], Any],
+        outputs: Sequence[Output],
+        *,
+        recipe: str,
+        dtype: str,
+        then: list[str] | None,
+        differ: str,
+    ) -> None:
+        self._item, self._names = item, [key(output) for output in outputs]
+        self._recipe, self._dtype, self._then, self._differ = recipe, dtype, then, differ
+
+    def check(self, backbone: Backbone, network: LoadedNetwork, reading: Reading) -> None:
+        """Compare a network's canary with that of the past, or compute it where there is none."""
+        from ..running import is_out_of_memory
+
+        if not is_on():
+            return
+        try:
+            now = compute(
+                self._recipe,
+                self._names,
+                item=self._item,
+                backbone=backbone,
+                network=network,
+                reading=reading,
+            )
+        except Exception as error:
+            if isinstance(error, LayerError) or is_out_of_memory(error):
+                raise
+            if self._then:
+                raise ProvenanceError(
+                    "The network cannot read the canary, one fixed item that it could read at fit, "
+                    "so its rows cannot be compared with those of then: "
+                    f"{type(error).__name__}: {error}. {self._differ} {_REMEDY}"
+                ) from error
+            # A network of one's own may read nothing but its own kind of item.
+            warn_unreadable(self._recipe, backbone.name, error)
+            return
+        self._compare(now)
+
+    def recall(self) -> list[str] | None:
+        """Return what this process knows of it, once that is compared with what was recorded."""
+        now = known(self._recipe, self._names) if is_on() else None
+        if now is not None:
+            self._compare(now)
+        return now
+
+    def _compare(self, now: Sequence[str]) -> None:
+        moved = compare(self._then, now, self._dtype) if self._then else None
+        if moved is not None:
+            raise ProvenanceError(
+                "The network does not give the rows that it gave at fit: the canary, one fixed "
+                f"item that was recorded then, moved by {moved[1]:.1e} of its norm at "
+                f"{self._names[moved[0]]} (allowed for {self._dtype}: "
+                f"{PRECISIONS[self._dtype].machine:.0e}). {self._differ} {_REMEDY}"
+            )
 
 
 def is_on() -> bool:
@@ -122,28 +201,6 @@ def _distance(then: str, now: str) -> float:
     """Return how far a canary moved, relative to its norm."""
     old, new = (np.frombuffer(base64.b64decode(text), "<f4") for text in (then, now))
     return float(np.linalg.norm(new - old) / max(float(np.linalg.norm(old)), 1e-12))
-
-
-def check(
-    then: Sequence[str], now: Sequence[str], names: Sequence[str], *, dtype: str, differ: str
-) -> None:
-    """Raise the error that says how far rows moved, and what is another version than at fit."""
-    moved = compare(then, now, dtype)
-    if moved is not None:
-        raise ProvenanceError(
-            "The network does not give the rows that it gave at fit: the canary, one fixed item "
-            f"that was recorded then, moved by {moved[1]:.1e} of its norm at {names[moved[0]]} "
-            f"(allowed for {dtype}: {PRECISIONS[dtype].machine:.0e}). {differ} {_REMEDY}"
-        )
-
-
-def refuse_unreadable(error: Exception, differ: str) -> NoReturn:
-    """Raise the error for a canary that was recorded at fit, and cannot be computed any more."""
-    raise ProvenanceError(
-        "The network cannot read the canary, one fixed item that it could read at fit, so its rows "
-        f"cannot be compared with those of then: {type(error).__name__}: {error}. {differ} "
-        f"{_REMEDY}"
-    ) from error
 
 
 def warn_unreadable(recipe: str, name: str, error: Exception) -> None:

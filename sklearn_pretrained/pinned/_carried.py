@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +101,10 @@ def _remove(folder: Path, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def stand_in(featurizer: Any, embedded: Mapping[str, Any]) -> Backbone:
-    """Return the backbone of a featurizer that carries its weights."""
+def stand_in(
+    featurizer: Any, embedded: Mapping[str, Any]
+) -> tuple[Any, Callable[[Backbone], Backbone]]:
+    """Return a twin that finds its network among the carried files, and what dresses it so."""
     from ..backbones import WEIGHTS_FILE, EmbeddedWeights
 
     folder = unpack(embedded)
@@ -112,9 +114,13 @@ def stand_in(featurizer: Any, embedded: Mapping[str, Any]) -> Backbone:
         twin.model, twin.weights = str(folder), "default"
     elif embedded["was_path"] or not isinstance(featurizer.model, str):
         twin.weights = folder / WEIGHTS_FILE
-    backbone = copy.copy(twin._backbone())  # noqa: SLF001  the featurizer asks for it
-    weights = next(name for name in embedded["files"] if name.endswith(".safetensors"))
-    backbone.weights = EmbeddedWeights(folder / weights, stands_for=embedded["stands_for"])
-    if not is_file:
-        backbone.name = featurizer.model_
-    return backbone
+
+    def dress(found: Backbone) -> Backbone:
+        backbone = copy.copy(found)
+        weights = next(name for name in embedded["files"] if name.endswith(".safetensors"))
+        backbone.weights = EmbeddedWeights(folder / weights, stands_for=embedded["stands_for"])
+        if not is_file:
+            backbone.name = featurizer.model_
+        return backbone
+
+    return twin, dress

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from .._outputs import Output, key
+from .._outputs import Output
 from ..cache._cache import Work
-from ..exceptions import FormatError, LayerError, WeightsError, pinned_were
-from . import _canary
+from ..exceptions import FormatError, WeightsError, pinned_were
+from ._canary import Canary
 from ._carried import pack, stand_in
 from ._pins import check_parameters, check_recipe, copied, pinned_outputs, places_of
 from ._provenance import Provenance, differences, facts, is_of_this_version, plain
@@ -16,8 +16,6 @@ from ._provenance import Provenance, differences, facts, is_of_this_version, pla
 if TYPE_CHECKING:
     from ..backbones import Backbone
     from ..layers import Plan
-    from ..running import Reading
-    from ..running.eager import LoadedNetwork
 
 FORMAT = 1
 """Of the state that files hold.
@@ -96,11 +94,19 @@ class PinnedState:
 
     # -- the network, and whether it is the one that was pinned
 
-    def _resolved(self) -> Backbone:
-        """Find the network: the one that came with the estimator, else the parameters' one."""
-        embedded = getattr(self, "_embedded", None)
+    def find_backbone(self) -> Backbone:
+        """Find the network: the one that came with the estimator, else the parameters' one.
+
+        Returns
+        -------
+        Backbone
+            Described, and not loaded.
+        """
         try:
-            return stand_in(self, embedded) if embedded else self._backbone()
+            if embedded := getattr(self, "_embedded", None):
+                twin, dress = stand_in(self, embedded)
+                return dress(twin._backbone())  # noqa: SLF001  it is one of us
+            return self._backbone()
         except WeightsError as error:
             if not hasattr(self, "weights_digest_"):
                 raise
@@ -109,11 +115,11 @@ class PinnedState:
     def _backbone(self) -> Backbone:
         raise NotImplementedError
 
-    def _carry_weights(self) -> None:
-        """Take the network's files into the state."""
+    def carry_weights(self) -> None:
+        """Take the network's files into the state; `embed_weights` does it to a copy."""
         # The tensors of a network of the user's own are in the state anyway.
         if not hasattr(self.model, "state_dict") and not hasattr(self.model, "module"):
-            self._embedded = pack(self._resolved(), self.weights_digest_)
+            self._embedded = pack(self.find_backbone(), self.weights_digest_)
 
     def _check_unchanged(self) -> None:
         """Refuse parameters that were set after fit: the head learned from other features."""
@@ -149,46 +155,21 @@ class PinnedState:
             places=self._provenance.get("read"),
         )
 
-    def _check_canary(
-        self,
-        recipe: str,
-        wanted: list[Output],
-        backbone: Backbone,
-        network: LoadedNetwork,
-        reading: Reading,
-    ) -> None:
-        """Compare the canary's rows with those of the past; where there is none, compute them."""
-        if not _canary.is_on():
-            return
-        from ..running import is_out_of_memory
+    def _canary(self, recipe: str, outputs: list[Output]) -> Canary:
+        """Return what is compared with the past before a network gives its first row."""
+        return Canary(
+            self._canary_item,
+            outputs,
+            recipe=recipe,
+            dtype=self.dtype_,
+            then=self._provenance.get("canary"),
+            differ=differences(self._provenance.get("versions", {})),
+        )
 
-        names = [key(output) for output in wanted]
-        then = self._provenance.get("canary")
-        differ = differences(self._provenance.get("versions", {}))
-        try:
-            now = _canary.compute(
-                recipe,
-                names,
-                item=self._canary_item,
-                backbone=backbone,
-                network=network,
-                reading=reading,
-            )
-        except Exception as error:
-            if isinstance(error, LayerError) or is_out_of_memory(error):
-                raise
-            if then:
-                _canary.refuse_unreadable(error, differ)
-            # A network of one's own may read nothing but its own kind of item.
-            _canary.warn_unreadable(recipe, backbone.name, error)
-            return
-        if then:
-            _canary.check(then, now, names, dtype=self.dtype_, differ=differ)
-
-    def _keep_canary(self, recipe: str, wanted: list[Output]) -> None:
+    def _keep_canary(self, canary: Canary | None) -> None:
         """Record what is known of the canary, unless it was recorded before."""
-        if self._provenance and "canary" not in self._provenance and _canary.is_on():
-            found = _canary.known(recipe, [key(output) for output in wanted])
+        if canary and self._provenance and "canary" not in self._provenance:
+            found = canary.recall()
             if found:
                 self._provenance["canary"] = found
 

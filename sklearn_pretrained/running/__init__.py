@@ -3,5 +3,6 @@
 from ._devices import resolve_devices, resolve_dtype
 from ._engine import embed
 from ._reading import Reading, is_out_of_memory
+from ._runners import Runners
 
-__all__ = ["Reading", "embed", "is_out_of_memory", "resolve_devices", "resolve_dtype"]
+__all__ = ["Reading", "Runners", "embed", "is_out_of_memory", "resolve_devices", "resolve_dtype"]

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import sparse
 
 from sklearn_pretrained.exceptions import BadItemError
-from sklearn_pretrained.inputs import read_images
+from sklearn_pretrained.inputs import _held, read_images
 from tests.hostile import trial
 from tests.hostile.images import in_mode, save
 from tests.hostile.images import png as png_by_hand
@@ -393,8 +393,19 @@ def test_different_content_has_different_digests(png):
     assert all(len(digest) == 32 for digest in digests)
 
 
-def test_a_file_that_changes_between_hashing_and_decoding_is_noticed(png):
-    """A row is never stored under the name of another."""
+def test_what_was_hashed_is_what_is_decoded(png):
+    """A row is never stored under the name of another, although the file changes meanwhile."""
+    items = read_images([png])
+    before = items.load(0)
+    items.digest(0)
+    photo(1).save(png)
+
+    np.testing.assert_array_equal(items.load(0), before)
+
+
+def test_a_file_that_changes_between_hashing_and_decoding_is_noticed(png, monkeypatch):
+    """Where there is no room for its bytes in between, it is read twice."""
+    monkeypatch.setattr(_held, "MOST_BYTES", 0)
     items = read_images([png])
     items.digest(0)
     photo(1).save(png)

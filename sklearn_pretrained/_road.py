@@ -1,0 +1,197 @@
+"""The road of a row: items → digests → rows that are known, and forwards for the others → rows.
+
+Read it from top to bottom. `Road.rows` and `Road.stream` take X window by window; a window's items
+are digested (`inputs`), the cache (`cache`) serves what it knows and has the rest computed by
+`_Computing`, which sends it through the network (`running`). Nothing here calls up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._outputs import Output, bundle, in_order, key
+from ._recipe import Bundle
+from ._tally import Tally
+from .cache import Cache
+
+if TYPE_CHECKING:
+    from .backbones import Backbone
+    from .inputs import Items
+    from .layers import Plan
+    from .pinned import Canary
+    from .running import Runners
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Road:
+    """The only way from items to rows: one network, what is read of it, and all that decides it.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network, described and not loaded.
+    plan : Plan
+        Its layers.
+    outputs : sequence of (Layer, str)
+        What a row is made of: layers with their poolings, side by side.
+    kept : sequence of (Layer, str)
+        What a forward keeps for later requests; the outputs come first.
+    recipe : str
+        Fingerprint of all that decides a row, except which outputs are read.
+    canary : Canary or None
+        What is compared with the past before a network gives its first row.
+    """
+
+    backbone: Backbone
+    plan: Plan
+    outputs: Sequence[Output]
+    kept: Sequence[Output]
+    recipe: str
+    canary: Canary | None = None
+
+    def rows(
+        self, items: Items, cache: Cache, runners: Runners, tally: Tally | None = None
+    ) -> Rows:
+        """Compute the row of each item, in order; equal items are computed once.
+
+        Parameters
+        ----------
+        items : Items
+        cache : Cache
+            What serves known rows, and keeps those that are computed.
+        runners : Runners
+            What computes; nothing is loaded as long as every row is known.
+        tally : Tally, optional
+            Told what happens on the way. Without it, an item that cannot be read is an error.
+
+        Returns
+        -------
+        ndarray of shape (n, width), or (n, ...) with the pooling "none"
+            Rows of items that cannot be read are NaN.
+        """
+        request = self._request(items, cache, runners, tally)
+        asked = bundle(self.recipe, self.outputs)
+        out = np.full((len(items), asked.width), np.nan, dtype=np.float32)
+        first: dict[bytes, int] = {}
+        for window in _windows(items, runners.batch_size):
+            digests = request.tally.digests(window)
+            again = {}
+            for k, digest in enumerate(digests):
+                if digest is not None and first.setdefault(digest, window[k]) < window.start:
+                    again[window[k]], digests[k] = first[digest], None
+            self._through(request, window, digests, out[window.start : window.stop])
+            out[list(again)] = out[list(again.values())]
+            request.tally.found_again(out[list(again)])
+        return self._formed(out, asked)
+
+    def stream(
+        self, items: Items, cache: Cache, runners: Runners, tally: Tally | None = None
+    ) -> Iterator[tuple[range, Rows]]:
+        """Compute rows window by window, so that memory stays bounded however many there are.
+
+        Parameters
+        ----------
+        items, cache, runners, tally
+            As in `rows`.
+
+        Yields
+        ------
+        positions, rows
+            In order; together they are what `rows` returns.
+        """
+        request = self._request(items, cache, runners, tally)
+        asked = bundle(self.recipe, self.outputs)
+        for window in _windows(items, runners.batch_size):
+            out = np.full((len(window), asked.width), np.nan, dtype=np.float32)
+            self._through(request, window, request.tally.digests(window), out)
+            yield window, self._formed(out, asked)
+
+    def _request(
+        self, items: Items, cache: Cache, runners: Runners, tally: Tally | None
+    ) -> _Request:
+        if self.canary is not None:  # rows that this process knows are not computed again
+            self.canary.recall()
+        return _Request(items, cache, runners, tally or Tally(items))
+
+    def _through(
+        self, request: _Request, window: range, digests: Sequence[bytes | None], out: Rows
+    ) -> None:
+        """Fill one window's rows: those that are known, then those that must be computed."""
+        asked, keep = bundle(self.recipe, self.outputs), bundle(self.recipe, self.kept)
+        compute = _Computing(self, request, window)
+        tally = request.tally
+        tally.work.add(
+            request.cache.fetch(
+                asked,
+                keep,
+                digests,
+                compute,
+                out,
+                forecast=tally.forecast,
+                waiting=tally.waiting,
+            )
+        )
+        request.items.let_go()
+
+    def _formed(self, out: Rows, asked: Bundle) -> Rows:
+        out = in_order(out, asked, self.outputs)
+        layer, pooling = self.outputs[0]
+        return out.reshape(len(out), *layer.shape) if pooling == "none" else out
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What travels together: what is asked for, what knows, what computes, what is told."""
+
+    items: Items
+    cache: Cache
+    runners: Runners
+    tally: Tally
+
+
+class _Computing:
+    """What a cache calls for the rows that it does not know: positions → batches of rows."""
+
+    def __init__(self, road: Road, request: _Request, window: range) -> None:
+        self._road, self._request, self._start = road, request, window.start
+
+    def __call__(
+        self, positions: Sequence[int], chosen: Bundle
+    ) -> Iterator[tuple[list[int], Rows]]:
+        """Send items through the network, and read what the bundle names."""
+        from .running import Reading, embed
+
+        road, request, start = self._road, self._request, self._start
+        by_name = {key(output): output for output in road.kept}
+        outputs = tuple(by_name[name] for name, _ in chosen.outputs)
+        reading = Reading(outputs, asked=len(set(road.outputs)))
+        networks = request.runners.load(road.backbone)
+        if road.canary is not None:
+            for network in networks:
+                road.canary.check(road.backbone, network, replace(reading))
+        for where, rows in embed(
+            request.items,
+            [start + k for k in positions],
+            backbone=road.backbone,
+            networks=networks,
+            reading=reading,
+            batch_size=request.runners.batch_size,
+            on_bad=request.tally.bad.add,
+            on_batch=request.tally.done,
+        ):
+            yield [i - start for i in where], rows
+
+
+def _windows(items: Items, batch_size: int | str) -> Iterator[range]:
+    """Cut X into windows, so that what is read of one is still at hand when it is computed."""
+    step = 1 if batch_size == "auto" else int(batch_size)
+    size = -(-items.at_once // step) * step
+    for start in range(0, len(items), size):
+        yield range(start, min(start + size, len(items)))

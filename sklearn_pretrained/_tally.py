@@ -1,0 +1,67 @@
+"""What happens to the items of one X on the road → counts, bad items, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._progress import Progress
+from .cache import Work
+from .inputs import BadItems, Items
+
+
+class Tally:
+    """Collects what a request has to tell.
+
+    Parameters
+    ----------
+    items : Items
+    raises : bool, default=True
+        Whether an item that cannot be read is an error.
+    shown : str or None, default=None
+        What a progress bar is called; None for none.
+    on_batch : callable, optional
+        Called after each batch.
+    """
+
+    def __init__(
+        self,
+        items: Items,
+        *,
+        raises: bool = True,
+        shown: str | None = None,
+        on_batch: Callable[[], None] | None = None,
+    ) -> None:
+        self.bad = BadItems(items, raises=raises)
+        self.work = Work()
+        self._on_batch = on_batch
+        self._progress = Progress(shown=shown is not None, name=shown or "", total=len(items))
+        self.digests = self.bad.digests
+        self.forecast, self.waiting = self._progress.forecast, self._progress.waiting
+
+    def found_again(self, rows: NDArray[np.float32]) -> None:
+        """Count rows that an earlier window had, which the cache was not asked for."""
+        known = int(np.isfinite(rows).all(axis=1).sum())
+        self.work.known += known
+        self.work.bad -= known
+
+    def done(self, n: int) -> None:
+        """Count rows that went through the network."""
+        self._progress.add(n)
+        if self._on_batch is not None:
+            self._on_batch()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.close(complete=kind is None)

@@ -1,0 +1,39 @@
+"""Devices and a precision → a network on each, loaded when its first row is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .._precisions import PRECISIONS
+from ..backbones import Backbone
+from ._devices import resolve_devices, resolve_dtype
+from .eager import LoadedNetwork, load
+
+
+class Runners:
+    """What computes the rows of one request.
+
+    Parameters
+    ----------
+    device : str or sequence of str
+    dtype : str
+        The precision that fit pinned.
+    weights : str
+        Digest of the weights that fit pinned; no others are loaded.
+    batch_size : int or "auto"
+    """
+
+    def __init__(
+        self, device: str | Sequence[str], dtype: str, weights: str, batch_size: int | str = "auto"
+    ) -> None:
+        self.batch_size = batch_size
+        self._device, self._dtype, self._weights = device, dtype, weights
+        self._loaded: list[LoadedNetwork] = []
+
+    def load(self, backbone: Backbone) -> list[LoadedNetwork]:
+        """Return the network on each device; further calls return the same ones."""
+        if not self._loaded:
+            devices = resolve_devices(self._device)
+            dtype = PRECISIONS[resolve_dtype(self._dtype, devices)].type
+            self._loaded = [load(backbone, one, dtype, self._weights) for one in devices]
+        return self._loaded
