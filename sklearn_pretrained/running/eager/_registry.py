@@ -13,6 +13,7 @@ from ..._process import in_children, keep
 from ...backbones._backbone import Backbone
 from ...exceptions import WeightsError, pinned_were
 from ._loaded import Arrangement, LoadedNetwork
+from ._unbroken import unbroken
 from .fast import fast_paths, speed_up
 
 MOST_NETWORKS = 4
@@ -32,7 +33,7 @@ def load(
     key = (*_what(backbone), pinned, *how)
     with _lock:
         if key not in _loaded:
-            network = _make(backbone, device, dtype)
+            network = unbroken(lambda: _make(backbone, device, dtype))
             # What was read while it was loaded may have changed since it was looked at.
             _check_pinned(backbone, pinned)
             if (*_what(backbone), pinned, *how) != key:
@@ -79,7 +80,7 @@ def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> Loade
         Arrangement(module),
         device,
         dtype,
-        rearrange=lambda: _rearranged(backbone, module, device, dtype),
+        rearrange=lambda: unbroken(lambda: _rearranged(backbone, module, device, dtype)),
         patience=patience,
     )
 

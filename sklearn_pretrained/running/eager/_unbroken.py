@@ -1,0 +1,37 @@
+"""Work that an interrupt must not break → the same, in a thread that none reaches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+NAME = "sklearn-pretrained-load"
+Result = TypeVar("Result")
+
+
+def unbroken(work: Callable[[], Result]) -> Result:
+    """Do the work to its end, and return what it gives or raise what it raises.
+
+    Ctrl-C arrives in the main thread. There it may come while torch or transformers leave a
+    context, such as that of the meta device, in which the thread then stays for good. So the main
+    thread only waits; if it is interrupted, the work ends in vain.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    done: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name=NAME)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    result: Result = done[0]
+    return result
