@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class _EnoughError(BaseException):
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors inside nested lists, tuples and mappings."""
+    """Yield the tensors inside nested lists, tuples, mappings and data classes."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
@@ -53,6 +53,9 @@ def tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for part in value:
             yield from tensors(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from tensors(getattr(value, field.name))
 
 
 def first_tensor(value: Any) -> Tensor | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import types
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,8 +17,10 @@ from sklearn_pretrained import (
     PretrainedImageFeaturizer,
     register_backbone,
 )
+from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.backbones import _sources
 from sklearn_pretrained.backbones.own import _network
+from sklearn_pretrained.cache._store import MemoryStore
 from sklearn_pretrained.exceptions import ProvenanceError, WeightsError
 from sklearn_pretrained.running.eager import _registry
 from tests.conftest import relative_error, to_tensor
@@ -275,3 +278,70 @@ def test_every_device_keeps_its_networks():
     _registry.unload()
 
     assert len(made) == 8
+
+
+@dataclass
+class Given:
+    """What a network may return."""
+
+    label: str
+    logits: torch.Tensor
+
+
+class ReturnsObject(nn.Module):
+    """A network that returns a data class, from layers that return one too."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = seeded(lambda: nn.Linear(8, 4))
+
+    def forward(self, x):
+        return Given("logits", self.linear(x))
+
+
+def test_a_network_that_returns_a_data_class_gives_its_first_tensor():
+    """As with tuples and mappings."""
+    network = ReturnsObject()
+
+    assert relative_error(fitted(network).transform(X), rows_of(network.linear)) < 1e-5
+
+
+def test_a_network_in_double_precision_runs_in_the_one_that_was_asked_for():
+    """The copy is float32; the network itself stays as it is."""
+    network = seeded(lambda: nn.Sequential(nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 2))).double()
+    expected = network(torch.from_numpy(X).double()).detach().numpy()
+
+    assert relative_error(fitted(network).transform(X), expected) < 1e-5
+    assert network[0].weight.dtype == torch.float64
+
+
+def test_a_lazy_network_has_to_be_run_once():
+    """Then it has a shape, and its layers can be planned."""
+    network = nn.Sequential(nn.LazyLinear(4), nn.ReLU())
+    with pytest.raises(ValueError, match=r"Sequential is lazy: '0.weight' has no shape yet"):
+        fitted(network)
+    network(torch.from_numpy(X))
+
+    assert relative_error(fitted(network).transform(X), rows_of(network)) < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_scripted_network_is_refused_with_what_to_do():
+    """Its layers run outside Python, where they cannot be read."""
+    with pytest.raises(TypeError, match=r"Pass the nn\.Module that it was made from"):
+        fitted(torch.jit.trace(nn.Linear(8, 4), torch.zeros(2, 8)))
+
+
+def test_a_memory_that_is_full_forgets_whose_rows_are_gone():
+    """A process that sees many networks gives back what it knew of the old ones."""
+    store = MemoryStore(10_000)
+    for i in range(100):
+        bundle = Bundle(str(i), (("output:flatten", 4),))
+        store.remember(str(i), "canary", b"")
+        store.put(bundle, [bytes([i, k]) for k in range(8)], np.zeros((8, 4), np.float32))
+
+    assert len(store) > 16
+    assert len(store._numbers) == len(store._sizes) <= 5
+    assert len(store._facts) <= 5
+    assert store.get(bundle, [bytes([99, 0])])[0].tolist() == [0] * 4

@@ -114,6 +114,7 @@ class MemoryStore:
         self.counts = {"hits": 0, "misses": 0, "forwards": 0}
         # Bundles are numbered: hashing their many names for every row would cost more than a row.
         self._numbers: dict[Bundle, int] = {}
+        self._next = 0
         self._rows: OrderedDict[tuple[int, bytes], Rows] = OrderedDict()
         self._sizes: dict[int, int] = {}
         self._claims: dict[Bundle, dict[bytes, _MemoryClaim]] = {}
@@ -148,7 +149,8 @@ class MemoryStore:
     def put(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
         """Store copies of the rows."""
         with self._changed:
-            number = self._numbers.setdefault(bundle, len(self._numbers))
+            number = self._numbers.setdefault(bundle, self._next)
+            self._next = max(self._next, number + 1)
             self._sizes.setdefault(number, 0)
             size = bundle.width * rows.itemsize + OVERHEAD
             claimed = self._claims.get(bundle, {})
@@ -166,7 +168,16 @@ class MemoryStore:
                 (old, _), row = self._rows.popitem(last=False)
                 self.n_bytes -= row.nbytes + OVERHEAD
                 self._sizes[old] -= 1
+            if not all(self._sizes.values()):
+                self._forget_empty()
             self._changed.notify_all()
+
+    def _forget_empty(self) -> None:
+        """Forget the bundles, and facts of the recipes, of which no row is left."""
+        self._sizes = {number: size for number, size in self._sizes.items() if size}
+        self._numbers = {b: number for b, number in self._numbers.items() if number in self._sizes}
+        recipes = {bundle.recipe for bundle in self._numbers}
+        self._facts = {key: fact for key, fact in self._facts.items() if key[0] in recipes}
 
     def claim(self, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> _MemoryClaim:
         """Prepare to claim rows."""
@@ -230,6 +241,7 @@ class MemoryStore:
         with self._changed:
             self._rows.clear()
             self._sizes = dict.fromkeys(self._sizes, 0)
+            self._forget_empty()
             self._facts.clear()
             self.n_bytes = 0
 

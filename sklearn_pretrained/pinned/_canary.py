@@ -34,6 +34,7 @@ _REMEDY = (
     "rows."
 )
 _known: dict[tuple[str, str], dict[str, str]] = {}
+_MOST_KNOWN = 256
 _unreadable: set[str] = set()
 keep(f"{__name__}._known", "canaries", clear=_known.clear, size=_known.__len__)
 keep(
@@ -172,6 +173,8 @@ def compute(
     Raises what the network raises where it cannot read the item.
     """
     ours = _known.setdefault((recipe, str(network.device)), {})
+    if len(_known) > _MOST_KNOWN:
+        _known.pop(next(iter(_known)), None)
     if not all(name in ours for name in names):
         # A copy: what a backbone counts, such as texts that were cut, is not about the canary.
         samples = copy.copy(backbone).prepare([item()])
