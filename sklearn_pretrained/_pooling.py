@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-UNIT = "+unit"
-"""Behind the name of a pooling: each row is brought to length 1, as some text encoders want."""
+_NAME = re.compile(r"([a-z_]+(?:,[a-z_]+)*)(?:\[(\d+):\])?((?:\+[a-z]+\d*)*)")
+_STEP = re.compile(r"\+([a-z]+)(\d*)")
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """A pooling's name, taken apart: ``"cls,mean[3:]+dense8+unit"``.
+
+    Parameters
+    ----------
+    modes : tuple of str
+        What is made of the positions; the results of several lie side by side.
+    skip : int
+        Tokens at the start of each sequence that are left out, such as a prompt's.
+    steps : tuple of (str, int)
+        What becomes of the rows then, with the width that it gives: "unit" brings them to length 1,
+        "cut" keeps the first columns, "dense" and "layernorm" are modules with weights.
+    """
+
+    modes: tuple[str, ...]
+    skip: int
+    steps: tuple[tuple[str, int], ...]
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a step was trained, so that it fits only where it was trained."""
+        return any(step in {"dense", "layernorm"} for step, _ in self.steps)
+
+
+def parsed(pooling: str) -> Pooling:
+    """Take a pooling's name apart."""
+    found = _NAME.fullmatch(pooling)
+    if found is None:
+        raise ValueError(f"{pooling!r} is not the name of a pooling")
+    modes, skip, steps = found.groups()
+    return Pooling(
+        tuple(modes.split(",")),
+        int(skip or 0),
+        tuple((step, int(size or 0)) for step, size in _STEP.findall(steps)),
+    )
 
 
 @dataclass(frozen=True)
@@ -53,6 +93,19 @@ def average(x: Tensor, layout: Layout, mask: Tensor | None) -> Tensor:
     return (flat * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
 
 
+def sum_over_root(x: Tensor, layout: Layout, mask: Tensor | None) -> Tensor:
+    """Take the sum over positions, divided by the square root of their number."""
+    n = torch.tensor(x.shape[1]) if mask is None else mask.sum(1, keepdim=True)
+    return average(x, layout, mask) * n.to(x).sqrt()
+
+
+def weighted_average(x: Tensor, _layout: Layout, mask: Tensor | None, skip: int = 0) -> Tensor:
+    """Take the mean over tokens, weighted by their place in the text: later ones count for more."""
+    mask = torch.ones_like(x[..., 0]) if mask is None else mask
+    weight = (mask * (mask.cumsum(1) + skip)).unsqueeze(-1).to(x.dtype)
+    return (x * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
+
+
 def maximum(x: Tensor, layout: Layout, mask: Tensor | None) -> Tensor:
     """Take the maximum over positions (those that the mask allows)."""
     if mask is None and not layout.prefix:
@@ -83,7 +136,8 @@ def last_token(x: Tensor, _layout: Layout, mask: Tensor | None) -> Tensor:
     if mask is None:
         return x[:, -1]
     index = mask.shape[1] - 1 - mask.to(torch.int64).flip(1).argmax(1)
-    return x[torch.arange(len(x), device=x.device), index]
+    # Where the mask allows none, padding is what would be taken.
+    return x[torch.arange(len(x), device=x.device), index] * mask.any(1, keepdim=True)
 
 
 _FUNCTIONS: dict[str, Callable[[Tensor, Layout, Tensor | None], Tensor]] = {
@@ -92,8 +146,19 @@ _FUNCTIONS: dict[str, Callable[[Tensor, Layout, Tensor | None], Tensor]] = {
     "max": maximum,
     "gem": generalised_mean,
     "cls": first_token,
+    "first": first_token,
     "last": last_token,
+    "mean_sqrt_len": sum_over_root,
 }
+_OF_TOKENS = {"first", "last", "mean", "mean_sqrt_len", "weightedmean"}
+
+
+def without_first(x: Tensor, mask: Tensor | None, n: int) -> Tensor | None:
+    """Let a mask leave out the first ``n`` tokens that it allows."""
+    if n == 0:
+        return mask
+    mask = torch.ones(x.shape[:2], dtype=torch.int64, device=x.device) if mask is None else mask
+    return mask * (mask.cumsum(1) > n)
 
 
 def why_not(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> str | None:
@@ -101,8 +166,12 @@ def why_not(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> str 
 
     Returns None where it does make sense.
     """
-    pooling = pooling.removesuffix(UNIT)
-    if pooling in {"flatten", "none"} or (pooling in {"avg", "max"} and len(shape) == 1):
+    reasons = [_why_not(mode, shape, layout) for mode in parsed(pooling).modes]
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _why_not(mode: str, shape: tuple[int, ...], layout: Layout | None) -> str | None:
+    if mode in {"flatten", "none"} or (mode in {"avg", "max"} and len(shape) == 1):
         return None
     if layout is None:
         return (
@@ -110,9 +179,9 @@ def why_not(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> str 
             "use pooling='flatten' or 'none'"
         )
     is_tokens = len(shape) == 2 and layout.channel == 2  # noqa: PLR2004
-    if pooling == "cls" and not (is_tokens and layout.first):
+    if mode == "cls" and not (is_tokens and layout.first):
         return f"its output {shape} has no class token; use pooling='avg'"
-    if pooling in {"last", "mean"} and not is_tokens:
+    if mode in _OF_TOKENS and not is_tokens:
         return f"its output {shape} is no sequence of tokens; use pooling='avg'"
     return None
 
@@ -120,11 +189,12 @@ def why_not(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> str 
 def width(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> int:
     """Count the columns that a pooling makes of activations of this shape (batch left out)."""
     if pooling in {"flatten", "none"} or layout is None:
-        total = 1
-        for size in shape:
-            total *= size
-        return total
-    return shape[layout.channel - 1]
+        return math.prod(shape)
+    made = parsed(pooling)
+    columns = len(made.modes) * shape[layout.channel - 1]
+    for step, size in made.steps:
+        columns = {"dense": size, "cut": min(size, columns)}.get(step, columns)
+    return columns
 
 
 def automatic(shape: tuple[int, ...], layout: Layout | None) -> str:
@@ -136,28 +206,52 @@ def automatic(shape: tuple[int, ...], layout: Layout | None) -> str:
     return "avg"
 
 
-def pool(x: Tensor, pooling: str, layout: Layout | None, mask: Tensor | None = None) -> Tensor:
+def pool(
+    x: Tensor,
+    pooling: str,
+    layout: Layout | None,
+    mask: Tensor | None = None,
+    trained: Sequence[Callable[[Tensor], Tensor]] = (),
+) -> Tensor:
     """Pool activations; the result shares no memory with them.
 
     Parameters
     ----------
     x : Tensor of shape (N, ...)
     pooling : str
-        One that `why_not` allows, perhaps with `UNIT` behind it.
+        One that `why_not` allows; see `Pooling`.
     layout : Layout or None
         None is enough for vectors, and for "flatten" and "none".
     mask : Tensor of shape (N, T), optional
         Which tokens are real. Padding never reaches a row.
+    trained : sequence of callable
+        The modules that stand for the pooling's steps with weights, in their order.
 
     Returns
     -------
     Tensor of shape (N, D)
         "none" is flat here too; its shape is given back at the end of the road.
     """
-    if pooling.endswith(UNIT):
-        return functional.normalize(pool(x, pooling.removesuffix(UNIT), layout, mask), dim=1)
-    if pooling in {"flatten", "none"} or (x.ndim == 2 and pooling in {"avg", "max"}):  # noqa: PLR2004
+    made = parsed(pooling)
+    mask = without_first(x, mask, made.skip)
+    pooled = [_pool(x, mode, layout, mask, made.skip) for mode in made.modes]
+    rows = pooled[0] if len(pooled) == 1 else torch.cat(pooled, dim=1)
+    modules = iter(trained)
+    for step, size in made.steps:
+        if step == "unit":
+            rows = functional.normalize(rows, dim=1)
+        elif step == "cut":
+            rows = rows[:, :size]
+        else:
+            rows = next(modules)(rows)
+    return rows
+
+
+def _pool(x: Tensor, mode: str, layout: Layout | None, mask: Tensor | None, skip: int) -> Tensor:
+    if mode in {"flatten", "none"} or (x.ndim == 2 and mode in {"avg", "max"}):  # noqa: PLR2004
         return x.flatten(1).clone()
     if layout is None:
-        raise ValueError(f"pooling {pooling!r} of {tuple(x.shape)} needs to know the channel axis")
-    return _FUNCTIONS[pooling](x, layout, mask)
+        raise ValueError(f"pooling {mode!r} of {tuple(x.shape)} needs to know the channel axis")
+    if mode == "weightedmean":
+        return weighted_average(x, layout, mask, skip)
+    return _FUNCTIONS[mode](x, layout, mask)

@@ -103,7 +103,8 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         The layer that is read, by name.
 
     pooling_ : str or list of str
-        The pooling that is used; "+unit" behind it says that rows are brought to length 1.
+        The pooling that is used, with what comes behind it, such as "mean+dense64+unit" ("unit"
+        brings rows to length 1).
 
     n_features_out_ : int
         Number of columns.
@@ -197,16 +198,25 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         return TEXT
 
     def _outputs(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
+        from ._pooling import parsed
+
         layers = plan.resolve(self.layer)
         if self.pooling == "pooler":
             return [(self._pooler(plan, layers), "flatten")]
-        named = "mean" if self.pooling == "avg" else self.pooling
-        pooling = backbone.pooling if named == "auto" else named
-        is_auto = self.pooling == "auto"
-        return [
-            (layer, layer.pooling("auto" if is_auto and len(layer.shape) == 1 else pooling))
-            for layer in layers
-        ]
+        if self.pooling != "auto":
+            named = "mean" if self.pooling == "avg" else self.pooling
+            return [(layer, layer.pooling(named)) for layer in layers]
+        vectors = {layer for layer in layers if len(layer.shape) == 1}
+        # Other vectors than the default one are asked for by name, and pooled by nothing.
+        is_default = self.layer == "penultimate"
+        pooling = backbone.pooling if is_default or len(vectors) < len(layers) else "auto"
+        is_last = {layer.name for layer in layers} <= {plan.stages[-1], "penultimate"}
+        if parsed(pooling).has_weights and not is_last:
+            raise LayerError(
+                f"pooling='auto' of {plan.name} is {pooling!r}, and was trained on the last hidden "
+                f"state; got layer={self.layer!r}. Use pooling='mean' for other layers."
+            )
+        return [(layer, layer.pooling("auto" if layer in vectors else pooling)) for layer in layers]
 
     def _pooler(self, plan: Plan, layers: tuple[Layer, ...]) -> Layer:
         if {layer.name for layer in layers} - {plan.stages[-1], "penultimate"}:

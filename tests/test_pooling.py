@@ -10,6 +10,7 @@ from sklearn_pretrained._pooling import Layout, automatic, pool, why_not, width
 MAPS = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
 TOKENS = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(1))
 MASK = torch.tensor([[1, 1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1, 1]])
+PLACES = torch.arange(1.0, 8.0).unsqueeze(-1)
 
 TABLE = [
     ("avg", MAPS, Layout(1), MAPS.mean((2, 3))),
@@ -23,6 +24,18 @@ TABLE = [
     ("max", TOKENS, Layout(2, 1, first=True), TOKENS[:, 1:].amax(1)),
     ("cls", TOKENS, Layout(2, 1, first=True), TOKENS[:, 0]),
     ("last", TOKENS, Layout(2), TOKENS[:, -1]),
+    ("first", TOKENS, Layout(2), TOKENS[:, 0]),
+    ("mean_sqrt_len", TOKENS, Layout(2), TOKENS.sum(1) / 7**0.5),
+    ("weightedmean", TOKENS, Layout(2), (TOKENS * PLACES).sum(1) / PLACES.sum()),
+    ("weightedmean[3:]", TOKENS, Layout(2), (TOKENS * PLACES)[:, 3:].sum(1) / PLACES[3:].sum()),
+    ("max,mean", TOKENS, Layout(2), torch.cat([TOKENS.amax(1), TOKENS.mean(1)], 1)),
+    ("mean[3:]", TOKENS, Layout(2), TOKENS[:, 3:].mean(1)),
+    ("cls[3:]", TOKENS, Layout(2, first=True), TOKENS[:, 3]),
+    ("mean[7:]", TOKENS, Layout(2), torch.zeros(2, 5)),
+    ("last[7:]", TOKENS, Layout(2), torch.zeros(2, 5)),
+    ("mean+unit", TOKENS, Layout(2), torch.nn.functional.normalize(TOKENS.mean(1))),
+    ("mean+cut2", TOKENS, Layout(2), TOKENS.mean(1)[:, :2]),
+    ("mean+cut9", TOKENS, Layout(2), TOKENS.mean(1)),
     ("avg", MAPS[:, :, 0, 0], Layout(1), MAPS[:, :, 0, 0]),
     ("avg", MAPS[:, :, 0, 0], None, MAPS[:, :, 0, 0]),
 ]
@@ -41,6 +54,18 @@ def test_a_pooling_is_plain_arithmetic_over_positions(pooling, x, layout, expect
         ("max", torch.stack([TOKENS[0, :4].amax(0), TOKENS[1, 2:].amax(0)])),
         ("cls", torch.stack([TOKENS[0, 0], TOKENS[1, 2]])),
         ("last", torch.stack([TOKENS[0, 3], TOKENS[1, 6]])),
+        ("mean_sqrt_len", torch.stack([TOKENS[0, :4].sum(0) / 2, TOKENS[1, 2:].sum(0) / 5**0.5])),
+        (
+            "weightedmean",
+            torch.stack(
+                [
+                    (TOKENS[i, s] * PLACES[:n]).sum(0) / PLACES[:n].sum()
+                    for i, s, n in ((0, slice(4), 4), (1, slice(2, None), 5))
+                ]
+            ),
+        ),
+        ("mean[3:]", torch.stack([TOKENS[0, 3], TOKENS[1, 5:].mean(0)])),
+        ("last[4:]", torch.stack([torch.zeros(5), TOKENS[1, 6]])),
     ],
 )
 def test_padding_never_reaches_a_row(pooling, expected):
@@ -50,6 +75,25 @@ def test_padding_never_reaches_a_row(pooling, expected):
 
     torch.testing.assert_close(pool(TOKENS, pooling, layout, MASK), expected)
     torch.testing.assert_close(pool(spoiled, pooling, layout, MASK), expected)
+
+
+def test_steps_behind_a_pooling_follow_each_other():
+    """Those with weights are taken from the modules that are given, in their order."""
+    dense, norm = torch.nn.Linear(10, 3), torch.nn.LayerNorm(3)
+    layout = Layout(2)
+    rows = norm(dense(torch.cat([TOKENS.amax(1), TOKENS.mean(1)], 1)))
+
+    made = pool(TOKENS, "max,mean+dense3+layernorm3+unit+cut2", layout, trained=[dense, norm])
+    torch.testing.assert_close(made, torch.nn.functional.normalize(rows)[:, :2])
+    assert width("max,mean+dense3+layernorm3+unit+cut2", (7, 5), layout) == 2
+    assert width("max,mean+cut7", (7, 5), layout) == 7
+
+
+@pytest.mark.parametrize("name", ["", "mean+", "mean[a:]", "Mean", "mean[1:]x", "+unit"])
+def test_a_name_of_another_form_is_refused(name):
+    """It is said which."""
+    with pytest.raises(ValueError, match="is not the name of a pooling"):
+        pool(TOKENS, name, Layout(2))
 
 
 def test_a_pooled_row_shares_no_memory():

@@ -32,7 +32,6 @@ from sklearn_pretrained.exceptions import (
     TruncationWarning,
     WeightsError,
 )
-from sklearn_pretrained.running import eager
 from tests import text_zoo
 from tests.conftest import relative_error
 
@@ -379,43 +378,6 @@ def test_networks_without_a_class_token_are_refused_with_the_alternative(tmp_pat
     assert ours.pooling_ == "last"
     with pytest.raises(BadItemError, match="no token that stands for nothing"):
         ours.transform([""])
-
-
-def test_settings_of_sentence_transformers_are_read_from_a_folder(tmp_path):
-    """Pooling, normalisation, prompts and length, as SentenceTransformer itself applies them."""
-    from sentence_transformers.sentence_transformer import modules
-
-    plain = text_zoo.make_folder(tmp_path / "plain", "BERT")
-    for mode in ("cls", "max", "lasttoken", "mean"):
-        body = modules.Transformer(str(plain), max_seq_length=6)
-        pooling = modules.Pooling(body.get_embedding_dimension(), pooling_mode=mode)
-        whole = SentenceTransformer(
-            modules=[body, pooling], device="cpu", prompts={"query": "the cat "},
-            default_prompt_name="query",
-        )  # fmt: skip
-        whole.save(str(tmp_path / mode))
-        ours = featurizer(model=str(tmp_path / mode)).fit(text_zoo.TEXTS)
-        expected = whole.encode(text_zoo.TEXTS)
-        without = whole.encode(text_zoo.TEXTS, prompt="")
-
-        assert relative_error(ours.transform(text_zoo.TEXTS), expected) < 1e-5
-        ours.set_params(prompt="").fit(text_zoo.TEXTS)
-        assert relative_error(ours.transform(text_zoo.TEXTS), without) < 1e-5
-        eager.unload()
-
-
-def test_stages_that_are_not_read_are_refused_not_left_out(tmp_path):
-    """A dense stage behind the pooling makes other features than the pooling does."""
-    from sentence_transformers.sentence_transformer import modules
-
-    body = modules.Transformer(str(text_zoo.make_folder(tmp_path / "plain", "BERT")))
-    pooling, dense = modules.Pooling(16), modules.Dense(16, 4)
-    SentenceTransformer(modules=[body, pooling, dense], device="cpu").save(str(tmp_path / "dense"))
-
-    with pytest.raises(LayerError, match=r"Dense\).*pooling='mean'"):
-        featurizer(model=str(tmp_path / "dense")).fit(["the"])
-    ours = featurizer(model=str(tmp_path / "dense"), pooling="mean").fit(["the"])
-    assert ours.n_features_out_ == 16
 
 
 def test_changed_weights_in_a_folder_are_noticed(tmp_path):

@@ -122,6 +122,10 @@ class Backbone(ABC):
     def build(self) -> nn.Module:
         """Return the network with its verified weights, on the CPU."""
 
+    def build_trained(self) -> Sequence[nn.Module]:
+        """Return the modules that rows go through behind the pooling; usually there are none."""
+        return ()
+
     @abstractmethod
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn contents of items into samples that `collate` can join."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ._backbone import Backbone
-from ._weights import LocalFile
+from ._weights import LocalFile, read
 
 WEIGHTS_FILE = "weights.safetensors"
 """Holds a network's tensors, where the source has no folder of its own for it."""
@@ -53,12 +53,18 @@ def files_of(backbone: Backbone) -> dict[str, bytes]:
         for path in paths
         if path.is_file() and not path.name.startswith("pytorch_model")
     }
+    for path in getattr(backbone, "trained_files", ()):
+        name = (path.parent / "model.safetensors").relative_to(folder).as_posix()
+        files[name] = path.read_bytes() if path.suffix == ".safetensors" else _bytes(read(path))
     return files if weights else {**files, "model.safetensors": _saved(backbone)}
 
 
 def _saved(backbone: Backbone) -> bytes:
+    return _bytes(backbone.build().state_dict())
+
+
+def _bytes(state: Mapping[str, Tensor]) -> bytes:
     from safetensors.torch import save
 
-    state: Mapping[str, Tensor] = backbone.build().state_dict()
     # Tensors that are tied lie there twice: safetensors knows no references.
     return save({k: v.detach().clone().contiguous() for k, v in state.items()}, {"format": "pt"})

@@ -70,7 +70,12 @@ class Layer:
         """Choose those of some poolings that make sense here."""
         if len(self.shape) == 1:
             return ["flatten"]
-        return [p for p in poolings if _pooling.why_not(p, self.shape, self.layout) is None]
+        return [
+            p
+            for p in poolings
+            if not _pooling.parsed(p).has_weights
+            and _pooling.why_not(p, self.shape, self.layout) is None
+        ]
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class Reading:
                         "end in torch.view_as_real."
                     )
                 usable = _mask_of(x, mask, layer)
-                return {p: pool(x, p, layer.layout, usable) for p in poolings}
+                return {p: pool(x, p, layer.layout, usable, network.trained) for p in poolings}
 
             return Tap(layer.name, layer.module, layer.side, layer.calls, reduce)
 

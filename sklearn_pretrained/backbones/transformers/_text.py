@@ -16,10 +16,12 @@ from .._backbone import Backbone, Weights
 from .._skeleton import random_network, weightless
 from .._weights import RandomWeights, digest_of
 from . import _loading as _transformers
-from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest, sentence_settings
+from . import _sentence_modules
+from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest
 from ._packed import Packing, find_packing, packed
 from ._padding import padding_shows
 from ._positions import most_tokens
+from ._sentence_folders import sentence_folder
 from ._token_batches import Tokens, by_length, padded
 from ._tokenizer import Text, TextTokenizer, text_tokenizer
 
@@ -80,7 +82,7 @@ class TextBackbone(Backbone):
         self.folder = find_folder(model, revision)
         self.version = folder_digest(self.folder)
         self.config = self._configuration()
-        self.settings = sentence_settings(self.folder)
+        self.sentence = sentence_folder(self.folder, model)
         is_local = self.folder == Path(model).expanduser().absolute()
         self.name = self.folder.name if is_local else model
         # The hub's cache keeps each commit in a folder of its name.
@@ -90,7 +92,9 @@ class TextBackbone(Backbone):
             RandomWeights(self)
             if weights is None
             else FolderWeights(
-                self.folder, "" if is_local or revision else KNOWN_DIGESTS.get(model, "")
+                self.folder,
+                "" if is_local or revision else KNOWN_DIGESTS.get(model, ""),
+                self.trained_files,
             )
         )
         self.truncation = truncation
@@ -107,9 +111,15 @@ class TextBackbone(Backbone):
         return _transformers.tokenizer(self.folder, self.version)
 
     @property
+    def trained_files(self) -> tuple[Path, ...]:
+        """The weights of what its folder puts behind the pooling."""
+        steps = _sentence_modules.trained(self.sentence.steps)
+        return tuple(_sentence_modules.weights_file(self.folder, step) for step in steps)
+
+    @property
     def _texts(self) -> TextTokenizer:
         """What turns texts into tokens."""
-        return text_tokenizer(self.folder, self.version, self.max_length)
+        return text_tokenizer(self.folder, self.version, self.max_length, self.sentence.lowers)
 
     @property
     def is_decoder(self) -> bool:
@@ -126,34 +136,57 @@ class TextBackbone(Backbone):
     @property
     def pooling(self) -> str:
         """What pooling="auto" means: the folder's own word, else mean, or last of a decoder."""
-        if self.settings.unread:
+        sentence = self.sentence
+        width = getattr(self.config, "hidden_size", None)
+        misfit = sentence.misfit(width) if width else ""
+        refused = sentence.refused or misfit or self._odd_prompt()
+        if refused:
             raise LayerError(
-                f"{self.name} makes its features in stages that are not read here "
-                f"({self.settings.unread}), so pooling='auto' would not be what it was trained "
-                "for. Choose a pooling yourself, such as pooling='mean'."
+                f"What pooling='auto' means for {self.name} is not understood: {refused}. Choose a "
+                "pooling yourself, such as pooling='mean', to read the encoder alone."
             )
-        if self.settings.pooling is not None and _transformers.is_half(self.config):
+        if not sentence.modes:
+            return "last" if self.is_decoder else "mean"
+        if _transformers.is_half(self.config):
             raise LayerError(
                 f"{self.name} also has a decoder. Its encoder is read here, while "
                 "sentence-transformers reads the decoder of some such networks, so pooling='auto' "
                 "is not chosen for you. Choose a pooling yourself, such as pooling='mean'."
             )
-        if self.settings.pooling is not None:
-            return self.settings.pooling + ("+unit" if self.settings.unit else "")
-        return "last" if self.is_decoder else "mean"
+        # sentence-transformers takes the first token for the class token, whatever it is.
+        first = "cls" if self.first_token_is_class else "first"
+        modes = ",".join(first if mode == "cls" else mode for mode in sentence.modes)
+        skip = self._prompt_tokens() if sentence.skips_prompt else 0
+        steps = "".join(f"+{step.kind}{step.size or ''}" for step in sentence.steps)
+        return modes + (f"[{skip}:]" if skip else "") + steps
+
+    def _odd_prompt(self) -> str:
+        """Say which special token a prompt spells, since no text is read as one here."""
+        known = self.tokenizer.added_tokens_decoder.values()
+        spelt = [token.content for token in known if token.special and token.content in self.prompt]
+        return f"the prompt {self.prompt!r} holds the special token {spelt[0]!r}" if spelt else ""
+
+    def _prompt_tokens(self) -> int:
+        """Count the tokens at the start of each text that are its prompt's, and special ones."""
+        read = self._texts.read([self.prompt])[0]
+        if not self.prompt or isinstance(read, BadItemError):
+            return 0
+        tokens = read[0]["input_ids"]
+        return len(tokens) - (tokens[-1] in self.tokenizer.all_special_ids)
 
     def _find_prompt(self, prompt: str | None) -> str:
         if prompt is None:
-            return self.settings.default_prompt
-        return dict(self.settings.prompts).get(prompt, prompt)
+            return self.sentence.default_prompt
+        return dict(self.sentence.prompts).get(prompt, prompt)
 
     def _find_length(self, asked: int | None) -> int:
-        limits = [self.settings.max_length, self.tokenizer.model_max_length]
+        # A length in the settings of sentence-transformers goes before the tokenizer's.
+        usual = self.sentence.max_length or self.tokenizer.model_max_length
         positions = (getattr(self.config, "max_position_embeddings", None), self._room())
-        limits += [n for n in positions if isinstance(n, int) and n > 0]
-        most = min(limit for limit in limits[1:] if limit is not None)
+        limits = [n for n in positions if isinstance(n, int) and n > 0]
+        most = min([max(usual, self.tokenizer.model_max_length), *limits])
         if asked is None:
-            return min(most, limits[0] or most, 1 << 20)
+            return min(most, usual, 1 << 20)
         if asked > most and most < 1 << 20:
             raise ValueError(f"max_length={asked}: {self.name} reads at most {most} tokens.")
         if asked <= self.tokenizer.num_special_tokens_to_add():
@@ -172,16 +205,18 @@ class TextBackbone(Backbone):
     @property
     def architecture(self) -> str:
         """The configuration, which decides every layer."""
-        return f"{self.name}:{self.config.to_json_string()}"
+        return f"{self.name}:{self.config.to_json_string()}:{self.sentence.steps}"
 
     def recipe(self) -> dict[str, Any]:
         """Return name, configuration, tokenizer and length."""
-        return {
+        facts: dict[str, Any] = {
             "network": "transformers",
             "folder": self.version,
             "max_length": self.max_length,
             "prompt": self.prompt,
         }
+        own = self.sentence.facts()
+        return {**facts, "sentence": own} if own else facts
 
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
         """Build the encoder on the meta device."""
@@ -215,6 +250,12 @@ class TextBackbone(Backbone):
             return self._random()
         self.weights.digest()
         return _transformers.load(self.folder, self.config)
+
+    def build_trained(self) -> list[nn.Module]:
+        """Load what the folder puts behind the pooling."""
+        if isinstance(self.weights, RandomWeights):
+            return _sentence_modules.random(self.sentence.steps)
+        return _sentence_modules.load(self.folder, self.sentence.steps)
 
     def example(self) -> list[Any] | None:
         """Return two texts, which take the way of all others."""

@@ -81,9 +81,19 @@ def _portions(texts: Sequence[Text]) -> Iterator[list[Text]]:
 
 
 @remembered("tokenizers, set for a length", maxsize=16)
-def text_tokenizer(folder: Path, version: str, max_length: int) -> TextTokenizer:  # noqa: ARG001
-    """Read a folder's tokenizer for a length, once for each ``version`` of its files."""
+def text_tokenizer(
+    folder: Path,
+    version: str,  # noqa: ARG001
+    max_length: int,
+    lowers: bool,  # noqa: FBT001
+) -> TextTokenizer:
+    """Read a folder's tokenizer for a length, once for each ``version`` of its files.
+
+    With ``lowers`` it brings texts to lower case before all else.
+    """
     fast = _loading.read_tokenizer(folder)
+    if lowers:
+        _lower(fast.backend_tokenizer)
     try:
         expected = fast(_TRIED, truncation=True, max_length=max_length, split_special_tokens=True)[
             "input_ids"
@@ -103,6 +113,17 @@ def text_tokenizer(folder: Path, version: str, max_length: int) -> TextTokenizer
         fast.num_special_tokens_to_add(pair=True),
         "token_type_ids" in fast.model_input_names,
     )
+
+
+def _lower(backend: Any) -> None:
+    """Let a tokenizer begin with lower case, if that is not among its steps already."""
+    from tokenizers.normalizers import Lowercase, Sequence
+
+    several: Any = Sequence  # its type does not tell that it can be iterated over
+    own = backend.normalizer
+    steps = list(own) if isinstance(own, several) else [own] if own is not None else []
+    if not any(isinstance(step, Lowercase) for step in steps):
+        backend.normalizer = Sequence([Lowercase(), *steps])
 
 
 def _does_more(folder: Path, tokenizer: Any) -> WeightsError:

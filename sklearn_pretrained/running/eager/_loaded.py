@@ -115,6 +115,8 @@ class LoadedNetwork:
         As it was loaded, and later as it is fastest; a forward takes one and keeps to it.
     device : torch.device
     dtype : torch.dtype
+    trained : tuple of nn.Module
+        What rows go through behind the pooling that the network was trained with.
     rearrange : callable or None
         What makes a faster arrangement, as long as that has not been done.
     patience : int
@@ -134,6 +136,7 @@ class LoadedNetwork:
     arranged: Arrangement
     device: torch.device
     dtype: torch.dtype
+    trained: tuple[nn.Module, ...] = ()
     rearrange: Callable[[], Arrangement] | None = None
     patience: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)

@@ -80,6 +80,7 @@ def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> Loade
         Arrangement(module),
         device,
         dtype,
+        tuple(_freeze(one, device, dtype) for one in backbone.build_trained()),
         rearrange=lambda: unbroken(lambda: _rearranged(backbone, module, device, dtype)),
         patience=patience,
     )
