@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_pretrained._recipe import Bundle
+from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.cache._policy import RowCache
-from sklearn_pretrained.cache._store import MemoryStore
 from sklearn_pretrained.cache.disk import DiskStore
 
 BATCH, RUNS = 256, 3

@@ -19,7 +19,7 @@ from sklearn_pretrained.cache._cache import (
     memory_cache,
     resolve_cache,
 )
-from sklearn_pretrained.cache._store import LIMIT_VARIABLE, OVERHEAD, MemoryStore, default_memory
+from sklearn_pretrained.cache._memory import LIMIT_VARIABLE, OVERHEAD, MemoryStore, default_memory
 from tests.conftest import make_mlp
 
 ALL = Bundle("r", (("a", 2), ("b", 3), ("c", 1)))

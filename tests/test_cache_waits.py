@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from sklearn_pretrained.cache import FeatureCache, _pace
+from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.cache._pace import Pace
 from sklearn_pretrained.cache._policy import RowCache
-from sklearn_pretrained.cache._store import MemoryStore, Patience
-from sklearn_pretrained.cache.disk import DiskStore, _claims, _file
+from sklearn_pretrained.cache._store import Patience
+from sklearn_pretrained.cache.disk import DiskStore, _claims, _file, _store
 from sklearn_pretrained.exceptions import CacheWarning
 from tests.rows import BUNDLE, computing, digest_of, fetch, rows_of
 
@@ -222,6 +223,27 @@ def test_a_file_that_another_program_keeps_locked_costs_one_wait(tmp_path, monke
     assert spent < 4
     for out in found.values():
         np.testing.assert_array_equal(out, rows_of(DIGESTS))
+
+
+def test_a_file_that_another_program_reads_for_long_is_read_too(tmp_path, monkeypatch):
+    """Writing is what waits, once: neither rows nor the notes that they were used are stored."""
+    monkeypatch.setattr(_file, "PATIENCE", 0.5)
+    monkeypatch.setattr(_store, "TOUCH", -1)
+    monkeypatch.setattr(_store, "COUNT", -1)
+    cache = RowCache(DiskStore(tmp_path / "rows"))
+    fetch(cache, DIGESTS[:100])
+    other = sqlite3.connect(tmp_path / "rows", isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM keys").fetchone()
+    began = time.monotonic()
+    with pytest.warns(CacheWarning, match="cannot be written: database is locked"):
+        assert fetch(cache, DIGESTS[:100])[1] == []
+    for _ in range(5):
+        assert fetch(cache, DIGESTS[:100])[1] == []
+    spent = time.monotonic() - began
+    other.close()
+
+    assert spent < 2
 
 
 # -- what claims cost

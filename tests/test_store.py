@@ -20,7 +20,7 @@ from sklearn.base import clone
 from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache._cache import FeatureCache, MemoryCache
 from sklearn_pretrained.cache._policy import NoCache, RowCache
-from sklearn_pretrained.cache.disk import DiskStore, _file, _store
+from sklearn_pretrained.cache.disk import DiskStore, _attempts, _file, _store
 from sklearn_pretrained.cache.disk._format import FORMAT
 from sklearn_pretrained.exceptions import CacheWarning
 from tests.rows import BUNDLE, digest_of, fetch, rows_of
@@ -398,7 +398,7 @@ def test_a_folder_holds_a_file_of_a_fixed_name(tmp_path):
 def test_a_file_that_another_program_keeps_locked_costs_patience_once(tmp_path, monkeypatch):
     """Then rows are computed without it for a while, and with it again."""
     monkeypatch.setattr(_file, "PATIENCE", 0.1)
-    monkeypatch.setattr(_store, "PAUSE", 3.0)
+    monkeypatch.setattr(_attempts, "PAUSE", 3.0)
     path = filled(tmp_path / "rows")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from .._process import remembered
 from .._recipe import Bundle
+from ._memory import MemoryStore, default_memory
 from ._policy import Cache, Compute, Forecast, NoCache, RowCache, Work
-from ._store import MemoryStore, Rows, default_memory
+from ._store import Rows
 from .disk import DiskStore
 
 __all__ = [
@@ -70,7 +71,7 @@ class FeatureCache:
             )
         # Absolute, since a worker process may start in another folder.
         self.path = Path(path).expanduser().absolute()
-        if self.path.is_dir():
+        if os.path.isdir(self.path):  # noqa: PTH112  Path.is_dir raises where a folder is closed
             self.path /= "features.sqlite"
         self.max_size = max_size
 

@@ -6,17 +6,19 @@ import functools
 import secrets
 import sqlite3
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..._recipe import Bundle
 from .._store import Patience, Rows, covers
+from ._attempts import Attempts
+from ._numbers import number, numbered
 from ._owner import is_alive
 
-if TYPE_CHECKING:
-    from ._store import DiskStore
+Put = Callable[[Bundle, Sequence[bytes], Rows, tuple[int, bool]], bool]
 
 # While others work on the same rows, a claim is at most this part of what is left, and at least
 # so many rows, so that all finish together.
@@ -29,8 +31,10 @@ PARTS, HOLD = 20, 1.0
 class DiskClaim:
     """Rows that one thread of one process computes, and nobody else meanwhile."""
 
-    def __init__(self, store: DiskStore, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> None:
-        self._store, self._wanted, self._bundle = store, wanted, keep
+    def __init__(
+        self, attempts: Attempts, put: Put, wanted: Bundle, keep: Bundle, *, is_warm: bool
+    ) -> None:
+        self._attempts, self._put, self._wanted, self._bundle = attempts, put, wanted, keep
         self._ticket, self._is_warm = secrets.randbits(62), is_warm
         self._claimed: set[bytes] = set()
         self._digests: list[bytes] = []
@@ -39,7 +43,7 @@ class DiskClaim:
 
     def take(self, missing: Sequence[bytes], start: int, most: int) -> tuple[list[bytes], int]:
         """Claim a share of what is free; all that is left where a fault allows no claims."""
-        found = self._store.attempt(
+        found = self._attempts.attempt(
             lambda connection: self._take(connection, missing, start, most), write=True
         )
         self._since = time.monotonic()
@@ -48,11 +52,11 @@ class DiskClaim:
     def _take(
         self, connection: sqlite3.Connection, missing: Sequence[bytes], start: int, most: int
     ) -> tuple[list[bytes], int]:
-        holders, dead = claimants(self._store, connection)
+        holders, dead = claimants(connection, self._attempts.file.beside)
         free(dead, connection)
         if holders:
             most = max(FEWEST, min(most, (len(missing) - start) // SHARE))
-        taken = {digest for digest, _ in claims(self._store, connection, self._wanted, holders)}
+        taken = {digest for digest, _ in claims(connection, self._wanted, holders)}
         mine: list[bytes] = []
         while start < len(missing) and len(mine) < most:
             if missing[start] not in taken:
@@ -60,14 +64,14 @@ class DiskClaim:
             start += 1
         if mine:
             self._claimed.update(mine)
-            number = self._store.number(connection, self._bundle)
+            where = number(connection, self._bundle)
             connection.execute(
                 "INSERT INTO claimants VALUES (?, ?, ?)",
-                (self._ticket, self._store.file.owner(), int(self._is_warm)),
+                (self._ticket, self._attempts.file.owner(), int(self._is_warm)),
             )
             connection.executemany(
                 "INSERT OR REPLACE INTO claims VALUES (?, ?, ?)",
-                [(number, digest, self._ticket) for digest in mine],
+                [(where, digest, self._ticket) for digest in mine],
             )
         return mine, start
 
@@ -75,7 +79,7 @@ class DiskClaim:
         """Store rows that were computed, batch by batch unless that takes too long."""
         self._digests += digests
         self._rows.append(rows)
-        if time.monotonic() - self._since >= min(PARTS * self._store.price, HOLD):
+        if time.monotonic() - self._since >= min(PARTS * self._attempts.price, HOLD):
             self._flush()
 
     def _flush(self) -> None:
@@ -85,7 +89,7 @@ class DiskClaim:
             return
         left = self._claimed.difference(digests)
         ticket = (self._ticket, not left)
-        if self._store.put(self._bundle, digests, np.concatenate(rows), ticket=ticket):
+        if self._put(self._bundle, digests, np.concatenate(rows), ticket):
             self._claimed = left
         self._since = time.monotonic()
 
@@ -99,21 +103,21 @@ class DiskClaim:
             self._flush()
             if self._claimed:
                 tickets = [self._ticket]
-                given_up = self._store.attempt(functools.partial(free, tickets), write=True)
+                given_up = self._attempts.attempt(functools.partial(free, tickets), write=True)
                 self._claimed = set() if given_up else self._claimed
         finally:
             if self._claimed:
-                self._store.file.disown()
+                self._attempts.file.disown()
 
 
-def claimants(store: DiskStore, connection: sqlite3.Connection) -> tuple[dict[Any, Any], list[Any]]:
+def claimants(connection: sqlite3.Connection, beside: Path) -> tuple[dict[Any, Any], list[Any]]:
     """Return who computes, each ticket with a count of batches; and the tickets of the dead."""
     alive: dict[Any, bool] = {}
     holders: dict[Any, Any] = {}
     dead = []
     for ticket, owner, beats in connection.execute("SELECT ticket, owner, beats FROM claimants"):
         if owner not in alive:
-            alive[owner] = is_alive(str(owner), store.file.beside) is not False
+            alive[owner] = is_alive(str(owner), beside) is not False
         if alive[owner]:
             holders[ticket] = beats
         else:
@@ -122,12 +126,12 @@ def claimants(store: DiskStore, connection: sqlite3.Connection) -> tuple[dict[An
 
 
 def claims(
-    store: DiskStore, connection: sqlite3.Connection, wanted: Bundle, holders: dict[Any, Any]
+    connection: sqlite3.Connection, wanted: Bundle, holders: dict[Any, Any]
 ) -> list[tuple[bytes, Any]]:
     """List the rows, with the tickets, that are computed in bundles that hold what is wanted."""
     if not holders:
         return []
-    numbers = {n for n, b in store.numbered(connection, wanted.recipe) if covers(b, wanted)}
+    numbers = {n for n, b in numbered(connection, wanted.recipe) if covers(b, wanted)}
     return [
         (digest, ticket)
         for bundle, digest, ticket in connection.execute(
@@ -145,7 +149,7 @@ def free(tickets: Sequence[Any], connection: sqlite3.Connection) -> bool:
 
 
 def wait_for_others(
-    store: DiskStore, wanted: Bundle, missing: Sequence[bytes], patience: Patience
+    attempts: Attempts, wanted: Bundle, missing: Sequence[bytes], patience: Patience
 ) -> bool:
     """Return when one of those who compute the rows has finished, died, or seems to have stopped.
 
@@ -156,12 +160,12 @@ def wait_for_others(
     watched: dict[Any, tuple[Any, float]] = {}
 
     def look(connection: sqlite3.Connection) -> tuple[dict[Any, Any], set[Any]]:
-        holders, _ = claimants(store, connection)
-        found = claims(store, connection, wanted, holders) if not watched else ()
+        holders, _ = claimants(connection, attempts.file.beside)
+        found = claims(connection, wanted, holders) if not watched else ()
         return holders, {ticket for digest, ticket in found if digest in asked}
 
     pause = 0.002
-    while (found := store.attempt(look)) is not None:
+    while (found := attempts.attempt(look)) is not None:
         holders, theirs = found
         now = time.monotonic()
         watched = watched or {ticket: (holders[ticket], now) for ticket in theirs}
@@ -171,7 +175,7 @@ def wait_for_others(
             if beats != holders[ticket]:
                 watched[ticket] = (holders[ticket], now)
             elif now - since > (patience.working if beats else patience.starting):
-                return bool(store.attempt(functools.partial(free, [ticket]), write=True))
+                return bool(attempts.attempt(functools.partial(free, [ticket]), write=True))
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
     return False

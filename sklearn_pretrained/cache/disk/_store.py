@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import sqlite3
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..._recipe import Bundle
-from ...exceptions import CacheWarning
 from .._store import Patience, Rows
 from . import _upkeep
+from ._attempts import Attempts
 from ._claims import DiskClaim, free, wait_for_others
-from ._file import CacheFile, SetAsideError, UnusableFileError
-from ._format import decode, encode, outputs_json, read_bundle, seal, unseal
+from ._format import decode, encode, seal, unseal
+from ._numbers import known_number, number, numbered
 
-# Seconds for which a store that had a fault is left alone.
-PAUSE = 30.0
 # Seconds after which a row that is read is noted as used: reading should seldom write.
 TOUCH = 600
 # Seconds after which hits are noted in the file, where no row is stored meanwhile.
 COUNT = 1.0
 # Keys in one statement.
 _MANY = 256
-_FIND = "SELECT id FROM bundles WHERE recipe = ? AND outputs = ?"
 _GET = """SELECT k.digest, k.used, r.record FROM keys k LEFT JOIN rows r ON r.id = k.row
     WHERE k.bundle = ? AND k.digest IN ({})"""
 
 
-T = TypeVar("T")
-
-
-class DiskStore:
+class DiskStore(Attempts):
     """Rows in a file that threads, processes and runs share.
 
     Parameters
@@ -47,81 +39,16 @@ class DiskStore:
     """
 
     def __init__(self, path: Path, max_size: int | None = None) -> None:
-        self.path, self.max_size = path, max_size
-        self.file = CacheFile(path)
+        super().__init__(path)
+        self.max_size = max_size
         self._counts = {"hits": 0, "misses": 0, "forwards": 0}
         self._counted = -COUNT
-        self.price = 0.0
-        self._paused: dict[str, float] = {}
-        self._warned: set[str] = set()
-
-    # -- faults
-
-    def is_paused(self, kind: str) -> bool:
-        """Tell whether reading or writing is left alone for a while, after a fault."""
-        return time.monotonic() < self._paused.get(kind, 0.0)
-
-    @contextlib.contextmanager
-    def faults(self, kind: str) -> Iterator[None]:
-        """Turn whatever goes wrong with the file into one warning, and go on."""
-        try:
-            yield
-        except CacheWarning:
-            raise
-        except SetAsideError as error:
-            self._warn(f"is damaged: {error.__cause__}; {error}, and a fresh one begins")
-        except UnusableFileError as error:
-            self._pause("read", "write")
-            self._warn(f"{error}; it is left as it is, and rows are computed without it")
-        except Exception as error:
-            # Who waited for a lock in vain would wait again for the other kind of use.
-            locked = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-            self._pause(*(("read", "write") if locked else (kind,)))
-            verb = {"read": "read", "write": "written"}[kind]
-            self._warn(f"cannot be {verb}: {error}; rows are computed without it")
-
-    def attempt(self, work: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T | None:
-        """Do something in a transaction; return None where the file cannot be used at present."""
-        kind = "write" if write else "read"
-        # The lock first: while a thread waits for it, another may find the file at fault.
-        with self.faults(kind), self.file.lock:
-            if not self.is_paused(kind):
-                with self.file.transaction(write=write) as connection:
-                    return work(connection)
-        return None
-
-    def _pause(self, *kinds: str) -> None:
-        for kind in kinds:
-            self._paused[kind] = time.monotonic() + PAUSE
-
-    def _warn(self, what: str) -> None:
-        if what not in self._warned:
-            self._warned.add(what)
-            warnings.warn(f"The cache {self.path} {what}.", CacheWarning, stacklevel=4)
 
     # -- what is there
 
-    def numbered(self, connection: sqlite3.Connection, recipe: str) -> Iterator[tuple[int, Bundle]]:
-        """Yield the bundles of a recipe with their numbers in this file, the newest first."""
-        for number, outputs in connection.execute(
-            "SELECT id, outputs FROM bundles WHERE recipe = ? ORDER BY id DESC", (recipe,)
-        ).fetchall():
-            bundle = read_bundle(recipe, outputs)
-            if bundle is not None:
-                yield number, bundle
-
-    def number(self, connection: sqlite3.Connection, bundle: Bundle) -> int:
-        """Find a bundle's number in this file, or give it one."""
-        key = (bundle.recipe, outputs_json(bundle))
-        found = connection.execute(_FIND, key).fetchone()
-        if found is None:
-            connection.execute("INSERT INTO bundles (recipe, outputs) VALUES (?, ?)", key)
-            found = connection.execute(_FIND, key).fetchone()
-        return int(found[0])
-
     def bundles(self, recipe: str) -> list[Bundle]:
         """List the bundles of a recipe, the newest first."""
-        return self.attempt(lambda c: [bundle for _, bundle in self.numbered(c, recipe)]) or []
+        return self.attempt(lambda c: [bundle for _, bundle in numbered(c, recipe)]) or []
 
     def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
         """Return the rows; None for those that are not there, or no longer what was stored."""
@@ -142,32 +69,30 @@ class DiskStore:
             old = time.time() - TOUCH
             unnoted += [d for d, used, _ in there if isinstance(used, int) and used < old]
         if damaged:
-            self._warn("holds damaged rows, which are computed again")
-            self.attempt(
-                lambda c: _upkeep.drop_keys(c, self.number(c, bundle), damaged), write=True
-            )
-        if unnoted and not self.is_paused("write"):
-            with _best_effort():
-                self._note_use(bundle, unnoted)
+            self.warn("holds damaged rows, which are computed again")
+            self.attempt(lambda c: _upkeep.drop_keys(c, number(c, bundle), damaged), write=True)
+        if unnoted:
+            self.try_to_write(lambda c: self._note_use(c, bundle, unnoted))
         return found + [None] * (len(digests) - len(found))
 
     @staticmethod
     def _get(
         bundle: Bundle, digests: Sequence[bytes], connection: sqlite3.Connection
     ) -> list[tuple[bytes, Any, Any]]:
-        number = connection.execute(_FIND, (bundle.recipe, outputs_json(bundle))).fetchone()
-        if number is None:
+        found = known_number(connection, bundle)
+        if found is None:
             return []
         marks = ",".join("?" * len(digests))
-        return connection.execute(_GET.format(marks), (*number, *digests)).fetchall()
+        return connection.execute(_GET.format(marks), (found, *digests)).fetchall()
 
-    def _note_use(self, bundle: Bundle, digests: list[bytes]) -> None:
-        with self.file.transaction(write=True) as connection:
-            number, now = self.number(connection, bundle), int(time.time())
-            connection.executemany(
-                "UPDATE keys SET used = ? WHERE bundle = ? AND digest = ?",
-                [(now, number, digest) for digest in digests],
-            )
+    def _note_use(
+        self, connection: sqlite3.Connection, bundle: Bundle, digests: list[bytes]
+    ) -> None:
+        where, now = number(connection, bundle), int(time.time())
+        connection.executemany(
+            "UPDATE keys SET used = ? WHERE bundle = ? AND digest = ?",
+            [(now, where, digest) for digest in digests],
+        )
 
     # -- storing
 
@@ -201,22 +126,22 @@ class DiskStore:
         records: dict[bytes, bytes],
         ticket: tuple[int, bool] | None,
     ) -> bool:
-        number = self.number(connection, bundle)
+        where = number(connection, bundle)
         digests = list(records)
-        self._insert(connection, number, records)
+        self._insert(connection, where, records)
         if ticket is not None and ticket[1]:
             free(ticket[:1], connection)
         elif ticket is not None:
             beat = "UPDATE claimants SET beats = beats + 1 WHERE ticket = ?"
             connection.execute(beat, ticket[:1])
             connection.executemany(
-                "DELETE FROM claims WHERE bundle = ? AND digest = ?", [(number, d) for d in digests]
+                "DELETE FROM claims WHERE bundle = ? AND digest = ?", [(where, d) for d in digests]
             )
         self._flush_counts(connection)
         return True
 
     def _insert(
-        self, connection: sqlite3.Connection, number: int, records: dict[bytes, bytes]
+        self, connection: sqlite3.Connection, where: int, records: dict[bytes, bytes]
     ) -> None:
         digests = list(records)
         for start in range(0, len(digests), _MANY):
@@ -224,19 +149,19 @@ class DiskStore:
             marks = ",".join("?" * len(part))
             for (digest,) in connection.execute(
                 f"SELECT digest FROM keys WHERE bundle = ? AND digest IN ({marks})",  # noqa: S608
-                (number, *part),
+                (where, *part),
             ):
                 del records[digest]
         if not records:
             return
         if not _upkeep.make_room(connection, self.max_size, list(records.values())):
-            self._warn(f"is too small for these rows (max_size={self.max_size})")
+            self.warn(f"is too small for these rows (max_size={self.max_size})")
             return
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM rows").fetchone()
         now = int(time.time())
         connection.executemany(
             "INSERT INTO keys VALUES (?, ?, ?, ?)",
-            [(number, digest, last + i, now) for i, digest in enumerate(records, 1)],
+            [(where, digest, last + i, now) for i, digest in enumerate(records, 1)],
         )
         connection.executemany(
             "INSERT INTO rows VALUES (?, ?)",
@@ -247,12 +172,12 @@ class DiskStore:
 
     def claim(self, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> DiskClaim:
         """Prepare to claim rows."""
-        return DiskClaim(self, wanted, keep, is_warm=is_warm)
+        return DiskClaim(self, self.put, wanted, keep, is_warm=is_warm)
 
     def wait(self, wanted: Bundle, missing: Sequence[bytes], patience: Patience) -> None:
         """Wait until another process or thread has computed rows, died, or seems stopped."""
         if wait_for_others(self, wanted, missing, patience):
-            self._warn(
+            self.warn(
                 "is used by a process that has given no row that it claimed for some time, and may "
                 "have been stopped; others compute them too"
             )
@@ -294,9 +219,8 @@ class DiskStore:
                 self._counts[name] += more
             late = time.monotonic() - self._counted > COUNT
         # Rows that are about to be stored take the counts along.
-        if late and not (misses or forwards or self.is_paused("write")):
-            with _best_effort(), self.file.transaction(write=True) as connection:
-                self._flush_counts(connection)
+        if late and not (misses or forwards):
+            self.try_to_write(self._flush_counts)
 
     def _flush_counts(self, connection: sqlite3.Connection) -> None:
         self._counted = time.monotonic()
@@ -343,8 +267,3 @@ class DiskStore:
         """Remove all rows."""
         self._counts = dict.fromkeys(self._counts, 0)
         self.attempt(_upkeep.clear, write=True)
-
-
-def _best_effort() -> contextlib.suppress:
-    """Let what is only of use, and not needed, fail in silence: the file may be read-only."""
-    return contextlib.suppress(sqlite3.Error, OSError, SetAsideError, UnusableFileError)
