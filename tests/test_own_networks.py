@@ -20,7 +20,7 @@ from sklearn_pretrained import (
 from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.backbones import _sources
 from sklearn_pretrained.backbones.own import _network
-from sklearn_pretrained.cache._store import MemoryStore
+from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.exceptions import ProvenanceError, WeightsError
 from sklearn_pretrained.running.eager import _registry
 from tests.conftest import relative_error, to_tensor
