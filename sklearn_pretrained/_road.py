@@ -77,7 +77,7 @@ class Road:
             Rows of items that cannot be read are NaN.
         """
         request = self._request(items, cache, runners, tally)
-        asked = bundle(self.recipe, self.outputs)
+        asked = bundle(request.recipe, self.outputs)
         out = np.full((len(items), asked.width), np.nan, dtype=np.float32)
         first: dict[bytes, int] = {}
         for window in _windows(items, runners.batch_size):
@@ -107,7 +107,7 @@ class Road:
             In order; together they are what `rows` returns.
         """
         request = self._request(items, cache, runners, tally)
-        asked = bundle(self.recipe, self.outputs)
+        asked = bundle(request.recipe, self.outputs)
         for window in _windows(items, runners.batch_size):
             out = np.full((len(window), asked.width), np.nan, dtype=np.float32)
             self._through(request, window, request.tally.digests(window), out)
@@ -116,15 +116,39 @@ class Road:
     def _request(
         self, items: Items, cache: Cache, runners: Runners, tally: Tally | None
     ) -> _Request:
-        if self.canary is not None:  # rows that this process knows are not computed again
-            self.canary.recall()
-        return _Request(items, cache, runners, tally or Tally(items))
+        recipe = self.recipe
+        if self.canary is not None:
+            if getattr(cache, "lasting", False):
+                recipe = self._name_in(cache, runners, self.canary)
+            self.canary.recall()  # rows that are known are not computed again
+        return _Request(items, cache, runners, tally or Tally(items), recipe)
+
+    def _name_in(self, cache: Cache, runners: Runners, canary: Canary) -> str:
+        """Find what the rows are called in a cache that other versions may have filled."""
+        from .pinned import name_in, versions
+        from .running import Reading
+
+        def sketch(names: Sequence[str] | None) -> dict[str, str] | None:
+            outputs, asked = tuple(self.kept), len(set(self.outputs))
+            if names is not None:
+                parts = [name.rpartition(":") for name in names]
+                there = [(layer, p) for layer, _, p in parts if layer in self.plan.layers]
+                outputs = tuple((self.plan.layers[layer], pooling) for layer, pooling in there)
+                asked = len(outputs)
+            network = runners.load(self.backbone)[0]
+            return canary.sketches(self.backbone, network, Reading(outputs, asked=asked))
+
+        ours = versions(self.backbone.libraries)
+        name, kept = name_in(cache, self.recipe, ours, runners.dtype, sketch)
+        canary.believe(kept)
+        return name
 
     def _through(
         self, request: _Request, window: range, digests: Sequence[bytes | None], out: Rows
     ) -> None:
         """Fill one window's rows: those that are known, then those that must be computed."""
-        asked, keep = bundle(self.recipe, self.outputs), bundle(self.recipe, self.kept)
+        recipe = request.recipe
+        asked, keep = bundle(recipe, self.outputs), bundle(recipe, self.kept)
         compute = _Computing(self, request, window)
         tally = request.tally
         tally.work.add(
@@ -154,6 +178,7 @@ class _Request:
     cache: Cache
     runners: Runners
     tally: Tally
+    recipe: str
 
 
 class _Computing:

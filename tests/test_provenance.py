@@ -262,7 +262,7 @@ def test_networks_over_numbers_have_a_canary_too():
 
 
 def test_rows_that_are_known_need_no_network_and_no_canary(pictures, tmp_path, forwarded):
-    """A second run over a disk cache stays as cheap as it was."""
+    """A second run over a disk cache stays as cheap as it was, and takes over what was recorded."""
     cache = FeatureCache(tmp_path / "rows")
     PretrainedImageFeaturizer(layer=1, cache=cache).fit_transform(pictures)
     _canary._known.clear()
@@ -271,7 +271,7 @@ def test_rows_that_are_known_need_no_network_and_no_canary(pictures, tmp_path, f
     again.transform(pictures)
 
     assert _canary._known == {}
-    assert again.provenance().to_dict()["canary"] == "not recorded yet"
+    assert again.provenance().to_dict()["canary"] == "recorded"
 
 
 # -- the recipe

@@ -61,6 +61,8 @@ class FeatureCache:
     {'rows': 0, 'bytes': 0, 'hits': 0, 'misses': 0, 'forwards': 0}
     """
 
+    lasting = True
+
     def __init__(self, path: str | os.PathLike[str], max_size: int | None = None) -> None:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"path must be a str or a Path, got {type(path).__name__} {path!r}.")

@@ -57,7 +57,15 @@ class Work:
 
 
 class Cache(Protocol):
-    """What a featurizer needs of any cache."""
+    """What a featurizer needs of any cache.
+
+    Attributes
+    ----------
+    lasting : bool
+        Whether rows outlive this process, so that other versions may have computed them.
+    """
+
+    lasting: bool
 
     def fetch(
         self,
@@ -127,6 +135,8 @@ class _Places:
 class NoCache:
     """Keeps nothing; equal items of one request are still computed once."""
 
+    lasting = False
+
     def fetch(
         self,
         wanted: Bundle,
@@ -164,6 +174,8 @@ class RowCache:
     store : Store
         Where the rows lie.
     """
+
+    lasting = False
 
     def __init__(self, store: Store) -> None:
         self.store = store

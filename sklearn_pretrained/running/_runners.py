@@ -26,14 +26,14 @@ class Runners:
     def __init__(
         self, device: str | Sequence[str], dtype: str, weights: str, batch_size: int | str = "auto"
     ) -> None:
-        self.batch_size = batch_size
-        self._device, self._dtype, self._weights = device, dtype, weights
+        self.dtype, self.batch_size = dtype, batch_size
+        self._device, self._weights = device, weights
         self._loaded: list[LoadedNetwork] = []
 
     def load(self, backbone: Backbone) -> list[LoadedNetwork]:
         """Return the network on each device; further calls return the same ones."""
         if not self._loaded:
             devices = resolve_devices(self._device)
-            dtype = PRECISIONS[resolve_dtype(self._dtype, devices)].type
+            dtype = PRECISIONS[resolve_dtype(self.dtype, devices)].type
             self._loaded = [load(backbone, one, dtype, self._weights) for one in devices]
         return self._loaded
