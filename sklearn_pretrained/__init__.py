@@ -16,6 +16,8 @@ from .cache._cache import FeatureCache, memory_cache
 __all__ = [
     "BertCLSFeaturizer",
     "FeatureCache",
+    "FineTunedClassifier",
+    "FineTunedRegressor",
     "LayerScoreDisplay",
     "ModuleFeaturizer",
     "ModuleHandle",
@@ -33,6 +35,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "FineTunedClassifier": ".finetuning",
+    "FineTunedRegressor": ".finetuning",
     "LayerScoreDisplay": ".inspection",
     "ModuleHandle": ".backbones",
     "list_backbones": ".backbones",

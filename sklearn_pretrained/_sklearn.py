@@ -9,8 +9,11 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _num_samples as number_of_rows
 from sklearn.utils.validation import validate_data
 
 try:
@@ -32,9 +35,12 @@ __all__ = [
     "StrOptions",
     "TypeNamed",
     "check_feature_names_in",
+    "check_sample_weight",
     "clone_sharing",
     "fit_context",
     "fit_tasks",
+    "number_of_rows",
+    "rows_of",
     "validate_rows",
     "with_callbacks",
 ]

@@ -61,7 +61,7 @@ def test_a_tail_gives_the_whole_networks_result_for_any_number_of_items():
     network = make_convnet().eval()
     backbone = backbones.find_image(network, weights="default", preprocessing=to_tensor)
     made = plan(backbone)
-    tail, _ = tail_of(backbone, "body.1", [(made.layers["output"], "flatten")], device=CPU)
+    tail = tail_of(backbone, "body.1", [(made.layers["output"], "flatten")], device=CPU)
     x = torch.randn(17, 3, 32, 32)
     with torch.no_grad():
         activation = network.body[:2](network.stem(x))
@@ -76,12 +76,12 @@ def test_nothing_below_the_layer_runs():
     network = make_convnet()
     backbone = backbones.find_image(network, weights="default", preprocessing=to_tensor)
     made = plan(backbone)
-    tail, layer = tail_of(backbone, "stem", [(made.layers["output"], "flatten")], device=CPU)
+    tail = tail_of(backbone, "stem", [(made.layers["output"], "flatten")], device=CPU)
     ran = []
     for name, module in tail.network.named_modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(lambda *_, name=name: ran.append(name))
-    tail(torch.zeros(2, *layer.shape))
+    tail(torch.zeros(2, *tail.layer.shape))
 
     assert ran == ["body.0", "body.2"]
     assert tail.trained == tuple(
@@ -95,7 +95,7 @@ def test_several_outputs_lie_side_by_side():
     backbone = backbones.find_image(network, weights="default", preprocessing=to_tensor)
     layers = plan(backbone).layers
     outputs = [(layers["body.1"], "max"), (layers["penultimate"], "flatten")]
-    tail, _ = tail_of(backbone, "stem", outputs, device=CPU)
+    tail = tail_of(backbone, "stem", outputs, device=CPU)
     x = torch.randn(3, 3, 32, 32)
     with torch.no_grad():
         stem = network.stem(x)
@@ -206,11 +206,13 @@ def test_a_step_of_the_tail_is_a_step_of_the_whole_network_with_the_trunk_frozen
     pooling = "mean" if len(read.shape) == 2 else "flatten"
     whole = backbone.build().eval().requires_grad_(False)
     before = digest_of(whole)
-    tail, cut = tail_of(backbone, layer, [(read, pooling)], device=CPU)
+    tail = tail_of(backbone, layer, [(read, pooling)], device=CPU)
     samples = list(backbone.example()) * 2
     batch = backbone.collate(samples, CPU, torch.float32)
     mask = backbone.mask(batch)
-    activation, rows = whole_network(whole, backbone, batch, cut, mask=mask, trained=tail.trained)
+    activation, rows = whole_network(
+        whole, backbone, batch, tail.layer, mask=mask, trained=tail.trained
+    )
     lengths = None if mask is None else mask.sum(1).tolist()
     for parameter in tail.parameters().values():
         parameter.requires_grad_(True)
@@ -257,12 +259,12 @@ def test_the_network_in_the_registry_never_changes():
     shared = load(backbone, CPU, torch.float32, backbone.weights.digest()).module
     before = digest_of(shared)
     layers = plan(backbone).layers
-    tail, layer = tail_of(backbone, -2, [(layers["penultimate"], "flatten")], device=CPU)
+    tail = tail_of(backbone, -2, [(layers["penultimate"], "flatten")], device=CPU)
     learning = list(tail.parameters().values())
     for parameter in learning:
         parameter.requires_grad_(True)
     step = torch.optim.SGD(learning, lr=1.0)
-    tail(torch.randn(2, *layer.shape)).sum().backward()
+    tail(torch.randn(2, *tail.layer.shape)).sum().backward()
     step.step()
 
     assert digest_of(tail.network) != before

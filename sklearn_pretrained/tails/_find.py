@@ -15,9 +15,7 @@ from ._watched import Outputs, WatchedNetwork
 _NEAR = 3  # layers that are named instead of one that cannot be
 
 
-def tail_of(
-    backbone: Backbone, asked: Any, outputs: Outputs, *, device: torch.device
-) -> tuple[Tail, Layer]:
+def tail_of(backbone: Backbone, asked: Any, outputs: Outputs, *, device: torch.device) -> Tail:
     """Return the tail of a backbone's network above a layer.
 
     Parameters
@@ -33,7 +31,7 @@ def tail_of(
     (layer,) = made.resolve(asked)
     watched = WatchedNetwork(backbone, outputs, device)
     try:
-        return watched.tail(layer), layer
+        return watched.tail(layer)
     except LayerError as error:
         able = _nearest(watched, made, layer)
         instead = ", ".join(map(repr, able)) or "none of its neighbours"

@@ -1,0 +1,293 @@
+"""Items and labels → a classifier over tuned features: the estimator that users hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.utils import assert_all_finite
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_array, column_or_1d
+
+from .._sklearn import StrOptions
+from ._skeleton import BaseFineTuned, Floats
+from ._tasks import Classes
+
+
+def _head_has(name: str) -> Any:
+    """Tell whether the head can do something; one that was trained can."""
+
+    def has(estimator: Any) -> bool:
+        head = getattr(estimator, "head_", estimator.head)
+        return head is None or hasattr(head, name)
+
+    return has
+
+
+class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
+    """A classifier that trains the upper layers of a pretrained network.
+
+    The head is fitted on frozen features first, and its coefficients start what is trained. What
+    lies below ``train_from`` is computed once for each distinct row, and kept in the featurizer's
+    cache. Read more in the :ref:`User Guide <finetuning>`.
+
+    Parameters
+    ----------
+    featurizer : estimator
+        One of this package's featurizers: which network, its preprocessing, cache and device. What
+        is trained lies between ``train_from`` and its ``layer``.
+
+    train_from : str, int, float or None, default=-3
+        A layer, as featurizers take it: what lies above is trained. None trains nothing, which is
+        the head behind frozen features.
+
+    head : estimator, default=None
+        A linear classifier that is fitted on frozen features. None is
+        ``LogisticRegression(max_iter=1000)``, one for each label where rows may have several.
+
+    objective : {"cross_entropy", "contrastive"}, default="cross_entropy"
+        "cross_entropy" trains layers and head together, with labels smoothed by 0.1.
+        "contrastive" draws pairs of rows, brings together those of one label and parts the others,
+        and fits the head, which may be any, on the tuned features: for few rows.
+
+    epochs : int, default=15
+        Most passes over the rows.
+
+    learning_rate : float or "auto", default="auto"
+        The highest rate, of AdamW. It rises over the first fifth of the steps and sinks to
+        nothing, and lower layers have down to 0.6 of it. "auto" is 5e-5 for networks that norm
+        each row alone (transformers, ConvNeXt), and else 1e-3.
+
+    batch_size : int, default=16
+        Rows in a step.
+
+    weight_decay : float, default=0.01
+        Of AdamW.
+
+    class_weight : dict, "balanced" or None, default=None
+        How much the rows of each class count.
+
+    validation_fraction : float, default=0.2
+        Share of the rows, or of the groups, that are held out and decide which epoch was best;
+        then all rows are trained on for as long. With 0, and where there are too few rows, the
+        last epoch is kept.
+
+    patience : int or None, default=None
+        Epochs without a better one after which training ends.
+
+    random_state : int, RandomState or None, default=None
+        Decides which rows are held out, and the order of rows. An int gives the same model each
+        time, on one thread.
+
+    verbose : bool, default=False
+        Whether to say what is kept, and to show progress bars.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The labels; one column each where rows may have several.
+
+    featurizer_ : estimator
+        The fitted featurizer.
+
+    trunk_ : estimator or None
+        The featurizer of what lies below ``train_from_``; None where nothing was trained.
+
+    train_from_ : str or None
+        Name of the layer above which the network was trained; None where the frozen probe was best.
+
+    head_ : estimator or None
+        The fitted head; None where it was trained with the layers.
+
+    head_coef_, head_intercept_ : ndarray or None
+        The head as it was trained; None where ``head_`` decides.
+
+    changed_ : dict of str to ndarray
+        The network's changed tensors.
+
+    history_ : list of dict
+        For each epoch its losses, its score on the rows held out, and its seconds. Epoch 0 is the
+        frozen probe.
+
+    best_epoch_ : int
+        The epoch that was kept.
+
+    improvement_ : float
+        What was gained over the frozen probe on the rows held out, which also chose the epoch.
+        NaN where none were held out.
+
+    n_features_in_ : int
+        Number of columns of X, where the featurizer reads a table.
+
+    feature_names_in_ : ndarray of str
+        Names of X's columns, where it had any.
+
+    See Also
+    --------
+    FineTunedRegressor : The same for numbers.
+    PretrainedImageFeaturizer : The featurizer of images.
+
+    Notes
+    -----
+    Batch norm and dropout stay as in use, so that a row's features never depend on other rows. The
+    network that featurizers share never changes: a copy is trained.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_pretrained import FineTunedClassifier, PretrainedImageFeaturizer
+    >>> X, y = load_digits(n_class=3, return_X_y=True)
+    >>> featurizer = PretrainedImageFeaturizer(
+    ...     image_shape=(8, 8), value_range=(0, 16), image_size=32
+    ... )
+    >>> tuned = FineTunedClassifier(featurizer, epochs=3, random_state=0).fit(X[:60], y[:60])
+    >>> tuned.predict(X[:3])
+    array([0, 1, 2])
+    >>> [record["epoch"] for record in tuned.history_]
+    [0, 1, 2, 3]
+    """
+
+    _parameter_constraints = {
+        **BaseFineTuned._parameter_constraints,
+        "objective": [StrOptions({"cross_entropy", "contrastive"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        featurizer: Any,
+        *,
+        train_from: Any = -3,
+        head: Any = None,
+        objective: str = "cross_entropy",
+        epochs: int = 15,
+        learning_rate: float | str = "auto",
+        batch_size: int = 16,
+        weight_decay: float = 0.01,
+        class_weight: Any = None,
+        validation_fraction: float = 0.2,
+        patience: int | None = None,
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.featurizer = featurizer
+        self.train_from = train_from
+        self.head = head
+        self.objective = objective
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.weight_decay = weight_decay
+        self.class_weight = class_weight
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _targets(self, y: Any) -> NDArray[np.intp]:
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        self._is_multilabel = type_of_target(y) == "multilabel-indicator"
+        if self._is_multilabel:
+            y = check_array(y, dtype=int)
+            self.classes_ = np.arange(y.shape[1])
+            return y
+        self.classes_, y = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+        if len(self.classes_) < 2:  # noqa: PLR2004
+            raise ValueError(
+                f"{type(self).__name__} needs rows of at least two classes; the data holds one "
+                f"class, {self.classes_[0]!r}."
+            )
+        return y
+
+    def _weights(self, X: Any, y: Any, sample_weight: Any) -> Floats:
+        weights = super()._weights(X, y, sample_weight)
+        if self.class_weight is None:
+            return weights
+        named = y if self._is_multilabel else self.classes_[y]
+        return weights * compute_sample_weight(self.class_weight, named)
+
+    def _plain_head(self) -> Any:
+        head = LogisticRegression(max_iter=1000)
+        return OneVsRestClassifier(head) if self._is_multilabel else head
+
+    def _task(self, y: NDArray[Any]) -> Classes:
+        return Classes(y, len(self.classes_))
+
+    def _scores(self, X: Any) -> NDArray[Any]:
+        return self.transform(X) @ self.head_coef_.T + self.head_intercept_
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict each item's label.
+
+        Parameters
+        ----------
+        X : array-like of items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The labels.
+        """
+        if not self._is_trained():
+            decided = self.head_.predict(self.transform(X))
+            return decided if self._is_multilabel else self.classes_[decided]
+        scores = self._scores(X)
+        if self._is_multilabel:
+            return (scores > 0).astype(int)
+        which = (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
+        return self.classes_[which]
+
+    @available_if(_head_has("decision_function"))
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Return each item's scores.
+
+        Parameters
+        ----------
+        X : array-like of items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            One column for each class, or one number for the second of two.
+        """
+        if not self._is_trained():
+            return self.head_.decision_function(self.transform(X))
+        scores = self._scores(X)
+        return scores[:, 0] if scores.shape[1] == 1 and not self._is_multilabel else scores
+
+    @available_if(_head_has("predict_proba"))
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Return how probable each label is.
+
+        Parameters
+        ----------
+        X : array-like of items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            One column for each class.
+        """
+        if not self._is_trained():
+            return self.head_.predict_proba(self.transform(X))
+        scores = self._scores(X)
+        if self._is_multilabel or scores.shape[1] == 1:
+            likely = 0.5 * (1 + np.tanh(0.5 * scores))
+            return likely if self._is_multilabel else np.hstack([1 - likely, likely])
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

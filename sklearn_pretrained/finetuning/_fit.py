@@ -1,0 +1,214 @@
+"""An estimator, a trunk and a tail → the tail trained, and what of it is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..tails import Tail
+from ._activations import Activations
+from ._heads import affine
+from ._held_out import held_out
+from ._objectives import likeness
+from ._training import Course, Settings, Training
+
+Indices = NDArray[np.intp]
+_LEAST_PAIRED = 10
+"""Steps in an epoch of pairs: few rows make many pairs."""
+
+
+def fit_tail(
+    estimator: Any,
+    X: Any,
+    y: NDArray[Any],
+    *,
+    weights: NDArray[np.float64],
+    groups: NDArray[Any] | None,
+    parts: tuple[Any, Tail],
+    random: np.random.RandomState,
+) -> None:
+    """Train, keep the best epoch, and write everything into the estimator."""
+    trunk, tail = parts
+    activations = Activations(trunk, X, len(y), shown=estimator.verbose)
+    usable = np.flatnonzero(activations.usable & (weights > 0))
+    work = _Work(estimator, y, weights=weights, activations=activations, tail=tail, random=random)
+    train, held = held_out(
+        work.task.labels,
+        usable,
+        share=estimator.validation_fraction,
+        groups=groups,
+        random_state=random,
+    )
+    try:
+        course = Course()
+        interrupt = work.train(train, held, course)
+        estimator.history_, estimator.best_epoch_ = course.history, course.best
+        if course.best == 0:
+            estimator._freeze(work.features(usable), y[usable], weights[usable])
+            if interrupt is not None:
+                raise interrupt
+            return
+        scores = [record.get("score", np.nan) for record in course.history]
+        estimator.improvement_ = scores[course.best] - scores[0]
+        if len(held) and interrupt is None:
+            interrupt = work.train_again(usable, course.best)
+        work.keep(trunk)
+        if interrupt is not None:
+            raise interrupt
+    finally:
+        activations.close()
+
+
+class _Work:
+    """One fit under way."""
+
+    def __init__(
+        self,
+        estimator: Any,
+        y: NDArray[Any],
+        *,
+        weights: NDArray[np.float64],
+        activations: Activations,
+        tail: Tail,
+        random: np.random.RandomState,
+    ) -> None:
+        self.estimator, self.y, self.weights = estimator, y, weights
+        self.activations, self.tail, self.random = activations, tail, random
+        self.task = estimator._task(y)
+        self.device = next(iter(tail.parameters().values())).device
+        self.before = {name: p.detach().clone() for name, p in tail.parameters().items()}
+        self.is_contrastive = estimator.objective == "contrastive"
+        self.probe: Any = None
+        self.training: Training | None = None
+
+    def features(self, rows: Indices) -> NDArray[np.float32]:
+        """Compute features of the network as it is."""
+        training = Training(self.tail, self.activations, None, self._settings(), self.random)
+        return training.features(rows)
+
+    def _settings(self) -> Settings:
+        names = ("epochs", "batch_size", "patience", "learning_rate", "weight_decay")
+        given = {name: getattr(self.estimator, name) for name in names}
+        return Settings(**given, least_steps=_LEAST_PAIRED if self.is_contrastive else 1)
+
+    def _start(self, rows: Indices) -> Training:
+        """Begin with the network as it was pretrained, and a head fitted on its features."""
+        with torch.no_grad():
+            for name, parameter in self.tail.parameters().items():
+                parameter.copy_(self.before[name])
+        features = self.features(rows)
+        self.probe = self.estimator._fitted_head(features, self.y[rows], self.weights[rows])
+        head = None if self.is_contrastive else self._linear(features)
+        return Training(self.tail, self.activations, head, self._settings(), self.random)
+
+    def _linear(self, features: NDArray[np.float32]) -> nn.Linear:
+        name = repr(self.probe)
+        coef, intercept = self.task.scaled(*affine(self.task.decide(self.probe), features, name))
+        linear = nn.utils.skip_init(nn.Linear, coef.shape[1], coef.shape[0], device=self.device)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(coef))
+            linear.bias.copy_(torch.from_numpy(intercept))
+        return linear
+
+    def train(self, rows: Indices, held: Indices, course: Course, **how: Any) -> Any:
+        """Train on some rows; return the interrupt that ended it, if one did."""
+        self.training = training = self._start(rows)
+        judge = (lambda: self._judged(training, rows, held)) if len(held) else None
+        step = self._pairs(training, rows) if self.is_contrastive else self._rows(training)
+        try:
+            training.run(rows, step, judge, course, shown=self.estimator.verbose, **how)
+        except KeyboardInterrupt as interrupt:
+            return interrupt
+        return None
+
+    def train_again(self, rows: Indices, epochs: int) -> Any:
+        """Train on all rows, for as many epochs as were best without those held out."""
+        first, head = [p.detach().clone() for p in self.tail.parameters().values()], self.training
+        interrupt = self.train(rows, rows[:0], Course(), epochs=epochs)
+        if interrupt is not None:
+            self.training = head
+            with torch.no_grad():
+                for parameter, then in zip(self.tail.parameters().values(), first, strict=True):
+                    parameter.copy_(then)
+        return interrupt
+
+    def _rows(self, training: Training) -> Any:
+        loss = self.task.loss()
+        columns = torch.from_numpy(self.task.columns).to(self.device)
+        weights = torch.from_numpy((self.weights / self.weights.mean()).astype(np.float32))
+        weights = weights.to(self.device)
+
+        def step(rows: Indices) -> Tensor:
+            assert training.head is not None
+            which = torch.from_numpy(rows).to(self.device)
+            costs = loss(training.head(training.given(rows)), columns[which])
+            return (costs * weights[which]).mean()
+
+        return step
+
+    def _pairs(self, training: Training, rows: Indices) -> Any:
+        """Give each row of a batch a partner: as often alike as not, where labels tell."""
+        by_label: dict[Any, Indices] = {}
+        if self.task.labels is not None:
+            labels = self.task.labels
+            by_label = {label: rows[labels[rows] == label] for label in np.unique(labels[rows])}
+
+        def partner(row: int) -> int:
+            if not by_label:
+                return int(self.random.choice(rows))
+            mine = by_label[self.task.labels[row]]
+            if self.random.rand() < 0.5:  # noqa: PLR2004
+                return int(self.random.choice(mine))
+            other = self.random.choice([one for one in by_label if one != self.task.labels[row]])
+            return int(self.random.choice(by_label[other]))
+
+        def step(batch: Indices) -> Tensor:
+            partners = np.array([partner(row) for row in batch], dtype=np.intp)
+            alike = torch.from_numpy(self.task.likeness(batch, partners)).to(self.device)
+            found = training.given(np.concatenate([batch, partners]))
+            weights = torch.from_numpy(self.weights[batch] / self.weights.mean()).to(alike)
+            return (likeness(found[: len(batch)], found[len(batch) :], alike) * weights).mean()
+
+        return step
+
+    def _head_on(self, training: Training, rows: Indices) -> Any:
+        features = training.features(rows)
+        return self.estimator._fitted_head(features, self.y[rows], self.weights[rows])
+
+    def _judged(self, training: Training, rows: Indices, held: Indices) -> dict[str, float]:
+        """Score the network as it is on the rows held out."""
+        features, weights = training.features(held), self.weights[held]
+        if training.head is None:
+            head = self._head_on(training, rows)
+            return {"score": self.task.score(head.predict(features), held, weights)}
+        with torch.inference_mode():
+            scores = training.head(torch.from_numpy(features).to(self.device)).cpu()
+            costs = self.task.loss()(scores, torch.from_numpy(self.task.columns[held])).numpy()
+        return {
+            "score": self.task.score(self.task.from_scores(scores.numpy()), held, weights),
+            "held_out_loss": float(np.average(costs, weights=weights)),
+        }
+
+    def keep(self, trunk: Any) -> None:
+        """Write what was learned into the estimator."""
+        estimator, training = self.estimator, self.training
+        assert training is not None
+        estimator.trunk_, estimator._tail = trunk, self.tail
+        estimator.train_from_ = trunk.layer_
+        estimator.changed_ = {
+            name: parameter.detach().cpu().numpy().copy()
+            for name, parameter in self.tail.parameters().items()
+            if not torch.equal(parameter.detach(), self.before[name])
+        }
+        if training.head is None:
+            usable = np.flatnonzero(self.activations.usable & (self.weights > 0))
+            estimator.head_ = self._head_on(training, usable)
+            return
+        coef = training.head.weight.detach().cpu().double().numpy()
+        intercept = training.head.bias.detach().cpu().double().numpy()
+        found = self.task.unscaled(coef, intercept)
+        estimator.head_coef_, estimator.head_intercept_ = (x.astype(np.float32) for x in found)

@@ -1,0 +1,223 @@
+"""What both estimators share: trunk, head on frozen features, training, and what is kept of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from .._sklearn import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    fit_context,
+    number_of_rows,
+    rows_of,
+)
+
+Floats = NDArray[np.float64]
+_AT_ONCE = 256  # rows that are predicted at a time, so that memory stays bounded
+_OF_THIS_PROCESS = ("_tail",)
+
+
+class BaseFineTuned(TransformerMixin, BaseEstimator):
+    """A featurizer with a head, of which the upper layers are trained."""
+
+    _parameter_constraints: dict[str, Any] = {
+        "featurizer": [HasMethods(["fit", "transform"])],
+        "train_from": [str, Integral, Interval(Real, 0, 1, closed="right"), None],
+        "head": [HasMethods(["fit", "predict"]), None],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+        "verbose": ["boolean"],
+    }
+
+    # -- what a subclass says
+
+    @abstractmethod
+    def _targets(self, y: Any) -> Any:
+        """Check y, and return it as the head takes it."""
+
+    @abstractmethod
+    def _plain_head(self) -> Any:
+        """Return the head that None stands for."""
+
+    @abstractmethod
+    def _task(self, y: Any) -> Any:
+        """Return what training needs to know of the targets."""
+
+    # -- fit
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Any:
+        """Fit the head on frozen features, then train it with the upper layers.
+
+        Parameters
+        ----------
+        X : array-like of items
+            As the featurizer takes them.
+        y : array-like
+            What is to be predicted.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group are trained on together, or held out together.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        self.featurizer_ = clone(self.featurizer).fit(X)
+        y = self._targets(y)
+        check_consistent_length(X, y, groups)
+        weights = self._weights(X, y, sample_weight)
+        groups = None if groups is None else np.asarray(groups)
+        random = check_random_state(self.random_state)
+        self._forget()
+        parts = None
+        if self.train_from is not None:
+            from ._network import cut
+
+            parts = cut(self.featurizer_, self.train_from, X)
+        if parts is None:
+            self._freeze(self.featurizer_.transform(X), y, weights)
+            return self
+        from ._fit import fit_tail
+
+        fit_tail(self, X, y, weights=weights, groups=groups, parts=parts, random=random)
+        return self
+
+    def _forget(self) -> None:
+        self.trunk_: Any = None
+        self._tail: Any = None
+        self.head_: Any = None
+        self.head_coef_: Any = None
+        self.head_intercept_: Any = None
+        self.changed_: dict[str, NDArray[np.float32]] = {}
+        self.history_: list[dict[str, float]] = []
+        self.best_epoch_ = 0
+        self.improvement_ = 0.0
+        self.train_from_: Any = None
+
+    def _weights(self, X: Any, y: Any, sample_weight: Any) -> Floats:  # noqa: ARG002
+        return check_sample_weight(sample_weight, X)
+
+    def _freeze(self, features: Any, y: Any, weights: Floats) -> None:
+        usable = np.isfinite(features).all(axis=1) & (weights > 0)
+        self.head_ = self._fitted_head(features[usable], y[usable], weights[usable])
+
+    def _fitted_head(self, features: Any, y: Any, weights: Floats) -> Any:
+        head = clone(self.head) if self.head is not None else self._plain_head()
+        if len(np.unique(weights)) < 2:  # noqa: PLR2004
+            return head.fit(features, y)
+        if not has_fit_parameter(head, "sample_weight"):
+            raise ValueError(f"head={head!r} takes no sample_weight; leave weights out.")
+        return head.fit(features, y, sample_weight=weights)
+
+    # -- use
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Compute the tuned features, such as another estimator may read.
+
+        Parameters
+        ----------
+        X : array-like of items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The features, float32; those of the featurizer where nothing was trained.
+        """
+        check_is_fitted(self)
+        if self.trunk_ is None:
+            return self.featurizer_.transform(X)
+        return self._features(X)
+
+    def _features(self, X: Any) -> NDArray[np.float32]:
+        from ._network import tuned_rows
+
+        tail, n = self._tail_here(), number_of_rows(X)
+        if n <= _AT_ONCE:
+            return tuned_rows(tail, self.trunk_.transform(X))
+        parts = [
+            tuned_rows(tail, self.trunk_.transform(rows_of(X, slice(i, i + _AT_ONCE))))
+            for i in range(0, n, _AT_ONCE)
+        ]
+        return np.concatenate(parts)
+
+    def _is_trained(self) -> bool:
+        """Tell whether the head was trained with the layers."""
+        check_is_fitted(self)
+        return self.head_coef_ is not None
+
+    def _tail_here(self) -> Any:
+        """Return the tail with its tuned numbers, made anew in a process that opened a file."""
+        if self._tail is None:
+            from ._network import load_tensors, make_tail
+
+            tail = make_tail(self.featurizer_, self.train_from_)
+            load_tensors(tail, self.changed_)
+            self._tail = tail
+        return self._tail
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Name the columns of `transform`, as the featurizer does.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of X's columns.
+
+        Returns
+        -------
+        ndarray of str
+            One name for each column.
+        """
+        check_is_fitted(self)
+        return self.featurizer_.get_feature_names_out(input_features)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns of X, where the featurizer reads a table."""
+        return self.featurizer_.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> Any:
+        """Names of X's columns, where it had any."""
+        return self.featurizer_.feature_names_in_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return any(getattr(self, name, None) is not None for name in ("head_", "head_coef_"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        for name in _OF_THIS_PROCESS:
+            if name in state:
+                state[name] = None
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags = self.featurizer.__sklearn_tags__().input_tags
+        tags.transformer_tags.preserves_dtype = []
+        tags.target_tags.required = True
+        return tags

@@ -1,0 +1,511 @@
+"""Training upper layers: what is computed once, what is kept, and what never changes."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torch import nn
+
+from sklearn_pretrained import (
+    FineTunedClassifier,
+    FineTunedRegressor,
+    ModuleFeaturizer,
+    PretrainedImageFeaturizer,
+    memory_cache,
+)
+from sklearn_pretrained.backbones._weights import digest_of
+from sklearn_pretrained.exceptions import LayerError, WeightsError
+from sklearn_pretrained.finetuning._activations import Activations
+from sklearn_pretrained.finetuning._heads import affine
+from sklearn_pretrained.finetuning._training import Training
+from sklearn_pretrained.running.eager import load
+
+
+class Small(nn.Module):
+    """Five stages over 64 numbers, with a batch norm whose statistics are its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(64, 64), nn.ReLU())
+        self.second = nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU())
+        self.third = nn.Sequential(nn.Linear(64, 64), nn.ReLU())
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run all stages."""
+        return self.head(self.third(self.second(self.first(x / 4))))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Give 300 digits as numbers."""
+    X, y = load_digits(return_X_y=True)
+    return X[:300], y[:300]
+
+
+@pytest.fixture
+def small():
+    """Give a network, the same each time."""
+    torch.manual_seed(0)
+    return Small()
+
+
+def tuned(network, **parameters):
+    given = {
+        "train_from": "first",
+        "epochs": 4,
+        "learning_rate": 1e-2,
+        "random_state": 0,
+        **parameters,
+    }
+    return FineTunedClassifier(ModuleFeaturizer(network, device="cpu"), **given | parameters)
+
+
+def test_training_gains_over_the_probe_and_says_how_much(small, digits):
+    """A random network learns; the history begins with the frozen probe, and its best is kept."""
+    X, y = digits
+    estimator = tuned(small, epochs=10).fit(X[:200], y[:200])
+    frozen = clone(estimator).set_params(train_from=None).fit(X[:200], y[:200])
+
+    assert [record["epoch"] for record in estimator.history_] == list(range(11))
+    scores = [record["score"] for record in estimator.history_]
+    assert (
+        estimator.best_epoch_ == np.argmax(scores) or max(scores) == scores[estimator.best_epoch_]
+    )
+    assert estimator.improvement_ == scores[estimator.best_epoch_] - scores[0] > 0
+    assert estimator.score(X[200:], y[200:]) > frozen.score(X[200:], y[200:])
+    assert frozen.history_ == []
+    assert frozen.improvement_ == 0
+
+
+def test_frozen_is_the_pipeline_of_featurizer_and_head(small, digits):
+    """With train_from=None, to the bit."""
+    X, y = digits
+    frozen = tuned(small, train_from=None).fit(X, y)
+    pipeline = make_pipeline(ModuleFeaturizer(small), LogisticRegression(max_iter=1000)).fit(X, y)
+
+    np.testing.assert_array_equal(frozen.predict_proba(X), pipeline.predict_proba(X))
+
+
+def test_where_no_epoch_is_better_the_frozen_probe_is_kept(small, digits):
+    """A rate that destroys the network leaves the estimator as good as it was, and says so."""
+    X, y = digits
+    estimator = tuned(small, learning_rate=50.0, epochs=3).fit(X, y)
+    frozen = clone(estimator).set_params(train_from=None).fit(X, y)
+
+    assert estimator.best_epoch_ == 0
+    assert estimator.improvement_ == 0
+    assert estimator.train_from_ is None
+    assert estimator.changed_ == {}
+    np.testing.assert_array_equal(estimator.predict(X), frozen.predict(X))
+
+
+def test_epoch_0_is_the_probe_itself(small, digits):
+    """The head's coefficients start what is trained: before a step nothing has moved."""
+    X, y = digits
+    estimator = tuned(small, learning_rate=1e-12, epochs=1, validation_fraction=0).fit(X, y)
+    frozen = clone(estimator).set_params(train_from=None).fit(X, y)
+
+    assert estimator.best_epoch_ == 1
+    np.testing.assert_allclose(
+        estimator.predict_proba(X), frozen.predict_proba(X), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_a_layer_with_nothing_to_train_above_it_leaves_the_network_frozen(small, digits):
+    """So that a grid may hold it beside the others."""
+    X, y = digits
+    estimator = tuned(small, train_from="third").fit(X, y)
+
+    assert estimator.train_from_ is None
+    assert estimator.history_ == []
+
+
+def test_a_layer_above_the_one_that_is_read_is_refused(small, digits):
+    """There is nothing of the network between them."""
+    X, y = digits
+    featurizer = ModuleFeaturizer(small, layer="first")
+
+    with pytest.raises(LayerError, match="nothing of the network lies between it and 'first'"):
+        FineTunedClassifier(featurizer, train_from="second").fit(X, y)
+
+
+@pytest.mark.parametrize("objective", ["cross_entropy", "contrastive"])
+def test_the_same_seed_gives_the_same_model(small, digits, objective):
+    """On one thread, to the bit."""
+    X, y = digits
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        one, other = (tuned(small, objective=objective, epochs=2).fit(X, y) for _ in range(2))
+    finally:
+        torch.set_num_threads(before)
+
+    np.testing.assert_array_equal(one.transform(X), other.transform(X))
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_the_network_that_is_shared_never_changes(small, digits):
+    """Neither the one that was passed nor the one that featurizers run, nor their statistics."""
+    X, y = digits
+    estimator = tuned(small)
+    featurizer = estimator.featurizer.fit(X)
+    shared = load(
+        featurizer._backbone(), torch.device("cpu"), torch.float32, featurizer.weights_digest_
+    ).module
+    before = digest_of(small), digest_of(shared)
+    rows = featurizer.transform(X)
+    estimator.fit(X, y)
+
+    assert estimator.changed_
+    assert (digest_of(small), digest_of(shared)) == before
+    np.testing.assert_array_equal(featurizer.transform(X), rows)
+    assert not any("running" in name for name in estimator.changed_)
+
+
+def test_only_what_lies_above_the_cut_is_changed(small, digits):
+    """Names of tensors tell where they belong."""
+    X, y = digits
+    estimator = tuned(small, train_from="second").fit(X, y)
+
+    assert estimator.trunk_.layer_ == estimator.train_from_ == "second"
+    assert set(estimator.changed_) == {"third.0.weight", "third.0.bias"}
+
+
+def test_a_search_over_depths_sends_each_row_through_each_trunk_once(digits, forwarded):
+    """Four depths, five folds: the rows of a trunk are shared; a second search computes none."""
+    X, y = digits
+    torch.manual_seed(1)
+    memory_cache().clear()
+    estimator = FineTunedClassifier(
+        ModuleFeaturizer(Small(), device="cpu"), epochs=1, random_state=0
+    )
+    grid = {"train_from": [None, "first", "first.0", "second"]}
+    search = GridSearchCV(estimator, grid, cv=5, error_score="raise").fit(X, y)
+    assert sum(forwarded) == 4 * len(X)  # frozen features, and three trunks
+    first = list(forwarded)
+    again = GridSearchCV(estimator, grid, cv=5, error_score="raise").fit(X, y)
+
+    assert forwarded == first
+    np.testing.assert_array_equal(
+        again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"]
+    )
+
+
+def test_a_file_holds_the_recipe_the_head_and_the_changed_tensors(tmp_path):
+    """MobileNetV2 trained from features.17: no more than 50 kB beside them, in a new process."""
+    X, y = load_digits(n_class=5, return_X_y=True)
+    featurizer = PretrainedImageFeaturizer(
+        image_shape=(8, 8), value_range=(0, 16), image_size=32, device="cpu"
+    )
+    estimator = FineTunedClassifier(
+        featurizer, train_from="features.17", epochs=1, validation_fraction=0, random_state=0
+    ).fit(X[:40], y[:40])
+    expected = estimator.predict_proba(X[:5])
+    data = pickle.dumps(estimator)
+    changed = sum(tensor.nbytes for tensor in estimator.changed_.values())
+    assert set(estimator.changed_) == {
+        "features.18.0.weight", "features.18.1.weight", "features.18.1.bias"
+    }  # fmt: skip
+    assert changed < len(data) < changed + 50_000
+
+    (tmp_path / "tuned.pkl").write_bytes(data)
+    np.save(tmp_path / "X.npy", X[:5])
+    np.save(tmp_path / "expected.npy", expected)
+    program = """
+import pickle, sys, numpy as np
+from pathlib import Path
+place = Path(sys.argv[1])
+tuned = pickle.loads((place / "tuned.pkl").read_bytes())
+found = tuned.predict_proba(np.load(place / "X.npy"))
+np.testing.assert_allclose(found, np.load(place / "expected.npy"), atol=1e-5)
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=300)
+
+
+def make_small():
+    """Make the network with weights that another seed would give otherwise."""
+    return Small()
+
+
+def test_another_trunk_is_refused(digits, tmp_path):
+    """Tuned tensors belong to the weights that they were tuned from."""
+    X, y = digits
+    torch.manual_seed(0)
+    torch.save(Small().state_dict(), tmp_path / "weights.pt")
+    featurizer = ModuleFeaturizer(make_small, weights=tmp_path / "weights.pt", device="cpu")
+    estimator = FineTunedClassifier(
+        featurizer, train_from="first", epochs=1, validation_fraction=0, random_state=0
+    ).fit(X, y)
+    data = pickle.dumps(estimator)
+    torch.manual_seed(1)
+    torch.save(Small().state_dict(), tmp_path / "weights.pt")
+
+    with pytest.raises(WeightsError, match="pinned"):
+        pickle.loads(data).predict(X)
+
+
+def test_an_interrupt_leaves_the_best_so_far(small, digits, monkeypatch):
+    """Ctrl-C in the third epoch is raised, and the estimator predicts."""
+    X, y = digits
+    judged = []
+    given = Training._note
+
+    def note(self, *args, **record):
+        judged.append(1)
+        if len(judged) == 4:
+            raise KeyboardInterrupt
+        return given(self, *args, **record)
+
+    monkeypatch.setattr(Training, "_note", note)
+    estimator = tuned(small, epochs=10)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X, y)
+
+    assert [record["epoch"] for record in estimator.history_] == [0, 1, 2]
+    assert estimator.best_epoch_ > 0
+    assert estimator.score(X, y) > 0.3
+    assert pickle.loads(pickle.dumps(estimator)).score(X, y) == estimator.score(X, y)
+
+
+def test_rows_of_a_group_are_held_out_together(small, digits, monkeypatch):
+    """No group is on both sides."""
+    X, y = digits
+    groups = np.arange(len(y)) // 10
+    seen = []
+    given = Training.run
+
+    def run(self, rows, *args, **how):
+        seen.append(set(groups[rows]))
+        return given(self, rows, *args, **how)
+
+    monkeypatch.setattr(Training, "run", run)
+    estimator = tuned(small, epochs=1, validation_fraction=0.3).fit(X, y, groups=groups)
+
+    assert len(seen[0]) == 21
+    if estimator.best_epoch_:
+        assert len(seen[1]) == 30  # then all rows are trained on
+
+
+def test_patience_ends_it_early(small, digits):
+    """After two epochs that are no better."""
+    X, y = digits
+    estimator = tuned(small, learning_rate=50.0, epochs=9, patience=2).fit(X, y)
+
+    assert len(estimator.history_) == 3
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
+@pytest.mark.parametrize("train_from", [None, "first"])
+def test_classifiers_of_all_kinds(small, digits, kind, train_from):
+    """Labels as text or columns; probabilities agree with what is predicted."""
+    X, y = digits
+    labels = {
+        "binary": np.where(y < 5, "low", "high"),
+        "multiclass": y,
+        "multilabel": np.stack([y < 5, y % 2 == 0], axis=1).astype(int),
+    }[kind]
+    estimator = tuned(small, train_from=train_from).fit(X, labels)
+    predicted, likely = estimator.predict(X), estimator.predict_proba(X)
+    scores = estimator.decision_function(X)
+
+    assert estimator.score(X, labels) > 0.6
+    if kind == "multilabel":
+        assert predicted.shape == likely.shape == scores.shape == labels.shape
+        np.testing.assert_array_equal(predicted, likely > 0.5)
+        return
+    np.testing.assert_allclose(likely.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(predicted, estimator.classes_[likely.argmax(axis=1)])
+    assert scores.shape == ((len(X),) if kind == "binary" else (len(X), 10))
+
+
+@pytest.mark.parametrize("objective", ["squared_error", "contrastive"])
+@pytest.mark.parametrize("targets", [1, 2])
+def test_regressors_of_one_and_several_numbers(small, digits, objective, targets):
+    """Whatever the units of the targets."""
+    X, y = digits
+    numbers = np.stack([1000 + 50 * y, -0.01 * y], axis=1)[:, :targets].squeeze()
+    estimator = FineTunedRegressor(
+        ModuleFeaturizer(small, device="cpu"), train_from="first", objective=objective, epochs=4,
+        learning_rate=1e-2, random_state=0,
+    ).fit(X, numbers)  # fmt: skip
+
+    assert estimator.predict(X).shape == numbers.shape
+    assert estimator.score(X, numbers) > 0.5
+
+
+def test_contrastive_training_takes_any_head(small, digits):
+    """The head is fitted on tuned features; few rows make many pairs."""
+    X, y = digits
+    estimator = tuned(small, objective="contrastive", head=KNeighborsClassifier(3)).fit(
+        X[:60], y[:60]
+    )
+
+    assert estimator.head_coef_ is None
+    assert estimator.improvement_ >= 0
+    assert estimator.score(X[60:], y[60:]) > 0.5
+    assert not hasattr(estimator, "decision_function")
+
+
+def test_a_head_that_is_not_linear_is_refused_where_it_would_be_trained(small, digits):
+    """With what to do instead."""
+    X, y = digits
+
+    with pytest.raises(ValueError, match=r"not linear in the features.*objective='contrastive'"):
+        tuned(small, head=SVC()).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        LogisticRegression(max_iter=1000),
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
+    ],
+    ids=["plain", "scaled"],
+)
+def test_a_linear_head_is_read_as_a_matrix(digits, head):
+    """Scalers included."""
+    X, y = digits
+    head.fit(X, y)
+    coef, intercept = affine(head.decision_function, X.astype(np.float32), "head")
+
+    np.testing.assert_allclose(X @ coef.T + intercept, head.decision_function(X), atol=1e-6)
+
+
+def test_weights_of_rows_and_classes_count(small, digits):
+    """A row of no weight is as if it were not there; a heavy class is found more often."""
+    X, y = digits
+    wrong = np.where(np.arange(len(y)) < 100, (y + 1) % 10, y)
+    ours = tuned(small, validation_fraction=0)
+    weighed = clone(ours).fit(X, wrong, sample_weight=(np.arange(len(y)) >= 100).astype(float))
+    without = clone(ours).fit(X[100:], y[100:])
+    np.testing.assert_allclose(weighed.predict_proba(X), without.predict_proba(X), atol=1e-4)
+
+    y = (y < 2).astype(int)
+    plain = clone(ours).fit(X[:60], y[:60])
+    heavy = clone(ours).set_params(class_weight={0: 1, 1: 100}).fit(X[:60], y[:60])
+    assert heavy.predict(X).sum() >= plain.predict(X).sum()
+
+
+def test_the_tuned_features_go_ahead_of_another_estimator(small, digits):
+    """As a transformer, with names."""
+    X, y = digits
+    pipeline = make_pipeline(tuned(small).set_output(transform="pandas"), SVC()).fit(X, y)
+    frame = pipeline[0].transform(X)
+
+    assert frame.shape == (300, 64)
+    assert list(frame.columns[:2]) == ["Small_penultimate_0", "Small_penultimate_1"]
+    assert pipeline.score(X, y) > 0.8
+
+
+def test_augmentation_that_needs_pixels_is_refused(pictures):
+    """In one sentence, before anything is computed."""
+    estimator = FineTunedClassifier(PretrainedImageFeaturizer(augment="flip"))
+
+    with pytest.raises(ValueError, match="augment='flip' goes with vectors"):
+        estimator.fit(pictures, [0, 1])
+
+
+def test_activations_that_do_not_fit_memory_are_read_from_a_file(small, digits, capsys):
+    """The same rows; what they take is told before they are computed."""
+    X, _ = digits
+    trunk = ModuleFeaturizer(small, layer="first", pooling="none").fit(X)
+    held = Activations(trunk, X, len(X))
+    filed = Activations(trunk, X, len(X), most=1000, shown=True)
+    chosen = np.array([7, 0, 299, 7])
+
+    assert "300 activations of first take 0 MiB" in capsys.readouterr().err
+    np.testing.assert_array_equal(filed.take(chosen), held.take(chosen))
+    np.testing.assert_array_equal(filed.take(chosen), trunk.transform(X[chosen]))
+    filed.close()
+
+
+def test_rows_that_cannot_be_read_are_left_out_of_training(small, digits):
+    """With on_error="nan", as a featurizer marks them."""
+    X, y = digits
+    X = X.copy()
+    X[5] = np.nan
+    featurizer = ModuleFeaturizer(small, on_error="nan", device="cpu")
+    with pytest.warns(UserWarning, match="1 items of X"):
+        estimator = FineTunedClassifier(
+            featurizer, train_from="first", epochs=2, random_state=0
+        ).fit(X, y)
+
+    assert estimator.score(X[10:], y[10:]) > 0.5
+
+
+class Plain:
+    """The same training, written as a tutorial would."""
+
+    def __init__(self, network, rate, epochs):
+        self.network, self.rate, self.epochs = network, rate, epochs
+
+    def fit(self, X, y):
+        x = torch.from_numpy(X).float()
+        with torch.no_grad():
+            below = self.network.first(x / 4)
+        above = nn.Sequential(self.network.second, self.network.third).eval()
+        with torch.no_grad():
+            features = above(below).numpy()
+        probe = LogisticRegression(max_iter=1000).fit(features, y)
+        self.head = nn.Linear(64, 10)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(probe.coef_))
+            self.head.bias.copy_(torch.from_numpy(probe.intercept_))
+        self.above = above
+        learning = [*above.parameters(), *self.head.parameters()]
+        optimizer = torch.optim.AdamW(learning, lr=self.rate, weight_decay=0.01)
+        loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+        for _ in range(self.epochs):
+            for batch in torch.randperm(len(x)).split(32):
+                optimizer.zero_grad()
+                loss(self.head(above(below[batch])), torch.from_numpy(y)[batch]).backward()
+                optimizer.step()
+        return self
+
+    def score(self, X, y):
+        with torch.no_grad():
+            below = self.network.first(torch.from_numpy(X).float() / 4)
+            found = self.head(self.above(below)).argmax(1).numpy()
+        return (found == y).mean()
+
+
+def test_the_accuracy_is_that_of_a_plain_script(digits):
+    """Which trains the same layers for as long: within one standard error over seeds."""
+    X, y = digits
+    ours, plain = [], []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        network = Small()
+        estimator = tuned(network, epochs=20, validation_fraction=0, random_state=seed)
+        ours.append(estimator.fit(X[:200], y[:200]).score(X[200:], y[200:]))
+        plain.append(Plain(network, 1e-2, 20).fit(X[:200], y[:200]).score(X[200:], y[200:]))
+
+    apart = np.subtract(ours, plain)
+    assert np.mean(apart) > -max(0.02, np.std(apart, ddof=1) / np.sqrt(len(apart)))
+
+
+def test_a_ridge_starts_a_regressor(small, digits):
+    """Whatever it was fitted with."""
+    X, y = digits
+    head = Ridge(alpha=100.0)
+    estimator = FineTunedRegressor(
+        ModuleFeaturizer(small, device="cpu"), train_from="first", head=head, epochs=1,
+        learning_rate=1e-12, validation_fraction=0, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    frozen = clone(estimator).set_params(train_from=None).fit(X, y)
+
+    np.testing.assert_allclose(estimator.predict(X), frozen.predict(X), rtol=1e-3, atol=1e-3)
