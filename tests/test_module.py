@@ -232,7 +232,7 @@ def test_threads_that_read_different_layers_of_one_network_keep_their_rows_apart
         (make_mlp(), {"weights": "file.pth"}, ValueError, "goes with a function"),
         (make_mlp, {"weights": "nowhere.pth"}, WeightsError, "no weights file at .*nowhere.pth"),
         (make_mlp, {"weights": None}, ValueError, "comes with its weights"),
-        (make_convnet, {}, ValueError, "cannot be run over inputs of the size"),
+        (make_convnet, {}, ValueError, "cannot be run over inputs of the form"),
     ],
 )
 def test_what_is_no_network_is_refused_at_fit(model, parameters, error, message):
