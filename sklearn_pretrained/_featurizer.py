@@ -29,7 +29,7 @@ from ._sklearn import (
     with_callbacks,
 )
 from ._tally import Tally
-from .cache import resolve_cache
+from .cache import hint_at_files, resolve_cache
 from .exceptions import RandomWeightsWarning
 from .pinned import PinnedState
 
@@ -114,6 +114,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         """
         items = self._read(X, reset=True)
         self._pin()
+        hint_at_files(self.cache)
         with fit_tasks(self, name="fit_transform", n_tasks=None, X=X, y=y) as finished:
             return self._rows(items, self.road(), on_batch=finished)
 

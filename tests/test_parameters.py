@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import multiprocessing
 import pickle
 
 import numpy as np
@@ -12,7 +13,8 @@ from sklearn.base import clone
 from torchvision.models import MobileNet_V2_Weights, ResNet18_Weights
 
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
-from sklearn_pretrained.exceptions import WeightsError
+from sklearn_pretrained.cache import _workers
+from sklearn_pretrained.exceptions import CacheWarning, WeightsError
 from sklearn_pretrained.running import resolve_devices
 from tests.conftest import make_convnet, relative_error, to_tensor
 from tests.hostile import trial
@@ -66,6 +68,17 @@ def test_a_member_of_a_str_enum_is_its_text(parameters):
     assert {type(fact) for fact in facts(ours)} <= {str, list}
     assert "Choice" not in str(facts(ours))
     assert relative_error(ours.transform(X), same.transform(X)) < 1e-5
+
+
+def test_a_search_over_processes_hints_at_a_cache_in_a_file(monkeypatch):
+    """Once in each of joblib's workers, where they would compute the same rows."""
+    _workers._hint.cache_clear()
+    monkeypatch.setattr(multiprocessing.current_process(), "name", "LokyProcess-1")
+    images(cache=None).fit_transform(X)
+    with pytest.warns(CacheWarning, match=r"n_jobs.*cache='features.sqlite'"):
+        images(cache="memory").fit_transform(X)
+    images(cache="memory").fit_transform(X)
+    _workers._hint.cache_clear()
 
 
 def test_mean_and_avg_are_the_same_pooling():

@@ -2,5 +2,6 @@
 
 from ._cache import FeatureCache, memory_cache, resolve_cache
 from ._policy import Cache, Work
+from ._workers import hint_at_files
 
-__all__ = ["Cache", "FeatureCache", "Work", "memory_cache", "resolve_cache"]
+__all__ = ["Cache", "FeatureCache", "Work", "hint_at_files", "memory_cache", "resolve_cache"]

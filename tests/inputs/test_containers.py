@@ -127,7 +127,7 @@ def test_a_container_of_images_gives_the_rows_of_the_list(name, folder, rows):
 
 
 def test_items_are_taken_out_when_they_are_asked_for():
-    """None while X is looked at, and each twice: to know it, and to send it through the network."""
+    """None while X is looked at, and each as its row is wanted."""
     lazy = ByIndex(FILES)
     items = read_images(lazy)
     assert (len(items), lazy.taken) == (4, [])
@@ -138,8 +138,9 @@ def test_items_are_taken_out_when_they_are_asked_for():
     assert lazy.taken == [2]
 
 
-def test_a_dataset_that_augments_at_random_is_refused():
-    """Its rows would be stored under the names of other contents."""
+def test_what_a_dataset_gives_otherwise_the_second_time_is_refused(monkeypatch):
+    """Where it is read twice, a row would be stored under the name of another content."""
+    monkeypatch.setattr("sklearn_pretrained.inputs._held.MOST_BYTES", 0)
     dice = np.random.default_rng(0)
     noise = [dice.integers(0, 256, (9, 9, 3), dtype=np.uint8) for _ in range(9)]
 
