@@ -307,6 +307,16 @@ def with_module(value):
     return program("def f(x):\n    return x, settings.value", settings=settings).f
 
 
+def with_names_made_up(value):
+    settings = program("def __getattr__(name): return held", held=value)
+    return program("def f(x):\n    return x, settings.value", settings=settings).f
+
+
+def with_getattr(value):
+    settings = program("", held=value)
+    return program("def f(x, n):\n    return getattr(settings, n)", settings=settings).f
+
+
 def network(source):
     """Give what makes a network with one linear layer, and a value somewhere."""
     head = (
@@ -390,6 +400,8 @@ PLACES = {
     ),
     "partial": wanted("def g(v, x): return v, x\nf = functools.partial(g, value)"),
     "imported module": with_module,
+    "module that makes up names": with_names_made_up,
+    "module asked by a name": with_getattr,
     "network's attribute": held,
     "submodule's attribute": below,
     "network's class": lambda value: network("    held = value\n")(value).Net(),

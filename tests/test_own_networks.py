@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import types
 from dataclasses import dataclass
 
@@ -19,11 +21,12 @@ from sklearn_pretrained import (
 )
 from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.backbones import _sources
-from sklearn_pretrained.backbones.own import _network
+from sklearn_pretrained.backbones.identity import identity
+from sklearn_pretrained.backbones.own import ModuleBackbone, _network
 from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.exceptions import ProvenanceError, WeightsError
 from sklearn_pretrained.running.eager import _registry
-from tests.conftest import relative_error, to_tensor
+from tests.conftest import make_convnet, relative_error, to_tensor
 
 X = np.random.default_rng(0).normal(size=(12, 8)).astype(np.float32)
 S = np.random.default_rng(0).normal(size=(12, 5, 16)).astype(np.float32)
@@ -259,6 +262,46 @@ def test_a_source_that_is_registered_again_serves_its_own_networks(monkeypatch, 
             make, preprocessing=to_tensor, layer="output", pooling="flatten"
         )
         assert ours.fit_transform(patches[:3]).tolist() == own.fit_transform(patches[:3]).tolist()
+
+
+def test_a_backbone_of_a_users_class_is_known_by_its_code(monkeypatch, patches):
+    """A source may return one, and be registered again with another class of that name."""
+    monkeypatch.setattr(_sources, "_registered", {})
+    rows = []
+    for factor in (1.0, 3.0):
+
+        class Lab(ModuleBackbone):
+            def collate(self, samples, device, dtype, factor=factor):
+                return super().collate(samples, device, dtype) * factor
+
+        register_backbone("lab", lambda _name, lab=Lab: lab(make_convnet, preprocessing=to_tensor))
+        ours = PretrainedImageFeaturizer("lab/net", layer="output", keep_layers=None).fit(patches)
+        rows.append(ours.transform(patches[:3]))
+        computed = ours.counts_.computed
+        ours.transform(patches[:3])
+        assert ours.counts_.computed == computed == 3
+
+    assert relative_error(rows[1], rows[0]) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        "open('file').read()",
+        "eval('1')",
+        "os.environ['A']",
+        "sys.modules['a'].b",
+        "importlib.import_module('a').b",
+        "globals()['a']",
+    ],
+)
+def test_a_function_that_reads_what_nobody_can_foresee_is_like_no_other(reads):
+    """It stays the same for itself."""
+    space = {"os": os, "sys": sys, "importlib": importlib}
+    one, other = (eval(f"lambda image: {reads}", space) for _ in range(2))
+
+    assert identity(one).key == identity(one).key
+    assert identity(one).key != identity(other).key
 
 
 def test_every_device_keeps_its_networks():

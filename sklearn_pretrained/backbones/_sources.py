@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -110,6 +111,8 @@ def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]
         made = factory(name, **given)
         if isinstance(made, Backbone):
             if not type(made).__module__.startswith(__package__):
+                made = copy.copy(made)
+                made.code = ""  # of an earlier time
                 made.code = identity(made).key
             return made
         if not (isinstance(made, tuple) and len(made) == 2 and all(map(callable, made))):  # noqa: PLR2004

@@ -12,6 +12,7 @@ UNTOLD = frozenset({"open", "eval", "exec", "compile", "globals", "__import__", 
 """Builtins after which nobody can say what code reads: files, and code that is made of text."""
 
 _UNTOLD_ATTRIBUTES = {"environ", "environb", "getenv", "import_module"}
+_MODULES = {"sys", "modules"}  # a way to any module, by its name
 _BY_NAME = {"getattr", "attrgetter", "vars", "__dict__"}
 
 
@@ -58,7 +59,9 @@ def reach(code: types.CodeType) -> Reach:
         texts.union(code.co_names, *(part.attributes for part in inner)),
         tuple(sorted({*imports, *(one for part in inner for one in part.imports)})),
         asks_by_name=not _BY_NAME.isdisjoint(code.co_names) or any(p.asks_by_name for p in inner),
-        untold=not _UNTOLD_ATTRIBUTES.isdisjoint(code.co_names) or any(p.untold for p in inner),
+        untold=not _UNTOLD_ATTRIBUTES.isdisjoint(code.co_names)
+        or _MODULES.issubset(code.co_names)
+        or any(part.untold for part in inner),
     )
 
 

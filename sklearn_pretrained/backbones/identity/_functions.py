@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._code import UNTOLD, deeds, reach
-from ._origin import is_installed, is_package, is_packages_class
+from ._origin import is_installed, is_of_users_extension, is_package, is_packages_class
 
 if TYPE_CHECKING:
     from ._reader import Reader
@@ -78,8 +78,9 @@ def read_module(
         reader.say_package(module.__name__)
         return
     held = vars(module)
-    wanted = [name for name in held if not name.startswith("__")] if names is None else names
-    for name in sorted(held.keys() & set(wanted)):
+    if names is None or "__getattr__" in held:  # which gives names that are not there
+        names = {name for name in held if name == "__getattr__" or not name.startswith("__")}
+    for name in sorted(held.keys() & set(names)):
         if (id(module), name) in reader.members:
             continue
         reader.members.add((id(module), name))
@@ -96,7 +97,9 @@ def read_class(reader: Reader, kind: type) -> None:
         reader.read(type(kind))
     for base in kind.__mro__:
         held = vars(base)
-        if is_packages_class(base):
+        if is_of_users_extension(base):
+            reader.say_untold(base)
+        elif is_packages_class(base):
             reader.say("class", base.__module__, base.__qualname__)
             reader.say_package(base.__module__)
             changed = {name: value for name, value in held.items() if _is_users(value)}

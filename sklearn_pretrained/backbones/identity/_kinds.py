@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from .._tensors import feed
 from ._functions import read_class, read_code, read_function, read_module
 from ._objects import read_own
+from ._origin import is_of_users_extension
 from ._reader import Read, Reader
 
 # Of a network: what only training needs, and hooks, which are told apart from their numbers.
@@ -59,7 +60,9 @@ def _held(find: Callable[[Any], Iterable[Any]]) -> Read:
 def _read_builtin(reader: Reader, function: types.BuiltinFunctionType) -> None:
     holder = function.__self__
     reader.say("builtin", function.__module__, function.__qualname__)
-    if not isinstance(holder, types.ModuleType | types.NoneType):
+    if is_of_users_extension(function):
+        reader.say_untold(function)
+    elif not isinstance(holder, types.ModuleType | types.NoneType):
         reader.read(holder)
 
 

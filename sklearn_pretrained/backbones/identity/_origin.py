@@ -12,7 +12,7 @@ from ..._process import remembered
 
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
 _FOLDERS = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
-_STATIC_TYPE = 1 << 9  # unset in the flags of types that C code defines for good
+_WRITTEN_TYPE = 1 << 9  # set in the flags of types other than those that C code defines for good
 
 
 @remembered("files that come with packages", maxsize=4096)
@@ -23,15 +23,15 @@ def is_installed(path: str) -> bool:
 
 def is_package(module: types.ModuleType) -> bool:
     """Tell whether a module comes with Python or an installed package."""
-    path = getattr(module, "__file__", None)
-    if path is None:
-        return module.__name__ in sys.builtin_module_names
-    return is_installed(path)
+    path = vars(module).get("__file__")  # a module may make up names that are asked of it
+    if isinstance(path, str):
+        return is_installed(path)
+    return module.__name__ in sys.builtin_module_names
 
 
 def is_packages_class(kind: type) -> bool:
     """Tell whether a class is the one that a package holds under its name."""
-    if not kind.__flags__ & _STATIC_TYPE:
+    if not kind.__flags__ & _WRITTEN_TYPE:
         return True
     module = sys.modules.get(kind.__module__)
     if module is None or not is_package(module):
@@ -40,6 +40,14 @@ def is_packages_class(kind: type) -> bool:
     for part in kind.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is kind
+
+
+def is_of_users_extension(value: type | types.BuiltinFunctionType) -> bool:
+    """Tell C code of the user's own, which may be compiled anew under the same name."""
+    if isinstance(value, type) and value.__flags__ & _WRITTEN_TYPE:
+        return False
+    path = getattr(sys.modules.get(value.__module__ or ""), "__file__", None)
+    return isinstance(path, str) and not is_installed(path)
 
 
 def top(module: str) -> str:
