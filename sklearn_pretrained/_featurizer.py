@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from ._sklearn import (
     with_callbacks,
 )
 from ._tally import Tally
+from ._warn import warn
 from .cache import hint_at_files, resolve_cache
 from .exceptions import RandomWeightsWarning
 from .pinned import PinnedState
@@ -174,10 +174,9 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
             )
         self.dtype_ = resolve_dtype(self.dtype, resolve_devices(self.device))
         if self.weights is None:
-            warnings.warn(
+            warn(
                 f"weights=None: {backbone.name} has random weights; its features mean nothing.",
                 RandomWeightsWarning,
-                stacklevel=3,
             )
         self.model_ = backbone.name
         self.weights_digest_ = backbone.weights.digest()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from ._featurizer import BaseFeaturizer
 from ._sklearn import Interval, StrOptions
+from ._warn import warn
 from .exceptions import LayerError, TruncationWarning
 from .inputs._bad_items import BadItems
 
@@ -230,14 +230,17 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
 
     def _report(self, bad: BadItems, backbone: Any) -> None:
         super()._report(bad, backbone)
-        if backbone.n_cut and self.truncation == "warn" and "cut" not in self._told:
+        if self.truncation != "warn" or "cut" in self._told:
+            return
+        # Of rows that were known, nobody has looked at the texts.
+        n = backbone.count_cut(bad.readable())
+        if n:
             self._told.add("cut")
-            warnings.warn(
-                f"{backbone.n_cut} texts were longer than {backbone.max_length} tokens and were "
-                "cut. Pass a larger max_length where the network allows it, or truncation='cut' "
-                "to hear no more of it.",
+            warn(
+                f"{n} texts were longer than {backbone.max_length} tokens and were cut. Pass a "
+                "larger max_length where the network allows it, or truncation='cut' to silence "
+                "this warning.",
                 TruncationWarning,
-                stacklevel=4,
             )
 
     def __sklearn_tags__(self) -> Any:

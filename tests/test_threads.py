@@ -1,16 +1,22 @@
-"""Threads with texts of their own → the rows that each would get alone."""
+"""Threads with texts of their own → what each would get alone, and what all are told."""
 
 from __future__ import annotations
 
+import io
 import itertools
+import logging
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import numpy as np
 import pytest
+from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from sklearn_pretrained import BertCLSFeaturizer, PretrainedTextFeaturizer
 from sklearn_pretrained.backbones import find_text
+from sklearn_pretrained.backbones.transformers import _loading
+from sklearn_pretrained.exceptions import BadItemWarning, TruncationWarning
 from tests import text_zoo
 from tests.conftest import relative_error
 
@@ -84,3 +90,50 @@ def test_tokenizers_are_set_as_transformers_sets_them(folders):
         assert [sample["input_ids"] for sample in ours.prepare(texts)] == alone
         found = ours.prepare([*zip(texts, TEXTS + texts[-3:], strict=True)])
         assert [sample["input_ids"] for sample in found] == pairs
+
+
+def test_loading_a_network_silences_nobody_else(folders):
+    """What transformers reports in other threads is heard while one loads; its settings stay."""
+    from transformers.utils import logging as reports
+
+    heard = io.StringIO()
+    handler = logging.StreamHandler(heard)
+    logging.getLogger("transformers").addHandler(handler)
+    before = reports.get_verbosity(), reports.is_progress_bar_enabled()
+    _loading._ask_who_reports.__wrapped__()  # of this handler too
+    logger = reports.get_logger("transformers.models.bert")
+    try:
+        with ThreadPoolExecutor(1) as pool, _loading.quietly():
+            logger.warning("expected here")
+            pool.submit(logger.warning, "of another thread").result()
+            during = reports.get_verbosity(), reports.is_progress_bar_enabled()
+        logger.warning("afterwards")
+    finally:
+        logging.getLogger("transformers").removeHandler(handler)
+
+    assert heard.getvalue().splitlines() == ["of another thread", "afterwards"]
+    assert before == during == (reports.get_verbosity(), reports.is_progress_bar_enabled())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ours, X: ours.transform(X),
+        lambda ours, X: ours.fit_transform(X),
+        lambda ours, X: ours.set_output(transform="pandas").transform(X),
+        lambda ours, X: make_pipeline(ours).transform(X),
+        lambda ours, X: make_pipeline(ours).fit_transform(X),
+        lambda ours, X: FeatureUnion([("one", ours)]).fit_transform(X),
+    ],
+)
+def test_warnings_point_at_the_users_line(folders, call):
+    """However many of scikit-learn's and our own frames lie between."""
+    ours = PretrainedTextFeaturizer(
+        str(folders[0]), max_length=5, on_error="nan", cache=None, device="cpu"
+    ).fit(TEXTS)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        call(ours, [*TEXTS, None])
+
+    assert {one.category for one in seen} == {BadItemWarning, TruncationWarning}
+    assert {one.filename for one in seen} == {__file__}

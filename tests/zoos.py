@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 import time
 
-from tests import tail_zoo, text_zoo, timm_zoo, tower_zoo, vision_zoo, zoo
+from tests import encoder_zoo, tail_zoo, text_zoo, timm_zoo, tower_zoo, vision_zoo, zoo
 
 SOURCES = {
     "torchvision": lambda: zoo.main([]),
     "timm": lambda: timm_zoo.main([]),
     "transformers, images": lambda: vision_zoo.main([]),
     "transformers, texts": text_zoo.main,
+    "transformers, all that reads tokens": lambda: encoder_zoo.main([]),
     "transformers, text towers": tower_zoo.main,
     "tails": lambda: tail_zoo.main([]),
 }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 
 from .._process import hold_during_forks
 from .._recipe import Bundle
+from .._warn import warn
 from ..exceptions import CacheWarning
 from ._store import Patience, Rows, covers
 
@@ -138,11 +138,10 @@ class MemoryStore:
                         self._free(holder)
                         overdue = True
         if overdue:
-            warnings.warn(
+            warn(
                 "Another thread has given no row that it claimed for some time; this one computes "
                 "them too.",
                 CacheWarning,
-                stacklevel=2,
             )
 
     def start(self, claim: _MemoryClaim, missing: Sequence[bytes]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
+from typing import Any
 
+from .._warn import warn
 from ..exceptions import BadItemError, BadItemWarning
 from ._items import Items
-
-# From the warning to the line that called transform or fit_transform.
-_LEVELS_TO_THE_USER = 6
 
 
 class BadItems:
@@ -51,6 +50,12 @@ class BadItems:
             self._digests.append(digest)
         return self._digests[window.start :]
 
+    def readable(self) -> Iterator[tuple[bytes, Any]]:
+        """Yield digest and content of each item that could be read."""
+        for i, digest in enumerate(self._digests):
+            if digest is not None and i not in self._found and digest not in self._errors:
+                yield digest, self._items.load(i)
+
     def report(self) -> dict[int, str]:
         """Return what was found, in the order of X, and warn of it once."""
         # Of equal items only the first was tried.
@@ -59,11 +64,10 @@ class BadItems:
                 self._found.setdefault(i, f"{self._items.name(i)} {self._errors[digest]}")
         found = dict(sorted(self._found.items()))
         if found:
-            warnings.warn(
+            warn(
                 f"{len(found)} items of X could not be read and are rows of NaN; the attribute "
                 f"bad_items_ says which and why. The first: {next(iter(found.values()))}. Where "
                 "what follows refuses NaN, leave these rows out of X and y, or impute them.",
                 BadItemWarning,
-                stacklevel=_LEVELS_TO_THE_USER,
             )
         return found

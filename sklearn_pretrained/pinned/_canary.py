@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import copy
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from .._outputs import Output, key
 from .._precisions import PRECISIONS
 from .._process import keep
+from .._warn import warn
 from ..exceptions import LayerError, ProvenanceError, ProvenanceWarning
 
 if TYPE_CHECKING:
@@ -205,7 +205,9 @@ def compute(
         _known.pop(next(iter(_known)), None)
     if not all(name in ours for name in names):
         # A copy: what a backbone counts, such as texts that were cut, is not about the canary.
-        samples = copy.copy(backbone).prepare([item()])
+        reader = copy.copy(backbone)
+        vars(reader)["truncation"] = "cut"  # also where a user's long texts are errors
+        samples = reader.prepare([item()])
         if isinstance(samples[0], Exception):
             raise samples[0]
         batch = backbone.collate(samples, network.device, network.dtype)
@@ -239,10 +241,9 @@ def warn_unreadable(recipe: str, name: str, error: Exception) -> None:
     if recipe in _unreadable:
         return
     _unreadable.add(recipe)
-    warnings.warn(
+    warn(
         f"{name} could not read the canary, the fixed item by which changes of libraries are "
         f"noticed: {type(error).__name__}: {error}. Its rows are right; nothing will notice where "
         f"another version gives others. The environment variable {SWITCH}=0 turns canaries off.",
         ProvenanceWarning,
-        stacklevel=2,
     )

@@ -8,11 +8,11 @@ each set of versions. Where it moved, rows get another name, so that no request 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .._recipe import fingerprint
+from .._warn import warn
 from ..exceptions import CacheWarning
 from ._canary import compare
 from ._provenance import differences
@@ -74,10 +74,9 @@ def _kept(cache: Cache, name: str) -> Sketches:
 
 
 def _tell(before: Mapping[str, str]) -> None:
-    warnings.warn(
+    warn(
         "The cache holds rows that other versions computed, and those of today differ from them: "
         f"the canary, one fixed item, moved. {differences(before)} Rows are computed anew, and "
         "kept beside the old ones.",
         CacheWarning,
-        stacklevel=2,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .._warn import warn
 from ..backbones import Backbone
 from ..exceptions import BadItemError, LayerError
 from ._alone import check_alone
@@ -42,10 +42,9 @@ def _halving(
     if network.device.type == "cuda":
         torch.cuda.empty_cache()
     if network.room.ran_out(len(samples)):
-        warnings.warn(
+        warn(
             f"Memory ran out with a batch of {len(samples)}; going on with smaller batches.",
             RuntimeWarning,
-            stacklevel=2,
         )
     return _halving(samples, run, network)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,24 +13,47 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..._process import remembered
+from ..._process import once, remembered
 from ...exceptions import WeightsError
+
+
+class _Thread(threading.local):
+    is_quiet = False
+
+
+_thread = _Thread()
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep transformers from reporting what is expected here (a head that is left out)."""
-    from transformers.utils import logging
+    """Keep transformers from reporting what is expected here (a head that is left out).
 
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
+    Only this thread is quiet, and transformers' own settings stay what they are.
+    """
+    _ask_who_reports()
+    outer, _thread.is_quiet = _thread.is_quiet, True
     try:
         yield
     finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
+        _thread.is_quiet = outer
+
+
+@once("transformers' reports and bars ask whether their thread is loading a network here")
+def _ask_who_reports() -> None:
+    from transformers.utils import logging as reports
+
+    reports.get_logger()  # which gives the library its handler
+    for handler in logging.getLogger("transformers").handlers:
+        handler.addFilter(lambda _record: not _thread.is_quiet)
+    if not hasattr(reports, "set_tqdm_hook"):
+        return  # of a version that shows its bars to everyone
+
+    def bar(make: Any, args: Any, options: Any) -> Any:
+        if _thread.is_quiet:
+            return reports.EmptyTqdm(*args, **options)
+        return before(make, args, options) if before is not None else make(*args, **options)
+
+    before = reports.set_tqdm_hook(bar)
 
 
 @remembered("configurations of networks", maxsize=8)

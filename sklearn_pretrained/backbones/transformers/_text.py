@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..._process import keep
+from ..._process import keep, remembered
 from ...exceptions import BadItemError, LayerError
+from ...inputs._digest import of_text
 from .._backbone import Backbone, Weights
 from .._skeleton import random_network, weightless
 from .._weights import RandomWeights, digest_of
@@ -26,6 +28,7 @@ from ._token_batches import Tokens, by_length, padded
 from ._tokenizer import Text, TextTokenizer, text_tokenizer
 
 TOKENS_IN_A_BATCH = {"cpu": 2048, "cuda": 65536, "mps": 8192}
+_MOST_REMEMBERED = 1 << 17  # some 15 MB
 _DECODER = re.compile("CausalLM|LMHeadModel")
 _random_digests: dict[str, str] = {}
 keep(
@@ -100,7 +103,6 @@ class TextBackbone(Backbone):
         self.truncation = truncation
         self.prompt = self._find_prompt(prompt)
         self.max_length = self._find_length(max_length)
-        self.n_cut = 0
 
     def _configuration(self) -> Any:
         return _transformers.config(self.folder, self.version)
@@ -197,9 +199,10 @@ class TextBackbone(Backbone):
         """Return how many tokens the network's tables of positions hold."""
         key = self.architecture
         if key not in _rooms:
-            with weightless():
-                network = self._empty().eval()
-            _rooms[key] = most_tokens(network, self.call)
+            _rooms[key] = None
+            # What cannot be built without weights is refused where its layers are planned.
+            with contextlib.suppress(Exception), weightless():
+                _rooms[key] = most_tokens(self._empty().eval(), self.call)
         return _rooms[key]
 
     @property
@@ -216,7 +219,11 @@ class TextBackbone(Backbone):
             "prompt": self.prompt,
         }
         own = self.sentence.facts()
-        return {**facts, "sentence": own} if own else facts
+        if own:
+            facts["sentence"] = own
+        if self.truncation == "error":  # texts that were cut are no rows then, known or not
+            facts["truncation"] = "error"
+        return facts
 
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
         """Build the encoder on the meta device."""
@@ -265,7 +272,35 @@ class TextBackbone(Backbone):
 
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
-        return [self._sample(one) for one in self._texts.read([*map(self._prompted, contents)])]
+        read = self._texts.read([*map(self._prompted, contents)])
+        if self.truncation == "warn":
+            self._remember([*map(of_text, contents)], read)
+        return [self._sample(one) for one in read]
+
+    def count_cut(self, texts: Iterable[tuple[bytes, Text]]) -> int:
+        """Count the texts that are cut, given by digest and content, whether read here or not."""
+        listed = list(texts)
+        known = self._cut_texts()
+        told = {digest: known.get(digest) for digest, _ in listed}
+        unseen = {digest: text for digest, text in listed if told[digest] is None}
+        read = self._texts.read([*map(self._prompted, unseen.values())])
+        told |= self._remember(list(unseen), read)
+        return sum(bool(told[digest]) for digest, _ in listed)
+
+    def _cut_texts(self) -> dict[bytes, bool]:
+        settings = f"{self.version}:{self.sentence.lowers}"
+        return cut_texts(settings, self.max_length, self.prompt)
+
+    def _remember(
+        self, digests: list[bytes], read: Sequence[tuple[Tokens, bool] | BadItemError]
+    ) -> dict[bytes, bool]:
+        known = self._cut_texts()
+        if len(known) > _MOST_REMEMBERED:
+            known.clear()
+        pairs = zip(digests, read, strict=True)
+        fresh = {digest: isinstance(one, tuple) and one[1] for digest, one in pairs}
+        known.update(fresh)
+        return fresh
 
     def _prompted(self, text: Text) -> Text:
         return (self.prompt + text[0], text[1]) if isinstance(text, tuple) else self.prompt + text
@@ -279,7 +314,6 @@ class TextBackbone(Backbone):
                 f"is longer than {self.max_length} tokens; shorten it, raise max_length, or "
                 "pass truncation='cut'"
             )
-        self.n_cut += is_cut
         return tokens
 
     def batches(
@@ -333,6 +367,12 @@ class TextBackbone(Backbone):
     def mask(self, batch: dict[str, Tensor]) -> Tensor:
         """Return which tokens are real."""
         return batch["attention_mask"]
+
+
+@remembered("which texts were cut", maxsize=16)
+def cut_texts(settings: str, max_length: int, prompt: str) -> dict[bytes, bool]:  # noqa: ARG001
+    """Return what is known of texts by their digests, for a tokenizer, a length and a prompt."""
+    return {}
 
 
 def meaningless(batch: int, *, grown: bool) -> dict[str, Tensor]:

@@ -14,11 +14,13 @@ from typing import Any
 from ..._process import remembered
 from ...exceptions import BadItemError, WeightsError
 from . import _loading
+from ._beginnings import beginning, is_local
 from ._token_batches import Tokens
 
 Text = str | tuple[str, str]
 # A tokenizer needs some hundred bytes for each character, also of those that are cut away.
 _LETTERS = 1 << 19
+_LETTERS_FOR_A_TOKEN = 16  # of a long text are read at first
 _TRIED = ["a text", "Two  words, [SEP] “quoted”\n\n12.5€ 中文 <s>naïve</s> don't"]
 
 
@@ -36,20 +38,38 @@ class TextTokenizer:
         Special tokens beside a pair.
     types : bool
         Whether the network is told which text of a pair a token is of.
+    is_local : bool
+        Whether the beginning of a long text is enough to know its first tokens.
     """
 
     backend: Any
     max_length: int
     least_of_pairs: int
     types: bool
+    is_local: bool
 
     def read(self, texts: Sequence[Text]) -> list[tuple[Tokens, bool] | BadItemError]:
         """Tokenise texts and pairs of texts, and tell which were cut."""
         made: list[tuple[Tokens, bool] | BadItemError] = []
-        for portion in _portions(texts):
+        letters = _LETTERS_FOR_A_TOKEN * self.max_length
+        for start, portion in _portions([self._beginning(text, letters) for text in texts]):
             encoded = self.backend.encode_batch_fast(portion)
-            made += [self._one(*both) for both in zip(portion, encoded, strict=True)]
+            for i, (begun, found) in enumerate(zip(portion, encoded, strict=True), start):
+                made.append(self._one(texts[i], self._more(texts[i], begun, found)))
         return made
+
+    def _beginning(self, text: Text, letters: int) -> Text:
+        """Cut a long text where its first tokens stay the same; pairs share one length."""
+        if isinstance(text, tuple) or not self.is_local or len(text) <= 2 * letters:
+            return text
+        return beginning(text, letters)
+
+    def _more(self, text: Text, begun: Text, found: Any) -> Any:
+        """Read on in a text until its beginning holds more tokens than are wanted."""
+        while len(begun) < len(text) and not found.overflowing:
+            begun = self._beginning(text, 8 * len(begun))
+            found = self.backend.encode_batch_fast([begun])[0]
+        return found
 
     def _one(self, text: Text, encoded: Any) -> tuple[Tokens, bool] | BadItemError:
         if isinstance(text, tuple) and self.max_length <= self.least_of_pairs:
@@ -65,19 +85,17 @@ class TextTokenizer:
         return tokens, bool(encoded.overflowing)
 
 
-def _portions(texts: Sequence[Text]) -> Iterator[list[Text]]:
-    """Yield texts that are tokenised in one go, not too long together."""
-    portion: list[Text] = []
-    letters = 0
-    for text in texts:
+def _portions(texts: Sequence[Text]) -> Iterator[tuple[int, list[Text]]]:
+    """Yield texts that are tokenised in one go, not too long together, and where they begin."""
+    start, letters = 0, 0
+    for i, text in enumerate(texts):
         length = sum(map(len, text)) if isinstance(text, tuple) else len(text)
-        if portion and letters + length > _LETTERS:
-            yield portion
-            portion, letters = [], 0
-        portion.append(text)
+        if i > start and letters + length > _LETTERS:
+            yield start, list(texts[start:i])
+            start, letters = i, 0
         letters += length
-    if portion:
-        yield portion
+    if start < len(texts):
+        yield start, list(texts[start:])
 
 
 @remembered("tokenizers, set for a length", maxsize=16)
@@ -112,6 +130,7 @@ def text_tokenizer(
         max_length,
         fast.num_special_tokens_to_add(pair=True),
         "token_type_ids" in fast.model_input_names,
+        is_local(backend),
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from ..._warn import warn
 from ...exceptions import CacheWarning
 from ._file import CacheFile, SetAsideError, UnusableFileError
 
@@ -84,7 +84,7 @@ class Attempts:
     def warn(self, what: str) -> None:
         if what not in self._warned:
             self._warned.add(what)
-            warnings.warn(f"The cache {self.path} {what}.", CacheWarning, stacklevel=4)
+            warn(f"The cache {self.path} {what}.", CacheWarning)
 
 
 def _is_locked(error: Exception) -> bool:

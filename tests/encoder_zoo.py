@@ -1,0 +1,173 @@
+"""Every family of transformers that reads tokens → whether its layers equal its hidden states.
+
+    python -m tests.encoder_zoo              # the table of all families
+    python -m tests.encoder_zoo xlnet bart   # of some
+
+The families are those of transformers' own mapping of models. Each is built with a few layers and
+random weights, and each hidden state, pooled by hand, is compared with what is read here. A family
+that is not compared is named with its reason.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_MAPPING, MODEL_MAPPING_NAMES
+
+from sklearn_pretrained import PretrainedTextFeaturizer
+from sklearn_pretrained.exceptions import LayerError
+from sklearn_pretrained.running import eager
+from tests.text_zoo import TEXTS, TOLERANCE, save_tokenizer
+
+_LARGEST = 5_000_000
+_TINY = {
+    **dict.fromkeys(("hidden_size", "d_model", "dim", "n_embd", "emb_dim", "embedding_size"), 16),
+    **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer", "num_layers"), 3),
+    **dict.fromkeys(("encoder_layers", "num_encoder_layers"), 3),
+    **dict.fromkeys(("decoder_layers", "num_decoder_layers"), 2),
+    **dict.fromkeys(("num_attention_heads", "n_heads", "n_head", "num_heads"), 2),
+    **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 2),
+    **dict.fromkeys(("num_encoder_attention_heads", "num_decoder_attention_heads"), 2),
+    **dict.fromkeys(("intermediate_size", "d_ff", "d_inner", "hidden_dim", "ffn_dim"), 24),
+    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), 24),
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 2),
+    **dict.fromkeys(("head_dim", "d_kv", "v_head_dim", "kv_lora_rank", "q_lora_rank"), 8),
+    **dict.fromkeys(("qk_rope_head_dim", "qk_nope_head_dim"), 4),
+    "vocab_size": 40, "num_key_value_heads": 2, "num_experts_per_tok": 1,
+    "moe_intermediate_size": 8, "pad_token_id": 0, "pad_index": 0, "bos_token_id": 1,
+    "eos_token_id": 2, "decoder_start_token_id": 1,
+}  # fmt: skip
+FURTHER = {
+    "mamba2": {"num_heads": 4, "head_dim": 8, "n_groups": 1, "state_size": 8},
+    "reformer": {"axial_pos_embds": False},
+    "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
+}
+"""What some families need besides to be built so small."""
+
+
+class NotComparedError(Exception):
+    """A family is none that reads tokens alone, or cannot be built small; the message says why."""
+
+
+def configuration(family: str) -> Any:
+    """Make a family's configuration, as small as it will be."""
+    kind = CONFIG_MAPPING[family]
+    known = set(inspect.signature(kind.__init__).parameters) | set(vars(kind()))
+    for ancestor in kind.__mro__:
+        known |= set(vars(ancestor).get("__annotations__", {}))
+    options = {name: value for name, value in _TINY.items() if name in known}
+    return kind(**{**options, **FURTHER.get(family, {})})
+
+
+def build(family: str) -> tuple[Any, Any]:
+    """Return a family's network, and the part of it that reads texts."""
+    try:
+        config = configuration(family)
+        whole = MODEL_MAPPING[type(config)]
+        whole = whole[0] if isinstance(whole, tuple | list) else whole
+    except Exception as error:
+        raise NotComparedError(f"cannot be made small: {type(error).__name__}") from error
+    inner = [n for n, v in config.to_dict().items() if n.endswith("_config") and v and n[0] != "q"]
+    if inner:
+        raise NotComparedError(f"is made of several networks ({', '.join(inner)})")
+    if whole.main_input_name != "input_ids":
+        raise NotComparedError(f"reads {whole.main_input_name}")
+    alone = getattr(transformers, whole.__name__.removesuffix("Model") + "EncoderModel", None)
+    if alone is not None:
+        whole, config.is_encoder_decoder = alone, False
+    try:
+        with torch.device("meta"):
+            size = sum(parameter.numel() for parameter in whole(config).parameters())
+        if size > _LARGEST:
+            raise NotComparedError(f"cannot be made small: {size} parameters")
+        network = whole(config).eval()
+    except NotComparedError:
+        raise
+    except Exception as error:
+        raise NotComparedError(f"cannot be built so small: {type(error).__name__}") from error
+    for parameter in network.parameters():  # as far apart as trained weights
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
+    half = network.config.is_encoder_decoder
+    return network, network.get_encoder() if half else network
+
+
+def expected(family: str, folder: Path) -> list[np.ndarray]:
+    """Save a family's network; return its hidden states and its output, the mean of each text."""
+    torch.manual_seed(0)
+    network, reader = build(family)
+    network.save_pretrained(folder)
+    save_tokenizer(folder, has_class=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    found = []
+    for text in TEXTS:
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        try:
+            with torch.no_grad():
+                out = reader(input_ids=ids, output_hidden_states=True)
+        except Exception as error:
+            raise NotComparedError(f"does not run over texts: {str(error)[:80]}") from error
+        if getattr(out, "hidden_states", None) is None:
+            raise NotComparedError("names no hidden states")
+        states = [*out.hidden_states, out.last_hidden_state]
+        found.append([state.mean(1)[0].numpy() for state in states])
+    return [np.vstack(state) for state in zip(*found, strict=True)]
+
+
+def compare(family: str) -> list[str]:
+    """Say of each hidden state, and of the output, whether it is equal, refused or different."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / family
+        states = expected(family, folder)
+        verdicts = []
+        for layer in [*range(len(states) - 1), "penultimate"]:
+            ours = PretrainedTextFeaturizer(
+                str(folder), layer=layer, pooling="mean", device="cpu", cache=None, batch_size=3
+            )
+            try:
+                rows = ours.fit_transform(TEXTS)
+            except LayerError:
+                verdicts.append("refused")
+                continue
+            except ValueError as error:  # where the network cannot be planned
+                verdicts.append("refused" if "cannot be run" in str(error) else f"RAISED {error}")
+                continue
+            wanted = states[layer if isinstance(layer, int) else -1]
+            gap = np.linalg.norm(rows - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
+            verdicts.append("equal" if gap.max() < TOLERANCE else f"DIFFERS {gap.max():.0e}")
+    eager.unload()
+    return verdicts
+
+
+def main(families: list[str]) -> int:
+    """Print the table; the exit status counts the families that differ."""
+    counts: Counter[str] = Counter()
+    for family in families or sorted(MODEL_MAPPING_NAMES):
+        try:
+            found = compare(family)
+        except NotComparedError as error:
+            verdict, details = "not compared", str(error)
+        except Exception as error:
+            verdict, details = "RAISED", f"{type(error).__name__}: {str(error)[:80]}"
+        else:
+            kinds = Counter(found)
+            verdict = next((one for one in found if one[0].isupper()), "")
+            verdict = verdict or ("refused" if set(kinds) == {"refused"} else "equal")
+            details = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+        counts[verdict.partition(" ")[0]] += 1
+        print(f"{family:32} {verdict[:60]:14} {details}", flush=True)
+    print(dict(counts))
+    return counts["DIFFERS"] + counts["RAISED"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,40 @@
+"""A handful of the zoo of encoders: kinds of every sort, and those that were once read wrongly."""
+
+from __future__ import annotations
+
+import pytest
+from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+from tests import encoder_zoo
+
+HANDFUL = ["bert", "gpt2", "mixtral", "m2m_100", "led", "rwkv", "xlm", "mamba"]
+
+
+@pytest.mark.parametrize("family", HANDFUL)
+def test_every_hidden_state_is_that_of_transformers(family):
+    """Encoders, decoders, mixtures of experts, encoders with a decoder, state spaces."""
+    verdicts = encoder_zoo.compare(family)
+
+    assert set(verdicts) == {"equal"}
+    assert len(verdicts) >= 4
+
+
+@pytest.mark.parametrize("family", ["xlnet", "squeezebert", "reformer"])
+def test_a_hidden_state_that_no_submodule_gives_is_refused_and_the_output_is_read(family):
+    """By name, and never with other numbers."""
+    verdicts = encoder_zoo.compare(family)
+
+    assert set(verdicts) == {"equal", "refused"}
+    assert verdicts[-1] == "equal"
+
+
+def test_what_cannot_be_planned_is_refused_whole():
+    """X-MOD chooses weights by the values of its input, which a plan does not have."""
+    assert set(encoder_zoo.compare("xmod")) == {"refused"}
+
+
+def test_families_are_those_of_transformers_own_mapping():
+    """What is not compared is named, with its reason."""
+    assert {*HANDFUL, "xlnet"} <= set(MODEL_MAPPING_NAMES)
+    with pytest.raises(encoder_zoo.NotComparedError, match="reads pixel_values"):
+        encoder_zoo.build("vit")
