@@ -135,8 +135,8 @@ class Road:
                 there = [(layer, p) for layer, _, p in parts if layer in self.plan.layers]
                 outputs = tuple((self.plan.layers[layer], pooling) for layer, pooling in there)
                 asked = len(outputs)
-            network = runners.load(self.backbone)[0]
-            return canary.sketches(self.backbone, network, Reading(outputs, asked=asked))
+            runner = runners.load(self.backbone)[0]
+            return canary.sketches(self.backbone, runner, Reading(outputs, asked=asked))
 
         ours = versions(self.backbone.libraries)
         name, kept = name_in(cache, self.recipe, ours, runners.dtype, sketch)
@@ -197,15 +197,15 @@ class _Computing:
         by_name = {key(output): output for output in road.kept}
         outputs = tuple(by_name[name] for name, _ in chosen.outputs)
         reading = Reading(outputs, asked=len(set(road.outputs)))
-        networks = request.runners.load(road.backbone)
+        computing = request.runners.load(road.backbone)
         if road.canary is not None:
-            for network in networks:
-                road.canary.check(road.backbone, network, replace(reading))
+            for runner in computing:
+                road.canary.check(road.backbone, runner, replace(reading))
         for where, rows in embed(
             request.items,
             [start + k for k in positions],
             backbone=road.backbone,
-            networks=networks,
+            runners=computing,
             reading=reading,
             batch_size=request.runners.batch_size,
             on_bad=request.tally.bad.add,

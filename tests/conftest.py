@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
 
-from sklearn_pretrained.running._engine import Reading
+from sklearn_pretrained.running import _engine
 
 
 @pytest.fixture(scope="session")
@@ -32,13 +32,13 @@ def patches(pictures: list[np.ndarray]) -> list[np.ndarray]:
 def forwarded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Collect the number of rows of every forward."""
     sizes: list[int] = []
-    whole = Reading.rows
+    whole = _engine.forward
 
-    def counting(self, backbone, network, samples):
+    def counting(runner, reading, samples):
         sizes.append(len(samples))
-        return whole(self, backbone, network, samples)
+        return whole(runner, reading, samples)
 
-    monkeypatch.setattr(Reading, "rows", counting)
+    monkeypatch.setattr(_engine, "forward", counting)
     return sizes
 
 

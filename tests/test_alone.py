@@ -14,7 +14,7 @@ from sklearn_pretrained import ModuleFeaturizer
 from sklearn_pretrained.backbones.own._module import ModuleBackbone
 from sklearn_pretrained.exceptions import LayerError, UnsteadyError
 from sklearn_pretrained.running import eager
-from sklearn_pretrained.running.eager._loaded import Room
+from sklearn_pretrained.running._runner import Room
 from tests.conftest import relative_error
 
 X = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)

@@ -514,20 +514,20 @@ def test_random_weights_warn_and_are_the_same_everywhere(pictures):
 
 def test_running_out_of_memory_halves_the_batch_and_tells_once(patches, monkeypatch):
     """The size that fitted is remembered, and no row is lost."""
-    from sklearn_pretrained.running._engine import Reading
+    from sklearn_pretrained.running import _engine
 
     eager.unload()
     expected = featurizer(layer="features.3").fit_transform(patches)
-    whole = Reading.rows
+    whole = _engine.forward
     sizes = []
 
-    def small_memory(self, backbone, network, samples):
+    def small_memory(runner, reading, samples):
         sizes.append(len(samples))
         if len(samples) > 6:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(self, backbone, network, samples)
+        return whole(runner, reading, samples)
 
-    monkeypatch.setattr(Reading, "rows", small_memory)
+    monkeypatch.setattr(_engine, "forward", small_memory)
     ours = featurizer(layer="features.3", batch_size=24).fit(patches)
     with pytest.warns(RuntimeWarning, match="going on with smaller batches") as seen:
         rows = ours.transform(patches)
@@ -539,16 +539,16 @@ def test_running_out_of_memory_halves_the_batch_and_tells_once(patches, monkeypa
 
 def test_several_devices_take_batches_in_turn(patches, monkeypatch):
     """Each has a network of its own; the rows are those of one device, in their order."""
-    from sklearn_pretrained.running._engine import Reading
+    from sklearn_pretrained.running import _engine
 
-    whole, seen = Reading.rows, []
+    whole, seen = _engine.forward, []
 
-    def watched(self, backbone, network, samples):
-        seen.append((str(network.device), id(network)))
-        return whole(self, backbone, network, samples)
+    def watched(runner, reading, samples):
+        seen.append((str(runner.device), id(runner.past)))
+        return whole(runner, reading, samples)
 
     alone = featurizer(layer=2).fit_transform(patches)
-    monkeypatch.setattr(Reading, "rows", watched)
+    monkeypatch.setattr(_engine, "forward", watched)
     both = featurizer(layer=2, device=["cpu", "cpu:0"]).fit_transform(patches)
 
     assert [device for device, _ in seen] == ["cpu", "cpu:0", "cpu"]

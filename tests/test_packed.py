@@ -12,12 +12,13 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_pretrained import PretrainedTextFeaturizer, backbones
-from sklearn_pretrained.backbones.transformers import _packed, _packed_attention
-from sklearn_pretrained.backbones.transformers._packed_attention import attend
-from sklearn_pretrained.backbones.transformers._segments import Segments
+from sklearn_pretrained import PretrainedTextFeaturizer
 from sklearn_pretrained.running import eager
 from sklearn_pretrained.running.eager.fast._switch import VARIABLE
+from sklearn_pretrained.running.eager.packed import _attention as _packed_attention
+from sklearn_pretrained.running.eager.packed import _packing as _packed
+from sklearn_pretrained.running.eager.packed._attention import attend
+from sklearn_pretrained.running.eager.packed._segments import Segments, UnpackableError
 from tests import text_zoo
 from tests.conftest import relative_error
 
@@ -133,7 +134,7 @@ def test_a_layer_that_cannot_be_read_so_is_read_with_padding(tmp_path):
 
     class BlindSegments(Segments):
         def restore(self, x, shape):
-            raise backbones.UnpackableError("not here")
+            raise UnpackableError("not here")
 
     right = ours.transform(text_zoo.TEXTS)
     blind = Blind(packing.padding, packing.types)

@@ -1,6 +1,6 @@
 """A name, path or network → a frozen backbone with its own preprocessing."""
 
-from ._backbone import Backbone, UnpackableError
+from ._backbone import Backbone, Sequences
 from ._files import WEIGHTS_FILE, EmbeddedWeights, files_of
 from ._find import find, find_image, find_text
 from ._list import BackboneTable, list_backbones
@@ -17,7 +17,7 @@ __all__ = [
     "LocalFile",
     "ModuleHandle",
     "RandomWeights",
-    "UnpackableError",
+    "Sequences",
     "files_of",
     "find",
     "find_image",

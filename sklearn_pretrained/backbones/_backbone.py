@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -19,11 +20,24 @@ class Weights(Protocol):
         """Say in a few words which weights these are and where they lie."""
 
 
-_FILL_CACHES = 8 * 3 * 224 * 224
+@dataclass(frozen=True)
+class Sequences:
+    """What whoever runs a network over sequences of tokens must know of it.
 
+    Parameters
+    ----------
+    vocabulary : int
+        How many tokens there are.
+    padding : int
+        The token that fills up.
+    config : object or None
+        The configuration of an encoder whose attention might go text by text; None where a text's
+        tokens are found by their place in a padded row.
+    """
 
-class UnpackableError(Exception):
-    """What is asked cannot be had without padding."""
+    vocabulary: int
+    padding: int
+    config: Any = None
 
 
 class Backbone(ABC):
@@ -146,21 +160,13 @@ class Backbone(ABC):
         """Return two samples that take the way of all others; None where there are no such."""
         return None
 
-    def find_packing(self, network: nn.Module) -> tuple[nn.Module, Any] | None:  # noqa: ARG002
-        """Return a network beside this one, and how it runs sequences without padding; or None."""
+    def sequences(self) -> Sequences | None:
+        """Describe the sequences that the network reads; None where padding never shows."""
         return None
 
-    def padding_shows(self, network: nn.Module) -> bool:  # noqa: ARG002
-        """Tell whether padding behind an item changes its numbers."""
-        return False
-
-    def pack(self, batch: Any, packing: Any) -> tuple[Any, Callable[[Tensor, Any], Tensor]]:
-        """Return a batch without padding, and what brings activations back into the padded form.
-
-        The latter takes an activation and its layer's shape for one item; it raises
-        `UnpackableError` where it cannot.
-        """
-        raise NotImplementedError
+    def lengths(self, samples: Sequence[Any]) -> list[int] | None:  # noqa: ARG002
+        """Return each sample's length, where samples of different lengths share a batch."""
+        return None
 
     def classifier(self, network: nn.Module) -> str | None:  # noqa: ARG002
         """Name the submodule that classifies; None for the last one that multiplies by weights."""
@@ -184,18 +190,3 @@ class Backbone(ABC):
     def mask(self, batch: Any) -> Tensor | None:  # noqa: ARG002
         """Return which tokens of a batch are real, where a network reads sequences."""
         return None
-
-    def batches(
-        self, samples: Sequence[Any], batch_size: int | str, device: Any, *, even: bool = False
-    ) -> list[Sequence[int]]:
-        """Say which samples go through the network together.
-
-        On a CPU, eight images of the usual size fill the caches, and more would overflow them; of
-        smaller items as many go together as hold as many numbers. With ``even``, only samples of
-        one length may meet.
-        """
-        del even  # all have one shape here
-        most = batch_size if isinstance(batch_size, int) else self.window
-        if device.type == "cpu" and samples:
-            most = min(most, max(8, _FILL_CACHES // max(1, samples[0].numel())))
-        return [range(i, min(i + most, len(samples))) for i in range(0, len(samples), most)]

@@ -19,8 +19,7 @@ from ..exceptions import LayerError, ProvenanceError, ProvenanceWarning
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
-    from ..running import Reading
-    from ..running.eager import LoadedNetwork
+    from ..running import Reading, Runner
 
 SWITCH = "SKLEARN_PRETRAINED_CANARY"
 NUMBERS = 64
@@ -78,7 +77,7 @@ class Canary:
         self._recipe, self._dtype, self._then, self._differ = recipe, dtype, then, differ
         self._kept = [""] * len(self._names)
 
-    def check(self, backbone: Backbone, network: LoadedNetwork, reading: Reading) -> None:
+    def check(self, backbone: Backbone, runner: Runner, reading: Reading) -> None:
         """Compare a network's canary with that of the past, or compute it where there is none."""
         from ..running import is_out_of_memory
 
@@ -90,7 +89,7 @@ class Canary:
                 self._names,
                 item=self._item,
                 backbone=backbone,
-                network=network,
+                runner=runner,
                 reading=reading,
             )
         except Exception as error:
@@ -108,7 +107,7 @@ class Canary:
         self._compare(now)
 
     def sketches(
-        self, backbone: Backbone, network: LoadedNetwork, reading: Reading
+        self, backbone: Backbone, runner: Runner, reading: Reading
     ) -> dict[str, str] | None:
         """Return what a network gives for each output of a reading; None where it has no canary."""
         if not is_on():
@@ -120,12 +119,12 @@ class Canary:
                 names[: reading.asked],
                 item=self._item,
                 backbone=backbone,
-                network=network,
+                runner=runner,
                 reading=reading,
             )
         except Exception:
             return None  # `check` says so
-        ours = _known[self._recipe, str(network.device)]
+        ours = _known[self._recipe, str(runner.device)]
         return {name: ours[name] for name in names if name in ours}
 
     def believe(self, sketches: Mapping[str, str]) -> None:
@@ -193,14 +192,14 @@ def compute(
     *,
     item: Callable[[], Any],
     backbone: Backbone,
-    network: LoadedNetwork,
+    runner: Runner,
     reading: Reading,
 ) -> list[str]:
     """Return the canaries of a reading's first outputs; each is computed once in a process.
 
     Raises what the network raises where it cannot read the item.
     """
-    ours = _known.setdefault((recipe, str(network.device)), {})
+    ours = _known.setdefault((recipe, str(runner.device)), {})
     if len(_known) > _MOST_KNOWN:
         _known.pop(next(iter(_known)), None)
     if not all(name in ours for name in names):
@@ -210,8 +209,7 @@ def compute(
         samples = reader.prepare([item()])
         if isinstance(samples[0], Exception):
             raise samples[0]
-        batch = backbone.collate(samples, network.device, network.dtype)
-        values = reading.read(backbone, network, batch).here()[0]
+        values = reading.rows(runner, samples).here()[0]
         start = 0
         for layer, pooling in reading.outputs:
             part = values[start : start + layer.width(pooling)]

@@ -3,6 +3,15 @@
 from ._devices import resolve_devices, resolve_dtype
 from ._engine import embed
 from ._reading import Reading, is_out_of_memory
+from ._runner import Runner
 from ._runners import Runners
 
-__all__ = ["Reading", "Runners", "embed", "is_out_of_memory", "resolve_devices", "resolve_dtype"]
+__all__ = [
+    "Reading",
+    "Runner",
+    "Runners",
+    "embed",
+    "is_out_of_memory",
+    "resolve_devices",
+    "resolve_dtype",
+]

@@ -16,37 +16,43 @@ from .._warn import warn
 from ..backbones import Backbone
 from ..exceptions import BadItemError, LayerError
 from ._alone import check_alone
+from ._batches import batches
 from ._prepare import OnBad, windows
-from ._reading import Reading, Underway, is_out_of_memory, joined, width_of
-from .eager import LoadedNetwork
+from ._reading import Reading, is_out_of_memory, joined, width_of
+from ._runner import Runner, Underway
 
 Finished = list[tuple[list[int], NDArray[np.float32]]]
 
 
+def forward(runner: Runner, reading: Reading, samples: Sequence[Any]) -> Underway:
+    """Send one batch of samples through a network."""
+    return reading.rows(runner, samples)
+
+
 def _halving(
-    samples: Sequence[Any], run: Callable[[Sequence[Any]], Underway], network: LoadedNetwork
+    samples: Sequence[Any], run: Callable[[Sequence[Any]], Underway], runner: Runner
 ) -> list[Underway]:
     """Run a batch; where memory runs out, run its halves, and remember what fits."""
-    most = network.room.most or len(samples)
+    most = runner.past.room.most or len(samples)
     if len(samples) > most:
         parts = [samples[i : i + most] for i in range(0, len(samples), most)]
-        return [rows for part in parts for rows in _halving(part, run, network)]
+        return [rows for part in parts for rows in _halving(part, run, runner)]
     try:
         rows = [run(samples)]
     except Exception as error:
         if not is_out_of_memory(error) or len(samples) == 1:
             raise
     else:
-        network.room.fitted(len(samples))
+        runner.past.room.fitted(len(samples))
         return rows
-    if network.device.type == "cuda":
+    if runner.device.type == "cuda":
         torch.cuda.empty_cache()
-    if network.room.ran_out(len(samples)):
+    if runner.past.room.ran_out(len(samples)):
         warn(
             f"Memory ran out with a batch of {len(samples)}; going on with smaller batches.",
             RuntimeWarning,
         )
-    return _halving(samples, run, network)
+    return _halving(samples, run, runner)
 
 
 def embed(
@@ -54,7 +60,7 @@ def embed(
     positions: Sequence[int],
     *,
     backbone: Backbone,
-    networks: Sequence[LoadedNetwork],
+    runners: Sequence[Runner],
     reading: Reading,
     batch_size: int | str,
     on_bad: OnBad,
@@ -69,8 +75,9 @@ def embed(
     items : Items
     positions : sequence of int
         Which of them.
-    backbone, networks, reading
-        What to run, on each device, and what to read. Batches go to the devices in turn.
+    backbone, runners, reading
+        What prepares, what computes on each device, and what is read. Batches go to the devices
+        in turn.
     batch_size : int or "auto"
         Most items in one forward.
     on_bad : callable
@@ -84,9 +91,9 @@ def embed(
         In batches, in an order of the network's choosing. Rows hold every output, or end behind
         those that are asked where an item gives no finite numbers for the others.
     """
-    for network in networks:
-        network.expect(len(positions))
-    even = any(network.arranged.even for network in networks)
+    for runner in runners:
+        runner.expect(len(positions))
+    even = any(runner.even for runner in runners)
 
     judge = _Judge(backbone.name, reading, on_bad)
 
@@ -95,16 +102,15 @@ def embed(
         on_batch(len(where))
         return rows
 
-    turns = itertools.cycle(networks)
-    gpus = sum(network.device.type == "cuda" for network in networks)
+    turns = itertools.cycle(runners)
+    gpus = sum(runner.device.type == "cuda" for runner in runners)
     underway: deque[tuple[list[int], list[Underway]]] = deque()
     for good, samples in windows(items, positions, backbone, batch_size, on_bad, gpus=gpus):
-        for batch in backbone.batches(samples, batch_size, networks[0].device, even=even):
-            network = next(turns)
-            run = functools.partial(reading.rows, backbone, network)
+        for batch in batches(samples, backbone, batch_size, runners[0].device, even=even):
+            runner = next(turns)
             chosen = [samples[i] for i in batch]
-            rows = _halving(chosen, run, network)
-            check_alone(backbone, network, reading, chosen, functools.partial(joined, rows))
+            rows = _halving(chosen, functools.partial(forward, runner, reading), runner)
+            check_alone(runner, reading, chosen, functools.partial(joined, rows))
             underway.append(([good[i] for i in batch], rows))
             if len(underway) > gpus:
                 yield from finish(*underway.popleft())

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from .._precisions import PRECISIONS
 from ..backbones import Backbone
 from ._devices import resolve_devices, resolve_dtype
-from .eager import LoadedNetwork, load
+from ._runner import Runner
+from .eager import EagerRunner, load
 
 
 class Runners:
@@ -28,12 +29,14 @@ class Runners:
     ) -> None:
         self.dtype, self.batch_size = dtype, batch_size
         self._device, self._weights = device, weights
-        self._loaded: list[LoadedNetwork] = []
+        self._loaded: list[Runner] = []
 
-    def load(self, backbone: Backbone) -> list[LoadedNetwork]:
-        """Return the network on each device; further calls return the same ones."""
+    def load(self, backbone: Backbone) -> list[Runner]:
+        """Return the runner of each device; further calls return the same ones."""
         if not self._loaded:
             devices = resolve_devices(self._device)
             dtype = PRECISIONS[resolve_dtype(self.dtype, devices)].type
-            self._loaded = [load(backbone, one, dtype, self._weights) for one in devices]
+            self._loaded = [
+                EagerRunner(backbone, load(backbone, one, dtype, self._weights)) for one in devices
+            ]
         return self._loaded

@@ -12,6 +12,7 @@ from .._pooling import pool
 from ..backbones import Backbone
 from ..exceptions import LayerError
 from ..layers import Layer
+from ..running.eager.packed import padding_shows
 from ._cut import Cut, reading
 from ._forms import Size, forms
 from ._runs import Key, Run, watch
@@ -46,7 +47,7 @@ class WatchedNetwork:
         self._samples = list(samples)
         mask = backbone.mask(self._collate(self._samples))
         self.has_lengths = mask is not None
-        self.even = self.has_lengths and backbone.padding_shows(self.network)
+        self.even = self.has_lengths and padding_shows(backbone, self.network)
         if self.even:  # only items of one length may meet
             self._samples = self._samples[:1]
         self._script: Script | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,17 @@ from torch import Tensor, nn
 from ..._process import keep, remembered
 from ...exceptions import BadItemError, LayerError
 from ...inputs._digest import of_text
-from .._backbone import Backbone, Weights
+from .._backbone import Backbone, Sequences, Weights
 from .._skeleton import random_network, weightless
 from .._weights import RandomWeights, digest_of
 from . import _loading as _transformers
 from . import _sentence_modules
 from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest
-from ._packed import Packing, find_packing, packed
-from ._padding import padding_shows
 from ._positions import most_tokens
 from ._sentence_folders import sentence_folder
-from ._token_batches import Tokens, by_length, padded
+from ._token_batches import Tokens, padded
 from ._tokenizer import Text, TextTokenizer, text_tokenizer
 
-TOKENS_IN_A_BATCH = {"cpu": 2048, "cuda": 65536, "mps": 8192}
 _MOST_REMEMBERED = 1 << 17  # some 15 MB
 _DECODER = re.compile("CausalLM|LMHeadModel")
 _random_digests: dict[str, str] = {}
@@ -316,16 +313,9 @@ class TextBackbone(Backbone):
             )
         return tokens
 
-    def batches(
-        self, samples: Sequence[Any], batch_size: int | str, device: Any, *, even: bool = False
-    ) -> list[Sequence[int]]:
-        """Put texts of like length together, so that little is padded; of one length if even."""
-        return by_length(
-            [len(sample["input_ids"]) for sample in samples],
-            most=batch_size if isinstance(batch_size, int) else len(samples),
-            budget=TOKENS_IN_A_BATCH.get(device.type, 2048),
-            even=even,
-        )
+    def lengths(self, samples: Sequence[Tokens]) -> list[int]:
+        """Count each text's tokens."""
+        return [len(sample["input_ids"]) for sample in samples]
 
     def collate(
         self,
@@ -337,32 +327,16 @@ class TextBackbone(Backbone):
         batch = padded(samples, self.tokenizer.pad_token_id or 0)
         return {name: tensor.to(device) for name, tensor in batch.items()}
 
-    def find_packing(self, network: nn.Module) -> tuple[nn.Module, Packing] | None:
-        """Try whether the encoder gives the same without padding."""
-        return None if self.is_decoder else find_packing(network, self.config)
-
-    def padding_shows(self, network: nn.Module) -> bool:
-        """Try a text alone and with padding behind it."""
-        return padding_shows(
-            network,
-            self.call,
-            vocabulary=self.config.vocab_size,
-            padding=self.tokenizer.pad_token_id or 0,
-        )
-
-    def pack(
-        self, batch: dict[str, Tensor], packing: Packing
-    ) -> tuple[dict[str, Any], Callable[[Tensor, Any], Tensor]]:
-        """Lay all texts into one row of tokens."""
-        inputs, segments = packing.inputs(batch)
-        return {**inputs, "segments": segments}, segments.restore
+    def sequences(self) -> Sequences | None:
+        """Describe the tokens; a decoder's attention is left as it is."""
+        padding = self.tokenizer.pad_token_id or 0
+        config = None if self.is_decoder else self.config
+        return Sequences(self.config.vocab_size, padding, config)
 
     def call(self, network: nn.Module, batch: dict[str, Any]) -> Any:
         """Run the encoder."""
         extra = {"use_cache": False} if self.is_decoder else {}
-        inputs = {name: x for name, x in batch.items() if name != "segments"}
-        with packed(batch.get("segments")):
-            return network(**inputs, **extra)
+        return network(**batch, **extra)
 
     def mask(self, batch: dict[str, Tensor]) -> Tensor:
         """Return which tokens are real."""

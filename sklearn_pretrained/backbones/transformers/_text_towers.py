@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from .._backbone import Backbone
+from .._backbone import Backbone, Sequences
 from .._weights import RandomWeights
 from . import _loading as _transformers
 from ._folders import find_folder, is_vision, read_json
@@ -81,13 +81,11 @@ class TextTowerBackbone(TextBackbone):
                     ids += [padding] * (self.max_length - len(ids))
         return samples
 
-    def find_packing(self, network: nn.Module) -> None:  # noqa: ARG002
-        """Return nothing: towers find a text's last token by its place in a padded row."""
-        return
-
-    def padding_shows(self, network: nn.Module) -> bool:
-        """Try a text alone and with padding behind it, where later tokens are seen at all."""
-        return self.config.model_type == "blip_text_model" and super().padding_shows(network)
+    def sequences(self) -> Sequences | None:
+        """Describe the tokens where later ones are seen, in a row whose places matter."""
+        if self.config.model_type != "blip_text_model":
+            return None
+        return Sequences(self.config.vocab_size, self.tokenizer.pad_token_id or 0)
 
 
 def backbone(model: str, **parameters: Any) -> Backbone:

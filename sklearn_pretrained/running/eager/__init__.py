@@ -2,5 +2,6 @@
 
 from ._loaded import LoadedNetwork
 from ._registry import load, unload
+from ._runner import EagerRunner
 
-__all__ = ["LoadedNetwork", "load", "unload"]
+__all__ = ["EagerRunner", "LoadedNetwork", "load", "unload"]

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..._process import hold_during_forks
+from .._runner import Past
 
 
 class _Runs:
@@ -78,33 +79,6 @@ class Arrangement:
     even: bool = False
 
 
-@dataclass
-class Room:
-    """How many samples fit into memory; None as long as all did.
-
-    After a shortage it halves, and grows again when batches of that size have fitted often enough,
-    each time more often.
-    """
-
-    most: int | None = None
-    _fitted: int = 0
-    _enough: int = 4
-
-    def ran_out(self, n: int) -> bool:
-        """Learn that ``n`` were too many; tell whether that is news."""
-        is_news = self.most is None
-        self.most, self._fitted, self._enough = max(1, n // 2), 0, min(4 * self._enough, 1 << 16)
-        return is_news
-
-    def fitted(self, n: int) -> None:
-        """Learn that ``n`` fitted."""
-        if self.most is None or n < self.most:
-            return
-        self._fitted += 1
-        if self._fitted >= self._enough:
-            self.most, self._fitted = 2 * self.most, 0
-
-
 @dataclass(eq=False)
 class LoadedNetwork:
     """A frozen network on a device, which many threads may run at the same time.
@@ -123,14 +97,10 @@ class LoadedNetwork:
         Items that are sent through it before that is worth its time.
     lock : RLock
         Held while it is rearranged.
-    room : Room
-        How many samples fit.
+    past : Past
+        What is known of it from what it ran.
     unpackable : set of str
         Layers that cannot be read from what is packed.
-    expected : int
-        Items that came so far.
-    steady : set
-        Layers that gave the same row alone as beside others, or once more.
     """
 
     arranged: Arrangement
@@ -140,10 +110,8 @@ class LoadedNetwork:
     rearrange: Callable[[], Arrangement] | None = None
     patience: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
-    room: Room = field(default_factory=Room)
+    past: Past = field(default_factory=Past)
     unpackable: set[str] = field(default_factory=set)
-    expected: int = 0
-    steady: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         hold_during_forks(self)
@@ -159,8 +127,8 @@ class LoadedNetwork:
         It is rearranged as a whole or not at all: the new arrangement is made beside the old one.
         """
         with self.lock:
-            self.expected += n
-            if self.expected >= self.patience and self.rearrange is not None:
+            self.past.expected += n
+            if self.past.expected >= self.patience and self.rearrange is not None:
                 self.arranged, self.rearrange = self.rearrange(), None
 
     def running(self) -> AbstractContextManager[Any]:

@@ -15,6 +15,7 @@ from ...exceptions import WeightsError, pinned_were
 from ._loaded import Arrangement, LoadedNetwork
 from ._unbroken import unbroken
 from .fast import fast_paths, speed_up
+from .packed import find_packing, padding_shows
 
 MOST_NETWORKS = 4
 """Networks kept loaded on each device; the least recently used one goes first."""
@@ -90,13 +91,14 @@ def _rearranged(
     backbone: Backbone, module: nn.Module, device: torch.device, dtype: torch.dtype
 ) -> Arrangement:
     """Take the ways that are faster and give the same numbers; each is tried on samples."""
-    packing = None
+    packing, sequences = None, backbone.sequences()
     if fast_paths():
-        packed = backbone.find_packing(module) if device.type == "cpu" else None
+        encoder = sequences.config if sequences and device.type == "cpu" else None
+        packed = None if encoder is None else find_packing(module, encoder)
         if packed is not None:
             module, packing = packed
         module = _faster(backbone, module, device, dtype)
-    even = packing is None and backbone.padding_shows(module)
+    even = packing is None and padding_shows(backbone, module)
     return Arrangement(module, packing, even)
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .._backbone import UnpackableError
-
 _active = threading.local()
+
+
+class UnpackableError(Exception):
+    """What is asked cannot be had without padding."""
 
 
 @dataclass(frozen=True)

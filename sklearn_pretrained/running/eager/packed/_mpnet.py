@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ._packed_attention import attend
+from ._attention import attend
 from ._segments import active
 
 

@@ -6,48 +6,32 @@ token with its neighbours, FNet mixes all places. Texts of different lengths mus
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from ..._precisions import precision_of
-from ..._taps import first_tensor
+from ...._precisions import precision_of
+from ...._taps import first_tensor
+from ....backbones import Backbone
 
 _LENGTHS = (12, 5)
 
 
-def padding_shows(
-    network: nn.Module,
-    call: Callable[[nn.Module, dict[str, Tensor]], Any],
-    *,
-    vocabulary: int,
-    padding: int,
-) -> bool:
-    """Run a text alone and beside a longer one, and compare.
-
-    Parameters
-    ----------
-    network : nn.Module
-    call : callable
-        Runs it over a batch.
-    vocabulary : int
-        How many tokens there are.
-    padding : int
-        The token that fills up.
-    """
+def padding_shows(backbone: Backbone, network: nn.Module) -> bool:
+    """Run a text alone and beside a longer one, and compare."""
+    sequences = backbone.sequences()
+    if sequences is None:
+        return False
     parameter = next(network.parameters())
     longest, short = _LENGTHS
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, vocabulary, (2, longest), generator=generator)
-    ids[1, short:] = padding
+    ids = torch.randint(0, sequences.vocabulary, (2, longest), generator=generator)
+    ids[1, short:] = sequences.padding
     mask = (torch.arange(longest) < torch.tensor(_LENGTHS)[:, None]).long()
     ids, mask = ids.to(parameter.device), mask.to(parameter.device)
 
     def run(which: slice, length: int) -> Tensor:
         batch = {"input_ids": ids[which, :length], "attention_mask": mask[which, :length]}
-        found = first_tensor(call(network, batch))
+        found = first_tensor(backbone.call(network, batch))
         assert found is not None
         return found[-1, :short].float()
 

@@ -15,14 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..._beside import beside
-from ..._precisions import precision_of
-from .._backbone import UnpackableError
-from . import _packed_attention, _packed_mpnet
-from ._loading import quietly
-from ._segments import Segments, active, packed
-
-__all__ = ["Packing", "Segments", "find_packing", "packed"]
+from ...._beside import beside
+from ...._precisions import precision_of
+from ....backbones.transformers._loading import quietly
+from . import _attention, _mpnet
+from ._segments import Segments, UnpackableError, active, packed
 
 # Lengths of the texts that an encoder is tried with; two are equal, and none is a multiple of all.
 _TRIED = (7, 3, 3, 12, 1)
@@ -125,12 +122,12 @@ def _lengths(config: Any) -> tuple[int, ...]:
 
 
 def _replace_attention(network: Any) -> None:
-    if _packed_mpnet.is_one(network):
-        _packed_mpnet.replace_attention(network)
+    if _mpnet.is_one(network):
+        _mpnet.replace_attention(network)
     else:
-        _packed_attention.register()
+        _attention.register()
         with quietly():  # some encoders cannot, and say so
-            network.set_attn_implementation(_packed_attention.NAME)
+            network.set_attn_implementation(_attention.NAME)
     pooler = getattr(network, "pooler", None)
     if pooler is not None:
         pooler.register_forward_pre_hook(_first_tokens)

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..._process import once
-from .._backbone import UnpackableError
-from ._segments import Segments, active
+from ...._process import once
+from ._segments import Segments, UnpackableError, active
 
 NAME = "sklearn_pretrained_packed"
 

@@ -1,0 +1,77 @@
+"""Samples → which of them go through the network together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..backbones import Backbone
+
+TOKENS = {"cpu": 2048, "cuda": 65536, "mps": 8192}
+"""Tokens in a batch, padding included."""
+_FILL_CACHES = 8 * 3 * 224 * 224
+_FEWEST = 8
+
+
+def batches(
+    samples: Sequence[Any],
+    backbone: Backbone,
+    batch_size: int | str,
+    device: torch.device,
+    *,
+    even: bool,
+) -> list[Sequence[int]]:
+    """Say which samples share a batch: those of like length, or as many as suit the device.
+
+    On a CPU, eight images of the usual size fill the caches, and more would overflow them; of
+    smaller items as many go together as hold as many numbers.
+
+    Parameters
+    ----------
+    samples : sequence
+    backbone : Backbone
+        Knows their lengths, where it reads sequences.
+    batch_size : int or "auto"
+        Most samples in a batch.
+    device : torch.device
+    even : bool
+        Whether only samples of one length may meet.
+    """
+    lengths = backbone.lengths(samples)
+    if lengths is not None:
+        most = batch_size if isinstance(batch_size, int) else len(samples)
+        return by_length(lengths, most=most, budget=TOKENS.get(device.type, 2048), even=even)
+    most = batch_size if isinstance(batch_size, int) else backbone.window
+    if device.type == "cpu" and samples:
+        most = min(most, max(_FEWEST, _FILL_CACHES // max(1, samples[0].numel())))
+    return [range(i, min(i + most, len(samples))) for i in range(0, len(samples), most)]
+
+
+def by_length(lengths: Sequence[int], *, most: int, budget: int, even: bool) -> list[Sequence[int]]:
+    """Put texts of like length together, the longest first.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Tokens of each text.
+    most : int
+        Most texts in a batch.
+    budget : int
+        Most tokens in a batch, padding included; a text that is longer goes alone.
+    even : bool
+        Whether only texts of one length may meet.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    made: list[list[int]] = []
+    for i in order:
+        if (
+            not made
+            or len(made[-1]) >= most
+            or (len(made[-1]) + 1) * lengths[made[-1][0]] > budget
+            or (even and lengths[i] != lengths[made[-1][0]])
+        ):
+            made.append([])
+        made[-1].append(i)
+    return list(made)

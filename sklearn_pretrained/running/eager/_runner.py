@@ -1,0 +1,163 @@
+"""A loaded network and samples → rows: torch as it is, each layer read by a tap of this call."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..._pooling import pool
+from ..._precisions import precision_of
+from ..._taps import Tap, read
+from ...backbones import Backbone
+from ...exceptions import LayerError
+from ...layers import Layer
+from .._runner import Outputs, Runner
+from ._blame import blame
+from ._loaded import LoadedNetwork
+from .fast import full_precision
+from .packed import UnpackableError, packed
+
+Call = Callable[[nn.Module], Any]
+
+
+class _OnDevice:
+    """Rows that a GPU may still be computing, on their way to the CPU."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self._rows = rows.to("cpu", non_blocking=rows.is_cuda)
+        self._copied = None
+        if rows.is_cuda:
+            self._copied = torch.cuda.Event()
+            self._copied.record(torch.cuda.current_stream(rows.device))
+
+    def here(self) -> NDArray[np.float32]:
+        """Wait for the rows."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._rows.numpy()
+
+
+class EagerRunner(Runner):
+    """A loaded network, run over what its backbone prepares.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    network : LoadedNetwork
+    """
+
+    def __init__(self, backbone: Backbone, network: LoadedNetwork) -> None:
+        super().__init__(
+            backbone.name, network.device, precision_of(network.dtype), past=network.past
+        )
+        self._backbone, self._network = backbone, network
+
+    @property
+    def even(self) -> bool:
+        """Whether padding would show."""
+        return self._network.arranged.even
+
+    def expect(self, n: int) -> None:
+        """Learn that ``n`` items are coming; a network that sees many is made fast first."""
+        self._network.expect(n)
+
+    def rows(self, samples: Sequence[Any], outputs: Outputs) -> _OnDevice:
+        """Send one batch through the network; several views of it are averaged."""
+        batch = self._backbone.collate(samples, self.device, self._network.dtype)
+        views = [self._view(view, outputs) for view in self._backbone.views(batch)]
+        return _OnDevice(views[0] if len(views) == 1 else torch.stack(views).mean(0))
+
+    def blame(self, samples: Sequence[Any], i: int, *, by_chance: bool) -> str:
+        """Name the submodule in which the rows of sample ``i`` begin to differ."""
+        return blame(self._backbone, self._network, samples, i, by_chance=by_chance)
+
+    def _view(self, batch: Any, outputs: Outputs) -> Tensor:
+        backbone, network, arranged = self._backbone, self._network, self._network.arranged
+        mask = backbone.mask(batch)
+        names = {layer.name for layer, _ in outputs}
+        if arranged.packing is not None and not names & network.unpackable:
+            inputs, segments = arranged.packing.inputs(batch)
+
+            def over_texts(module: nn.Module) -> Any:
+                with packed(segments):
+                    return backbone.call(module, inputs)
+
+            with contextlib.suppress(UnpackableError):
+                return self._run(over_texts, arranged.module, outputs, mask, segments.restore)
+        return self._run(
+            lambda module: backbone.call(module, batch), arranged.module, outputs, mask
+        )
+
+    def _run(
+        self,
+        call: Call,
+        module: nn.Module,
+        outputs: Outputs,
+        mask: Tensor | None,
+        restore: Callable[[Tensor, Any], Tensor] | None = None,
+    ) -> Tensor:
+        by_layer: dict[str, tuple[Layer, list[str]]] = {}
+        for layer, pooling in outputs:
+            by_layer.setdefault(layer.name, (layer, []))[1].append(pooling)
+        taps = [self._tap(*wanted, mask, restore) for wanted in by_layer.values()]
+        exactly = full_precision(self.device, self._network.dtype)
+        with self._network.running(), torch.inference_mode(), exactly:
+            found = read(module, call, taps)
+        for layer, pooling in outputs:
+            _check_width(found[layer.name][pooling], layer, pooling)
+        return torch.cat([found[layer.name][p].float() for layer, p in outputs], dim=1)
+
+    def _tap(
+        self,
+        layer: Layer,
+        poolings: list[str],
+        mask: Tensor | None,
+        restore: Callable[[Tensor, Any], Tensor] | None,
+    ) -> Tap:
+        def reduce(x: Tensor) -> dict[str, Tensor]:
+            if restore is not None:
+                try:
+                    x = restore(x, layer.shape)
+                except UnpackableError:
+                    self._network.unpackable.add(layer.name)
+                    raise
+            if x.is_complex():
+                raise LayerError(
+                    f"Layer {layer.name!r} gives complex numbers, and features are real. Read "
+                    "a layer that gives real ones, such as a magnitude, or let the network "
+                    "end in torch.view_as_real."
+                )
+            usable = _mask_of(x, mask, layer)
+            return {p: pool(x, p, layer.layout, usable, self._network.trained) for p in poolings}
+
+        return Tap(layer.name, layer.module, layer.side, layer.calls, reduce)
+
+
+def _check_width(rows: Tensor, layer: Layer, pooling: str) -> None:
+    planned = layer.width(pooling)
+    if rows.ndim != 2 or rows.shape[1] != planned:  # noqa: PLR2004
+        raise LayerError(
+            f"Layer {layer.name!r} gives rows of shape {tuple(rows.shape[1:])}, and its "
+            f"architecture promises {planned} numbers: what it gives depends on the item or on the "
+            "device. Read another layer."
+        )
+
+
+def _mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
+    """Return which positions of an activation are real; None where it is no row of tokens."""
+    if mask is None or x.ndim != 3 or len(x) != len(mask):  # noqa: PLR2004
+        return None
+    more = x.shape[1] - mask.shape[1]
+    if more < 0:
+        raise LayerError(
+            f"Layer {layer.name!r} gives {x.shape[1]} positions for texts of {mask.shape[1]} "
+            "tokens, so which of them are padding is not known. Read another layer."
+        )
+    # Longformer pads each text further, on the right, to whole windows.
+    return nn.functional.pad(mask, (0, more)) if more else mask
