@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import multiprocessing
-import warnings
 from typing import Any
 
+from .._process import remembered
+from .._warn import warn
 from ..exceptions import CacheWarning
-
-# From the warning to the line that fits.
-_LEVELS_TO_THE_USER = 4
 
 
 def hint_at_files(cache: Any) -> None:
@@ -19,13 +16,12 @@ def hint_at_files(cache: Any) -> None:
         _hint(multiprocessing.current_process().name.startswith("LokyProcess"))
 
 
-@functools.cache
+@remembered("hints that were given")
 def _hint(is_worker: bool) -> None:  # noqa: FBT001  what decides whether there is a hint
     if is_worker:
-        warnings.warn(
+        warn(
             "This is one of several processes that joblib works with (n_jobs), and cache='memory' "
             "is not shared with the others: each computes rows that another may know already. "
             "Pass the path of a file, such as cache='features.sqlite', to compute each row once.",
             CacheWarning,
-            stacklevel=_LEVELS_TO_THE_USER,
         )
