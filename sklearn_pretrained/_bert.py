@@ -31,8 +31,9 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
     layer : str, int, float or list, default="penultimate"
         Where to read; the default is the last hidden state.
 
-    pooling : {"cls", "pooler"}, default="cls"
-        The class token itself, or what BERT's pooler makes of the last one.
+    pooling : {"cls", "pooler", "none"}, default="cls"
+        The class token itself, or what BERT's pooler makes of the last one; "none" returns the
+        rows of all tokens, one array (tokens, width) for each text.
 
     max_length : int, default=None
         Tokens that are read of each text. None is the encoder's own setting.
@@ -111,7 +112,7 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
 
     _parameter_constraints = {
         **PretrainedTextFeaturizer._parameter_constraints,
-        "pooling": [StrOptions({"cls", "pooler"})],
+        "pooling": [StrOptions({"cls", "pooler", "none"})],
     }
 
     def __init__(

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ._featurizer import BaseFeaturizer
 from ._sklearn import Interval, StrOptions
 from ._warn import warn
@@ -13,6 +16,7 @@ from .exceptions import LayerError, TruncationWarning
 from .inputs._bad_items import BadItems
 
 if TYPE_CHECKING:
+    from ._road import Road
     from .backbones import Backbone
     from .inputs import Items
     from .layers import Layer, Plan
@@ -44,11 +48,11 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         (0, 1] is a relative depth; a name is that of any submodule. A list reads several, side by
         side (``[-4, -3, -2, -1]``).
 
-    pooling : {"auto", "mean", "avg", "cls", "pooler", "max", "last"}, default="auto"
+    pooling : {"auto", "mean", "avg", "cls", "pooler", "max", "last", "none"}, default="auto"
         How tokens become a vector; padding never counts. "auto" is what the encoder's own
         sentence-transformers settings say, normalisation included; without such settings the
         mean, and for decoders the last token. "pooler" is BERT's pooled output; "avg" is
-        "mean".
+        "mean". "none" returns an array of arrays (tokens, width), one for each text.
 
     max_length : int, default=None
         Tokens that are read of each text. None is the encoder's own setting.
@@ -137,7 +141,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         **BaseFeaturizer._parameter_constraints,
         "model": [str],
         "weights": [str, None],
-        "pooling": [StrOptions({"auto", "mean", "avg", "cls", "pooler", "max", "last"})],
+        "pooling": [StrOptions({"auto", "mean", "avg", "cls", "pooler", "max", "last", "none"})],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "truncation": [StrOptions({"warn", "cut", "error"})],
         "prompt": [str, None],
@@ -227,6 +231,20 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         if "pooler" not in plan.layers:
             raise LayerError(f"{plan.name} has no pooler; use pooling='cls' or 'mean'.")
         return plan.layers["pooler"]
+
+    def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[Any]:
+        if self.pooling != "none":
+            return super()._rows(items, road, on_batch)
+        from ._lengths import by_length
+
+        found = np.empty(len(items), dtype=object)
+        bad: dict[int, str] = {}
+        for positions, some, way in by_length(items, road):
+            for i, row in zip(positions, super()._rows(some, way, on_batch), strict=True):
+                found[i] = row
+            bad |= {positions[k]: why for k, why in self.bad_items_.items()}
+        self.bad_items_ = dict(sorted(bad.items()))
+        return found
 
     def _report(self, bad: BadItems, backbone: Any) -> None:
         super()._report(bad, backbone)

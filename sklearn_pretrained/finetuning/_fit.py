@@ -184,7 +184,11 @@ class _Work:
         features, weights = training.features(held), self.weights[held]
         if training.head is None:
             head = self._head_on(training, rows)
-            return {"score": self.task.score(head.predict(features), held, weights)}
+            found = {"score": self.task.score(head.predict(features), held, weights)}
+            costs = self.task.unlikeliness(head, features, held)
+            if costs is not None:
+                found["held_out_loss"] = float(np.average(costs, weights=weights))
+            return found
         with torch.inference_mode():
             scores = training.head(torch.from_numpy(features).to(self.device)).cpu()
             costs = self.task.loss()(scores, torch.from_numpy(self.task.columns[held])).numpy()

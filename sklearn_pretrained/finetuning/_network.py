@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
+from torch import Tensor
 
 from ..exceptions import WeightsError
 from ..running import resolve_devices
 from ..tails import Tail, tail_of
+from ._activations import padded
 
-_AT_ONCE = 64
+AT_ONCE = 64
+"""Rows that a tail is run over at a time, without gradients."""
 
 
 def cut(featurizer: Any, train_from: Any, X: Any) -> tuple[Any, Tail] | None:
@@ -38,6 +42,13 @@ def cut(featurizer: Any, train_from: Any, X: Any) -> tuple[Any, Tail] | None:
     return clone(featurizer).set_params(layer=start.name, pooling="none").fit(X), tail
 
 
+def place(featurizer: Any, train_from: Any) -> tuple[str, float]:
+    """Name a layer of a fitted featurizer's network, and the share of its work that lies above."""
+    road = featurizer.road()
+    (start,) = road.plan.resolve(train_from)
+    return start.name, max(layer.cost for layer, _ in road.outputs) - start.cost
+
+
 def make_tail(featurizer: Any, layer: str) -> Tail:
     """Return what lies between a layer and what a fitted featurizer reads, on its device."""
     road = featurizer.road()
@@ -60,10 +71,28 @@ def load_tensors(tail: Tail, tensors: dict[str, NDArray[np.float32]]) -> None:
             parameters[name].copy_(torch.from_numpy(numbers))
 
 
-def tuned_rows(tail: Tail, activations: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run a tail over activations, without gradients."""
+def run(tail: Tail, activations: NDArray[np.float32], lengths: Sequence[int] | None) -> Tensor:
+    """Run a tail over activations; where padding shows, those of one length at a time."""
     device = next(iter(tail.parameters().values())).device
+    given = torch.from_numpy(activations).to(device)
+    if lengths is None or not tail.even:
+        return tail(given, lengths)
+    groups = [np.flatnonzero(np.equal(lengths, length)) for length in np.unique(lengths)]
+    parts = [
+        tail(given[group, : lengths[group[0]]], [lengths[group[0]]] * len(group))
+        for group in groups
+    ]
+    return torch.cat(parts)[np.argsort(np.concatenate(groups))]
+
+
+def tuned_rows(tail: Tail, rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Run a tail over rows of a trunk, without gradients."""
+    is_ragged = rows.dtype == object
+    order = np.argsort([len(row) if is_ragged else 0 for row in rows], kind="stable")
+    parts = []
     with torch.inference_mode():
-        whole = torch.from_numpy(activations)
-        parts = [tail(part.to(device, copy=True)).cpu().numpy() for part in whole.split(_AT_ONCE)]
-    return np.concatenate(parts)
+        for start in range(0, len(rows), AT_ONCE):
+            some = [rows[i] for i in order[start : start + AT_ONCE]]
+            parts.append(run(tail, *padded(some, is_ragged=is_ragged)).cpu().numpy())
+    found = np.concatenate(parts)
+    return found[np.argsort(order)]

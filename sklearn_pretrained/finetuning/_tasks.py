@@ -23,8 +23,9 @@ class Classes:
     def __init__(self, y: NDArray[Any], n_classes: int) -> None:
         self.is_multilabel = y.ndim == 2  # noqa: PLR2004
         self._is_binary = not self.is_multilabel and n_classes == 2  # noqa: PLR2004
+        self._one_by_one = self.is_multilabel or self._is_binary
         self.labels = None if self.is_multilabel else y
-        if self.is_multilabel or self._is_binary:
+        if self._one_by_one:
             self.columns = y.reshape(len(y), -1).astype(np.float32)
         else:
             self.columns = np.eye(n_classes, dtype=np.float32)[y]
@@ -33,8 +34,7 @@ class Classes:
         """Return what scores cost, for torch."""
         from ._objectives import binary_cross_entropy, cross_entropy
 
-        each_alone = self.is_multilabel or self._is_binary
-        return binary_cross_entropy if each_alone else cross_entropy
+        return binary_cross_entropy if self._one_by_one else cross_entropy
 
     @staticmethod
     def decide(head: Any) -> Callable[[Any], Any]:
@@ -54,13 +54,24 @@ class Classes:
 
     def from_scores(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Turn scores into labels."""
-        if self.is_multilabel or self._is_binary:
+        if self._one_by_one:
             return (scores > 0).astype(int)
         return scores.argmax(axis=1)
 
     def _wanted(self, rows: NDArray[np.intp]) -> NDArray[Any]:
         y = self.columns if self.labels is None else self.labels
         return y[rows].reshape(len(rows), -1)
+
+    def unlikeliness(self, head: Any, features: Any, rows: NDArray[np.intp]) -> Floats | None:
+        """Return how little probability a head gives to each row's labels, as a logarithm."""
+        if not hasattr(head, "predict_proba"):
+            return None
+        likely = head.predict_proba(features)
+        if self._is_binary:
+            likely = likely[:, 1:]
+        wanted = self.columns[rows]
+        given = np.where(wanted > 0, likely, 1 - likely if self._one_by_one else 1.0)
+        return -np.log(np.clip(given, 1e-9, 1)).sum(axis=1)
 
     def score(self, decided: NDArray[Any], rows: NDArray[np.intp], weights: Floats) -> float:
         """Return the share of rows that are labelled right."""
@@ -111,6 +122,9 @@ class Numbers:
     def from_scores(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Turn scores into predictions."""
         return scores * self._scale + self._mean
+
+    def unlikeliness(self, head: Any, features: Any, rows: NDArray[np.intp]) -> None:
+        """Return nothing: the score tells as much."""
 
     def score(self, decided: NDArray[Any], rows: NDArray[np.intp], weights: Floats) -> float:
         """Return the coefficient of determination, averaged over the columns."""

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from ..tails import Tail
 from ._activations import Activations
+from ._network import AT_ONCE, run
 
 Indices = NDArray[np.intp]
 Step = Callable[[Indices], Tensor]
 """Rows → what they cost, with gradients."""
-_ROWS_AT_ONCE = 64
+_NEAR = 8
 _WARM_UP = 0.2
 _LOWEST = 0.6
 """Rate of the lowest parameter that is trained, as a share of that of the highest."""
@@ -86,21 +87,23 @@ class Training:
     ) -> None:
         self.tail, self.activations, self.head = tail, activations, head
         self.settings, self._random = settings, random
-        self._device = next(iter(tail.parameters().values())).device
         self.learning = [*tail.parameters().values(), *(head.parameters() if head else ())]
 
     def given(self, rows: Indices) -> Tensor:
         """Run the tail over some rows."""
-        return self.tail(torch.from_numpy(self.activations.take(rows)).to(self._device))
+        return run(self.tail, *self.activations.take(rows))
 
     def features(self, rows: Indices) -> NDArray[np.float32]:
         """Compute tuned features, without gradients."""
+        lengths = self.activations.lengths
+        # Rows of like length together, so that little is padded.
+        order = np.arange(len(rows)) if lengths is None else np.argsort(lengths[rows])
         with torch.inference_mode():
             parts = [
-                self.given(rows[i : i + _ROWS_AT_ONCE]).cpu().numpy()
-                for i in range(0, len(rows), _ROWS_AT_ONCE)
+                self.given(rows[order[i : i + AT_ONCE]]).cpu().numpy()
+                for i in range(0, len(rows), AT_ONCE)
             ]
-        return np.concatenate(parts)
+        return np.concatenate(parts)[np.argsort(order)]
 
     def run(
         self,
@@ -176,8 +179,15 @@ class Training:
     def _batches(self, rows: Indices) -> Iterator[Indices]:
         size, rounds = self.settings.batch_size, self._rounds(len(rows))
         mixed = np.concatenate([self._random.permutation(rows) for _ in range(rounds)])
-        for start in range(0, len(mixed), size):
-            yield mixed[start : start + size]
+        lengths = self.activations.lengths
+        if lengths is not None:
+            # Rows of like length together, as far as chance laid them near each other.
+            near = [mixed[i : i + _NEAR * size] for i in range(0, len(mixed), _NEAR * size)]
+            mixed = np.concatenate([part[np.argsort(lengths[part])] for part in near])
+        batches = [mixed[start : start + size] for start in range(0, len(mixed), size)]
+        order = range(len(batches)) if lengths is None else self._random.permutation(len(batches))
+        for i in order:
+            yield batches[i]
 
     def _rounds(self, n: int) -> int:
         least = (self.settings.least_steps - 1) * self.settings.batch_size

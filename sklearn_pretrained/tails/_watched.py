@@ -41,6 +41,9 @@ class WatchedNetwork:
     def __init__(self, backbone: Backbone, outputs: Outputs, device: torch.device) -> None:
         self.backbone, self.outputs, self.device = backbone, tuple(outputs), device
         self.network = backbone.build().eval().requires_grad_(False).to(device, torch.float32)
+        # What was trained behind a pooling stays as it is.
+        behind = (one.eval().requires_grad_(False) for one in backbone.build_trained())
+        self._behind = [one.to(device) for one in behind]
         samples = backbone.example()
         if samples is None:
             raise LayerError(f"{backbone.name} has no sample that a tail could be proved on.")
@@ -85,10 +88,10 @@ class WatchedNetwork:
     def _reduce(self, i: int, x: Tensor, mask: Tensor | None) -> Tensor:
         layer, pooling = self.outputs[i]
         if mask is None or x.ndim != 3 or len(x) != len(mask):  # noqa: PLR2004
-            return pool(x, pooling, layer.layout)
+            return pool(x, pooling, layer.layout, trained=self._behind)
         # Some encoders pad each text further, on the right.
         mask = nn.functional.pad(mask, (0, x.shape[1] - mask.shape[1]))
-        return pool(x, pooling, layer.layout, mask)
+        return pool(x, pooling, layer.layout, mask, self._behind)
 
     def tail(self, layer: Layer) -> Tail:
         """Return what is left of the network above a layer; refuse where it is not the same.

@@ -1,0 +1,76 @@
+"""Texts, and a road to rows of tokens → a road for each length, whose rows have one shape."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from ._road import Road
+from .exceptions import BadItemError
+from .inputs import Items
+
+_AT_ONCE = 1024
+
+
+class Some:
+    """Some items of an X, under the names that they have in it."""
+
+    def __init__(self, items: Items, positions: list[int]) -> None:
+        self._items, self._positions = items, positions
+        self.at_once, self.let_go = items.at_once, items.let_go
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def digest(self, i: int) -> bytes:
+        """Hash an item's content."""
+        return self._items.digest(self._positions[i])
+
+    def load(self, i: int) -> Any:
+        """Return an item's content."""
+        return self._items.load(self._positions[i])
+
+    def name(self, i: int) -> str:
+        """Say which item of the whole X."""
+        return self._items.name(self._positions[i])
+
+
+def by_length(items: Items, road: Road) -> Iterator[tuple[list[int], Some, Road]]:
+    """Yield positions of texts of one length, these texts, and the road to their rows.
+
+    Records of one length are as wide as each other, so that every cache keeps them as it does any
+    row. The canary has a length of its own, and is left to the roads that pool.
+    """
+    lengths = _lengths(items, road)
+    ((layer, pooling),) = road.outputs
+    groups: dict[int, list[int]] = {}
+    for i, length in enumerate(lengths):
+        # What cannot be read is met again on the road, which says so.
+        groups.setdefault(length or max(lengths, default=0) or 1, []).append(i)
+    for length, positions in sorted(groups.items()):
+        one = replace(layer, name=f"{layer.name}[{length}]", shape=(length, *layer.shape[1:]))
+        outputs = [(one, pooling)]
+        way = replace(road, outputs=outputs, kept=outputs, canary=None)
+        yield positions, Some(items, positions), way
+
+
+def _lengths(items: Items, road: Road) -> list[int]:
+    """Count the tokens of each text; 0 for one that cannot be read."""
+    # A copy: what a backbone counts, such as texts that were cut, it counts on the road.
+    backbone: Any = copy.copy(road.backbone)
+    found: list[int] = []
+    for start in range(0, len(items), _AT_ONCE):
+        texts: dict[int, Any] = {}
+        for i in range(start, min(start + _AT_ONCE, len(items))):
+            found.append(0)
+            with contextlib.suppress(BadItemError):
+                items.digest(i)
+                texts[i] = items.load(i)
+        samples = backbone.prepare(list(texts.values()))
+        for i, sample in zip(texts, samples, strict=True):
+            if not isinstance(sample, BadItemError):
+                found[i] = len(sample["input_ids"])
+    return found
