@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..._process import keep, remembered
+from ..._process import keep
 from ...exceptions import BadItemError, LayerError
-from ...inputs._digest import of_text
 from .._backbone import Backbone, Sequences, Weights
 from .._skeleton import random_network, weightless
 from .._weights import RandomWeights, digest_of
@@ -21,11 +20,11 @@ from . import _loading as _transformers
 from . import _sentence_modules
 from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest
 from ._positions import most_tokens
+from ._prompted import PromptedTexts
 from ._sentence_folders import sentence_folder
 from ._token_batches import Tokens, padded
 from ._tokenizer import Text, TextTokenizer, text_tokenizer
 
-_MOST_REMEMBERED = 1 << 17  # some 15 MB
 _DECODER = re.compile("CausalLM|LMHeadModel")
 _random_digests: dict[str, str] = {}
 keep(
@@ -119,6 +118,12 @@ class TextBackbone(Backbone):
     def _texts(self) -> TextTokenizer:
         """What turns texts into tokens."""
         return text_tokenizer(self.folder, self.version, self.max_length, self.sentence.lowers)
+
+    @property
+    def _prompted(self) -> PromptedTexts:
+        """What turns texts into samples."""
+        settings = f"{self.version}:{self.sentence.lowers}"
+        return PromptedTexts(self._texts, settings, self.prompt, self.truncation)
 
     @property
     def is_decoder(self) -> bool:
@@ -269,49 +274,11 @@ class TextBackbone(Backbone):
 
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
-        read = self._texts.read([*map(self._prompted, contents)])
-        if self.truncation == "warn":
-            self._remember([*map(of_text, contents)], read)
-        return [self._sample(one) for one in read]
+        return self._prompted.prepare(contents)
 
     def count_cut(self, texts: Iterable[tuple[bytes, Text]]) -> int:
         """Count the texts that are cut, given by digest and content, whether read here or not."""
-        listed = list(texts)
-        known = self._cut_texts()
-        told = {digest: known.get(digest) for digest, _ in listed}
-        unseen = {digest: text for digest, text in listed if told[digest] is None}
-        read = self._texts.read([*map(self._prompted, unseen.values())])
-        told |= self._remember(list(unseen), read)
-        return sum(bool(told[digest]) for digest, _ in listed)
-
-    def _cut_texts(self) -> dict[bytes, bool]:
-        settings = f"{self.version}:{self.sentence.lowers}"
-        return cut_texts(settings, self.max_length, self.prompt)
-
-    def _remember(
-        self, digests: list[bytes], read: Sequence[tuple[Tokens, bool] | BadItemError]
-    ) -> dict[bytes, bool]:
-        known = self._cut_texts()
-        if len(known) > _MOST_REMEMBERED:
-            known.clear()
-        pairs = zip(digests, read, strict=True)
-        fresh = {digest: isinstance(one, tuple) and one[1] for digest, one in pairs}
-        known.update(fresh)
-        return fresh
-
-    def _prompted(self, text: Text) -> Text:
-        return (self.prompt + text[0], text[1]) if isinstance(text, tuple) else self.prompt + text
-
-    def _sample(self, read: tuple[Tokens, bool] | BadItemError) -> Tokens | BadItemError:
-        if isinstance(read, BadItemError):
-            return read
-        tokens, is_cut = read
-        if is_cut and self.truncation == "error":
-            return BadItemError(
-                f"is longer than {self.max_length} tokens; shorten it, raise max_length, or "
-                "pass truncation='cut'"
-            )
-        return tokens
+        return self._prompted.count_cut(texts)
 
     def lengths(self, samples: Sequence[Tokens]) -> list[int]:
         """Count each text's tokens."""
@@ -341,12 +308,6 @@ class TextBackbone(Backbone):
     def mask(self, batch: dict[str, Tensor]) -> Tensor:
         """Return which tokens are real."""
         return batch["attention_mask"]
-
-
-@remembered("which texts were cut", maxsize=16)
-def cut_texts(settings: str, max_length: int, prompt: str) -> dict[bytes, bool]:  # noqa: ARG001
-    """Return what is known of texts by their digests, for a tokenizer, a length and a prompt."""
-    return {}
 
 
 def meaningless(batch: int, *, grown: bool) -> dict[str, Tensor]:
