@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._outputs import WHOLE, Output, main_layers, with_more
+from ._outputs import WHOLE, Output, PoolingNamed, main_layers, with_more
 from ._precisions import PRECISIONS
 from ._recipe import fingerprint
 from ._road import Road
@@ -52,7 +52,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         "model": [str, callable, HasMethods("__sklearn_clone__")],
         "weights": [str, HasMethods("__fspath__"), HasMethods("get_state_dict"), None],
         "layer": [str, Integral, Interval(Real, 0, 1, closed="right"), list, tuple],
-        "pooling": [StrOptions({"auto", "avg", "mean", "max", "gem", "cls", "flatten", "none"})],
+        "pooling": [PoolingNamed("images", "auto", *WHOLE)],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str, list, tuple, TypeNamed("torch.device")],
         "dtype": [StrOptions({"auto", *PRECISIONS})],

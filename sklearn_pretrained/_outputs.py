@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._recipe import Bundle
+from ._sklearn import HasMethods
 
 if TYPE_CHECKING:
     from .backbones import Backbone
@@ -21,6 +22,33 @@ else:
 
 WHOLE = frozenset({"flatten", "none"})
 """Poolings that keep every value."""
+
+
+class PoolingNamed(HasMethods):  # scikit-learn takes no other kinds than its own
+    """The names of poolings, looked up when they are needed, since they come with torch.
+
+    Parameters
+    ----------
+    over : {"images", "texts"}
+    further : str
+        What may be named besides.
+    """
+
+    def __init__(self, over: str, *further: str) -> None:
+        super().__init__([])
+        self.over, self.further = over, further
+
+    def _options(self) -> set[str]:
+        from ._pooling import names
+
+        return {*self.further, *names(self.over)}
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Tell the name of a pooling."""
+        return isinstance(val, str) and val in self._options()
+
+    def __str__(self) -> str:
+        return f"a str among {sorted(self._options())}"
 
 
 def key(output: Output) -> str:

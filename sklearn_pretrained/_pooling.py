@@ -140,17 +140,55 @@ def last_token(x: Tensor, _layout: Layout, mask: Tensor | None) -> Tensor:
     return x[torch.arange(len(x), device=x.device), index] * mask.any(1, keepdim=True)
 
 
-_FUNCTIONS: dict[str, Callable[[Tensor, Layout, Tensor | None], Tensor]] = {
-    "avg": average,
-    "mean": average,
-    "max": maximum,
-    "gem": generalised_mean,
-    "cls": first_token,
-    "first": first_token,
-    "last": last_token,
-    "mean_sqrt_len": sum_over_root,
+@dataclass(frozen=True)
+class Mode:
+    """One way to turn positions into a vector.
+
+    Parameters
+    ----------
+    reduce : callable
+        Takes an activation, its layout, a mask or None, and the tokens at the start of each
+        sequence that the mask leaves out; returns (N, channels).
+    wants : {"positions", "tokens", "class token"}
+        What an activation must have.
+    of_vectors : bool, default=False
+        Whether a vector, which has no positions, is given back as it is.
+    over : tuple of {"images", "texts"}, default=("images",)
+        Whose parameter ``pooling`` may name it.
+    """
+
+    reduce: Callable[[Tensor, Layout, Tensor | None, int], Tensor]
+    wants: str = "positions"
+    of_vectors: bool = False
+    over: tuple[str, ...] = ("images",)
+
+
+def _plain(reduce: Callable[[Tensor, Layout, Tensor | None], Tensor]) -> Callable[..., Tensor]:
+    return lambda x, layout, mask, _skip: reduce(x, layout, mask)
+
+
+_BOTH = ("images", "texts")
+MODES = {
+    "avg": Mode(_plain(average), of_vectors=True, over=_BOTH),
+    "mean": Mode(_plain(average), "tokens", over=_BOTH),
+    "max": Mode(_plain(maximum), of_vectors=True, over=_BOTH),
+    "gem": Mode(_plain(generalised_mean)),
+    "cls": Mode(_plain(first_token), "class token", over=_BOTH),
+    "last": Mode(_plain(last_token), "tokens", over=("texts",)),
+    # What folders of sentence-transformers name, besides these.
+    "first": Mode(_plain(first_token), "tokens", over=()),
+    "mean_sqrt_len": Mode(_plain(sum_over_root), "tokens", over=()),
+    "weightedmean": Mode(weighted_average, "tokens", over=()),
 }
-_OF_TOKENS = {"first", "last", "mean", "mean_sqrt_len", "weightedmean"}
+"""Each way to pool, by its name; to add one is to add a record."""
+
+WHOLE = ("flatten", "none")
+"""Poolings that keep every value."""
+
+
+def names(over: str) -> set[str]:
+    """Return the poolings that a user may name over images or over texts."""
+    return {name for name, mode in MODES.items() if over in mode.over}
 
 
 def without_first(x: Tensor, mask: Tensor | None, n: int) -> Tensor | None:
@@ -171,7 +209,7 @@ def why_not(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> str 
 
 
 def _why_not(mode: str, shape: tuple[int, ...], layout: Layout | None) -> str | None:
-    if mode in {"flatten", "none"} or (mode in {"avg", "max"} and len(shape) == 1):
+    if mode in WHOLE or (len(shape) == 1 and MODES[mode].of_vectors):
         return None
     if layout is None:
         return (
@@ -179,16 +217,17 @@ def _why_not(mode: str, shape: tuple[int, ...], layout: Layout | None) -> str | 
             "use pooling='flatten' or 'none'"
         )
     is_tokens = len(shape) == 2 and layout.channel == 2  # noqa: PLR2004
-    if mode == "cls" and not (is_tokens and layout.first):
+    wants = MODES[mode].wants
+    if wants == "class token" and not (is_tokens and layout.first):
         return f"its output {shape} has no class token; use pooling='avg'"
-    if mode in _OF_TOKENS and not is_tokens:
-        return f"its output {shape} is no sequence of tokens; use pooling='avg'"
+    if wants == "tokens" and not is_tokens:
+        return f"its output {shape} is not a sequence of tokens; use pooling='avg'"
     return None
 
 
 def width(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> int:
     """Count the columns that a pooling makes of activations of this shape (batch left out)."""
-    if pooling in {"flatten", "none"} or layout is None:
+    if pooling in WHOLE or layout is None:
         return math.prod(shape)
     made = parsed(pooling)
     columns = len(made.modes) * shape[layout.channel - 1]
@@ -248,10 +287,8 @@ def pool(
 
 
 def _pool(x: Tensor, mode: str, layout: Layout | None, mask: Tensor | None, skip: int) -> Tensor:
-    if mode in {"flatten", "none"} or (x.ndim == 2 and mode in {"avg", "max"}):  # noqa: PLR2004
+    if mode in WHOLE or (x.ndim == 2 and MODES[mode].of_vectors):  # noqa: PLR2004
         return x.flatten(1).clone()
     if layout is None:
         raise ValueError(f"pooling {mode!r} of {tuple(x.shape)} needs to know the channel axis")
-    if mode == "weightedmean":
-        return weighted_average(x, layout, mask, skip)
-    return _FUNCTIONS[mode](x, layout, mask)
+    return MODES[mode].reduce(x, layout, mask, skip)

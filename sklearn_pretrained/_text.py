@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._featurizer import BaseFeaturizer
+from ._outputs import PoolingNamed
 from ._sklearn import Interval, StrOptions
 from ._warn import warn
 from .exceptions import LayerError, TruncationWarning
@@ -141,7 +142,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         **BaseFeaturizer._parameter_constraints,
         "model": [str],
         "weights": [str, None],
-        "pooling": [StrOptions({"auto", "mean", "avg", "cls", "pooler", "max", "last", "none"})],
+        "pooling": [PoolingNamed("texts", "auto", "none", "pooler")],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "truncation": [StrOptions({"warn", "cut", "error"})],
         "prompt": [str, None],

@@ -44,7 +44,7 @@ def find(source, name):
         ("towers", "SigLIP"),  # reads padding
         ("own", make_convnet),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_network_runs_from_any_of_its_main_stages(source, name):
     """Networks of all kinds; each tail is compared with the whole before it is given."""
@@ -192,7 +192,9 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("source", "name", "layer"), KINDS, ids=str)
+@pytest.mark.parametrize(
+    ("source", "name", "layer"), KINDS, ids=lambda value: getattr(value, "__name__", str(value))
+)
 def test_a_step_of_the_tail_is_a_step_of_the_whole_network_with_the_trunk_frozen(
     source, name, layer
 ):
