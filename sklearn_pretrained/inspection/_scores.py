@@ -27,6 +27,8 @@ class LayerScore:
         Of the scores over the folds: mean, standard deviation, and standard error of the mean.
     params : dict
         The candidate that scored so.
+    index : int
+        Where it stands in ``cv_results_``.
     """
 
     name: str
@@ -36,6 +38,7 @@ class LayerScore:
     std: float
     error: float
     params: dict[str, Any]
+    index: int
 
 
 @dataclass(frozen=True)
@@ -70,18 +73,31 @@ class Curve:
 def curves_of(search: Any, *, name: str | None, metric: str | None) -> list[Curve]:
     """Read a search's results: one curve for each network that it tried."""
     check_is_fitted(search, "cv_results_")
-    results, metric = search.cv_results_, _metric(search, metric)
+    refit = getattr(search, "refit", None)
+    return read_results(search.cv_results_, search.estimator, name=name, metric=metric, refit=refit)
+
+
+def read_results(
+    results: Mapping[str, Any],
+    estimator: Any,
+    *,
+    name: str | None = None,
+    metric: str | None = None,
+    refit: object = None,
+) -> list[Curve]:
+    """Read ``cv_results_`` of a search over an estimator: one curve for each network."""
+    metric = _metric(results, refit, metric)
     parameter = _layer_parameter(results)
     prefix = parameter.removesuffix("layer")
     folds = sum(k.startswith("split") and k.endswith(f"_test_{metric}") for k in results)
     found: dict[str, dict[str, list[LayerScore]]] = {}
     for i in _last_rounds(results, parameter):
         params = dict(results["params"][i])
-        network, layer, cost, flops = _place(_featurizer(search.estimator, prefix, params))
+        network, layer, cost, flops = _place(_featurizer(estimator, prefix, params))
         mean, std = (float(results[f"{what}_test_{metric}"][i]) for what in ("mean", "std"))
         # The results hold the deviation of the folds themselves, not of what they are drawn from.
         error = std / np.sqrt(folds - 1) if folds > 1 else np.nan
-        score = LayerScore(layer, cost, flops, mean, std, error, params)
+        score = LayerScore(layer, cost, flops, mean, std, error, params, i)
         found.setdefault(network, {}).setdefault(layer, []).append(score)
     return [
         Curve(
@@ -127,12 +143,9 @@ def all_curves(searches: Any, *, metric: str | None) -> list[Curve]:
     ]
 
 
-def _metric(search: Any, metric: str | None) -> str:
-    known = [
-        key.removeprefix("mean_test_") for key in search.cv_results_ if key.startswith("mean_test_")
-    ]
+def _metric(results: Mapping[str, Any], refit: object, metric: str | None) -> str:
+    known = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
     if metric is None:
-        refit = getattr(search, "refit", None)
         metric = refit if isinstance(refit, str) and refit in known else known[0]
         if len(known) > 1 and metric != refit:
             raise ValueError(f"This search has several scores; pass metric, one of {known}.")
