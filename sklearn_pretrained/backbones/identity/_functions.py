@@ -45,7 +45,7 @@ def read_function(reader: Reader, function: types.FunctionType) -> None:
     if reads.untold or UNTOLD.intersection(reads.names) - function.__globals__.keys():
         reader.say_untold(function)
     attributes = None if reads.asks_by_name else reads.attributes
-    builtins: dict[str, Any] = function.__builtins__  # type: ignore[attr-defined]
+    builtins: dict[str, Any] = function.__builtins__  # type: ignore[attr-defined, unused-ignore]
     for name in reads.names:
         reader.say("global", name)
         value = function.__globals__.get(name, builtins.get(name))
