@@ -30,6 +30,7 @@ __all__ = [
     "list_layers",
     "load_image_folder",
     "memory_cache",
+    "near_duplicate_groups",
     "register_backbone",
     "release",
     "skops_trusted",
@@ -44,6 +45,7 @@ _LAZY = {
     "list_backbones": ".backbones",
     "list_layers": ".layers",
     "load_image_folder": "._image_folder",
+    "near_duplicate_groups": "._duplicates",
     "register_backbone": ".backbones",
 }
 
