@@ -16,55 +16,66 @@ if TYPE_CHECKING:
 class BertCLSFeaturizer(PretrainedTextFeaturizer):
     """Features of texts: the class token of a frozen BERT, or BERT's pooled output.
 
-    The preset of `PretrainedTextFeaturizer` that most tutorials on BERT and logistic regression
-    write by hand. It works for networks whose texts begin with a class token (BERT, RoBERTa,
-    DistilBERT, MiniLM, MPNet, ELECTRA, DeBERTa, XLM-R, ModernBERT, …) and refuses others.
+    A preset of `PretrainedTextFeaturizer` for the combination of BERT and logistic regression
+    that most tutorials write by hand. It works with networks that put a class token in front of
+    each text (BERT, RoBERTa, DistilBERT, MiniLM, MPNet, ELECTRA, DeBERTa, XLM-R, ModernBERT, …)
+    and raises an error for others.
 
     Parameters
     ----------
     model : str, default="sentence-transformers/all-MiniLM-L6-v2"
-        As in `PretrainedTextFeaturizer`; the default is a BERT of six layers.
+        The network, as in `PretrainedTextFeaturizer`. The default is a BERT with six layers.
 
     weights : str or None, default="default"
-        A revision on the hub. None means random weights.
+        A revision on the hub. None means random weights, which are only useful in tests, and
+        gives a warning.
 
     layer : str, int, float or list, default="penultimate"
-        Where to read; the default is the last hidden state.
+        The layer to read. The default is the last hidden state.
 
     pooling : {"cls", "pooler", "none"}, default="cls"
-        The class token itself, or what BERT's pooler makes of the last one; "none" returns the
-        rows of all tokens, one array (tokens, width) for each text.
+        "cls" is the class token itself, "pooler" the output of BERT's pooler for the last layer.
+        "none" returns the vectors of all tokens, one array (tokens, width) per text.
 
     max_length : int, default=None
-        Tokens that are read of each text. None is the encoder's own setting.
+        Maximum number of tokens per text. None uses the encoder's own setting. Raise it if long
+        texts are cut and the network allows more; lower it to save time.
 
     truncation : {"warn", "cut", "error"}, default="warn"
-        What becomes of longer texts.
+        How to handle texts longer than ``max_length``: "warn" cuts them and warns once with
+        their number, "cut" cuts them silently, "error" treats them as unreadable items (see
+        ``on_error``).
 
     prompt : str, default=None
-        Put before every text.
+        Text to put in front of every text, or the name of one of the encoder's own prompts.
 
     batch_size : int or "auto", default="auto"
-        Most texts in one forward.
+        Maximum number of texts per forward pass. It affects speed and memory, never the features.
 
     device : str, torch.device or list of them, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
-        ``["cuda:0", "cuda:1"]``, take batches in turn.
+        Where the network runs: "cpu", "cuda", "cuda:1" or "mps". "auto" selects the best
+        available device. With a list, such as ``["cuda:0", "cuda:1"]``, the devices take batches
+        in turn.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
-        Precision of the network. "auto" is bfloat16 where the device computes in it, and else
-        float32; `fit` decides it.
+        Precision of the network. Lower precisions are faster, and features differ by a few
+        percent. "auto" uses bfloat16 if the device supports it and float32 otherwise; the choice
+        is made in `fit`.
 
     cache : "memory", path, FeatureCache or None, default="memory"
-        Where known rows are kept, so that a text is sent through the network once for a whole
-        search. "memory" is shared by all featurizers of a process. A path, or a `FeatureCache`,
-        is a file that processes, runs and machines share. None keeps nothing.
+        Where computed features are kept, so that a text goes through the network only once in a
+        whole search. "memory" is shared by all featurizers of a process. A path or a
+        `FeatureCache` is a file that processes, runs and machines can share. None disables
+        caching.
 
     keep_layers : {"auto", "main"}, list or None, default="auto"
-        Which layers a forward keeps in the cache besides those asked for.
+        Which layers are cached in addition to the requested ones. "auto" keeps the main stages
+        while fitting and searching, and nothing more in an estimator loaded from a pickle. None
+        stops the forward at the deepest requested layer.
 
     on_error : {"raise", "nan"}, default="raise"
-        Whether a text that cannot be read is an error, or a row of NaN.
+        How to handle texts that cannot be read: "raise" raises an error, "nan" gives a row of
+        NaN and a warning.
 
     verbose : bool, default=False
         Whether to show a progress bar.
@@ -75,29 +86,30 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
         Source and name of the network.
 
     weights_digest_ : str
-        SHA-256 of the weights.
+        SHA-256 of the weights. `transform` raises an error if the weights have changed.
 
     dtype_ : str
-        The precision that is used.
+        The precision in use.
 
     layer_ : str or list of str
-        The layer that is read, by name.
+        The name of the layer that is read, or of each layer.
 
     pooling_ : str or list of str
-        The pooling that is used.
+        The pooling in use, or that of each layer.
 
     n_features_out_ : int
-        Number of columns.
+        Number of features.
 
     bad_items_ : dict of int to str
-        Which items of the last transform could not be read, and why.
+        Positions of the items that the last `transform` could not read, with the reason.
 
     counts_ : object
-        Rows ``asked`` for, ``known`` already, ``computed``, and ``bad``, since fit.
+        Number of rows since `fit` that were ``asked`` for, ``known`` from the cache,
+        ``computed``, and ``bad``.
 
     See Also
     --------
-    PretrainedTextFeaturizer : Any pooling, any text encoder.
+    PretrainedTextFeaturizer : Features of texts with any encoder and any pooling.
 
     Examples
     --------

@@ -75,14 +75,14 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Any:  # noqa: ARG002
-        """Check the parameters, and pin what decides the features.
+        """Check the parameters and record everything that determines the features.
 
-        No item is sent through the network; that happens in `transform`.
+        No item is passed through the network; that happens in `transform`.
 
         Parameters
         ----------
         X : array-like of items
-            As in `transform`.
+            The items, as in `transform`.
         y : None
             Ignored.
 
@@ -98,12 +98,12 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Fit, then transform the same items.
+        """Fit, then compute the features of the same items.
 
         Parameters
         ----------
         X : array-like of items
-            As in `transform`.
+            The items, as in `transform`.
         y : None
             Ignored.
 
@@ -119,33 +119,33 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
             return self._rows(items, self.road(), on_batch=finished)
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Compute each item's features.
+        """Compute the features of each item.
 
         Parameters
         ----------
         X : array-like of items
-            What the class's own page says.
+            Items, in any form that the class accepts.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The features, float32. With ``pooling="none"``, of the shape that the layer gives.
+            The features, float32. With ``pooling="none"``, an array of the layer's own shape.
         """
         road = self.road()
         return self._rows(self._read(X, reset=False), road)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name the columns: network, layer, number.
+        """Get output feature names: network, layer and number.
 
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Names of X's columns. They are checked, and do not decide those of the features.
+            Names of the columns of X. They are validated, and do not affect the output names.
 
         Returns
         -------
         ndarray of str
-            One name for each column.
+            Names of the features.
         """
         check_is_fitted(self)
         if hasattr(self, "n_features_in_"):
@@ -212,12 +212,12 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
     # -- transform: the road of a row
 
     def road(self) -> Road:
-        """Return the way from items to rows that fit pinned.
+        """Return the path from items to rows as it was recorded in `fit`.
 
         Returns
         -------
         Road
-            With the network, its layers, what a row is made of, and the recipe.
+            The network, its layers, the outputs that make up a row, and the recipe.
         """
         check_is_fitted(self)
         self._check_unchanged()

@@ -18,86 +18,95 @@ if TYPE_CHECKING:
 class PretrainedImageFeaturizer(BaseFeaturizer):
     """Features of images from a frozen pretrained network.
 
-    Each image is prepared exactly as the network's training did, sent through the network up to
-    the chosen layer, and pooled to a vector. The network never changes. Read more in the
+    Each image is preprocessed as it was when the network was trained, passed through the network
+    up to the chosen layer, and pooled to a vector. The network is never trained. Read more in the
     :ref:`User Guide <images>`.
 
     Parameters
     ----------
     model : str, callable, nn.Module or ModuleHandle, default="mobilenet_v2"
-        Any of torchvision's classifiers by name, ``"timm/…"`` for one of timm's, or the name of a
-        registered source (`list_backbones` lists them all); a network of transformers by its name
-        on the hub or the path of a folder (``"facebook/dinov2-small"``), of which only what reads
-        images is loaded; or a network of your own, which then needs ``preprocessing``: a module,
-        a function that makes one, or a program of ``torch.export``. The default's weights are
-        part of this package, so that it works without a network connection.
+        The network: a torchvision classifier by name, ``"timm/…"`` for a timm model, or a name
+        from a registered source (`list_backbones` lists them all); a transformers model by its
+        name on the hub or the path of a folder (``"facebook/dinov2-small"``), of which only the
+        image encoder is loaded; or a network of your own, which needs ``preprocessing``: a
+        module, a function that returns one, or an exported program (``torch.export``). The
+        weights of the default are part of this package, so it works without a network connection.
 
     weights : str, path, WeightsEnum or None, default="default"
-        Which weights: those that torchvision names (``"IMAGENET1K_V2"``, or the member of its
-        enumeration), or the path of a state dict. "default" takes the weights shipped with this
-        package where there are any (mobilenet_v2's ``IMAGENET1K_V1``), else torchvision's own
-        default. For a network of transformers, a revision on the hub. None means random weights,
-        which are only of use in tests, and warns.
+        The weights to load: the name that torchvision gives them (``"IMAGENET1K_V2"``, or the
+        enum member), or the path of a state dict. "default" uses the weights shipped with this
+        package if there are any (mobilenet_v2's ``IMAGENET1K_V1``), and torchvision's default
+        otherwise. For a transformers model, a revision on the hub. None means random weights,
+        which are only useful in tests, and gives a warning.
 
     layer : str, int, float or list, default="penultimate"
-        Where to read. "penultimate" is what the network's classifier reads, "output" what the
-        network returns, "projection" the features in the space that CLIP, SigLIP and BLIP share
-        with texts. A name is that of any submodule (`list_layers` shows them); an int counts
-        the main stages, from the end where it is negative; a float in (0, 1] is a relative depth,
-        so that a grid carries over to another network. A list reads several, side by side.
+        The layer to read. "penultimate" is the input of the network's classifier, "output" the
+        output of the network, and "projection" the embedding that CLIP, SigLIP and BLIP share
+        with texts. A string can name any submodule (see `list_layers`). An int is the index of a
+        main stage; negative values count from the end. A float in (0, 1] is a relative depth, so
+        that the same grid works for several networks. The features of a list of layers are
+        concatenated.
 
     pooling : {"auto", "avg", "mean", "max", "gem", "cls", "flatten", "none"}, default="auto"
-        How an activation becomes a vector: mean or maximum or generalised mean over positions,
-        the class token, all values, or nothing, which returns arrays of 3 or 4 dimensions.
-        "auto" is the class token where there is one, and else the mean; "mean" is "avg".
+        How an activation is reduced to a vector: mean, maximum or generalised mean over
+        positions, the class token, or all values flattened. "none" keeps the activation as it
+        is, an array of 3 or 4 dimensions. "auto" uses the class token if there is one and the
+        mean otherwise. "mean" is an alias of "avg".
 
     image_size : int, default=None
-        Length of the square that the network reads. None is the size it was trained on. Larger
-        images cost more and may show finer detail; networks with fixed positions refuse others.
+        Side length, in pixels, of the square image that the network receives. None uses the size
+        it was trained on. Larger values cost more and may capture finer detail. Networks with
+        fixed position embeddings accept their own size only.
 
     image_shape : tuple, default=None
-        Shape of the images where X is a table with one flattened image a row: (height, width),
+        Shape of the images if X is a table with one flattened image per row: (height, width),
         (height, width, channels) or (channels, height, width).
 
     value_range : tuple of (low, high), default=None
-        What black and white are in numeric images. None goes by the dtype: 0 to 255 for uint8,
-        0 to 65535 for uint16, 0 to 1 for floats and bools. Values outside are an error.
+        The values that mean black and white in numeric images. None infers them from the dtype:
+        0 to 255 for uint8, 0 to 65535 for uint16, 0 to 1 for floats and bools. Values outside
+        the range are an error.
 
     resize : {"fast", "exact"}, default="fast"
-        How images are resized: as torchvision resizes tensors, or, more slowly, as it resizes PIL
-        images, to the bit. Features differ by about 0.2%.
+        How images are resized: "fast" as torchvision resizes tensors; "exact", which is slower,
+        bit for bit as torchvision resizes PIL images. Features differ by about 0.2%.
 
     preprocessing : callable, default=None
-        For a network of your own: turns a PIL image into a tensor (C, H, W), such as
-        torchvision's transforms, ``ResNet50_Weights.DEFAULT.transforms()`` among them.
+        Function from a PIL image to a tensor of shape (C, H, W), for a network of your own.
+        Torchvision's transforms can be passed, such as ``ResNet50_Weights.DEFAULT.transforms()``.
 
     augment : {"flip"}, default=None
-        "flip" averages the features of each image and its mirror image, while fitting and
-        predicting. That costs two forwards for each image; whether it helps, a search tells.
+        "flip" averages the features of each image and its mirror image, both in fitting and in
+        prediction. It needs two forward passes per image; use a search to see whether it helps.
 
     batch_size : int or "auto", default="auto"
-        Images in one forward. It decides speed and memory, and never the features.
+        Number of images per forward pass. It affects speed and memory, never the features.
 
     device : str, torch.device or list of them, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
-        ``["cuda:0", "cuda:1"]``, take batches in turn.
+        Where the network runs: "cpu", "cuda", "cuda:1" or "mps". "auto" selects the best
+        available device. With a list, such as ``["cuda:0", "cuda:1"]``, the devices take batches
+        in turn.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
-        Precision of the network. Lower ones are faster and move features by some percent. "auto"
-        is bfloat16 where the device computes in it, and else float32; `fit` decides it.
+        Precision of the network. Lower precisions are faster, and features differ by a few
+        percent. "auto" uses bfloat16 if the device supports it and float32 otherwise; the choice
+        is made in `fit`.
 
     cache : "memory", path, FeatureCache or None, default="memory"
-        Where known rows are kept, so that an image is sent through the network once for a whole
-        search. "memory" is shared by all featurizers of a process. A path, or a `FeatureCache`,
-        is a file that processes, runs and machines share. None keeps nothing.
+        Where computed features are kept, so that an image goes through the network only once in a
+        whole search. "memory" is shared by all featurizers of a process. A path or a
+        `FeatureCache` is a file that processes, runs and machines can share. None disables
+        caching.
 
     keep_layers : {"auto", "main"}, list or None, default="auto"
-        Which layers a forward keeps in the cache besides those asked for. "auto" keeps the main
-        stages while fitting and searching, and none in an estimator that was loaded from a
-        pickle, which stops early. A list names layers; None always stops at the deepest asked.
+        Which layers are cached in addition to the requested ones, so that a search over layers
+        runs the network once. "auto" keeps the main stages while fitting and searching, and
+        nothing more in an estimator loaded from a pickle. A list names layers. None stops the
+        forward at the deepest requested layer.
 
     on_error : {"raise", "nan"}, default="raise"
-        Whether an image that cannot be read is an error, or a row of NaN.
+        How to handle images that cannot be read: "raise" raises an error, "nan" gives a row of
+        NaN and a warning.
 
     verbose : bool, default=False
         Whether to show a progress bar.
@@ -108,40 +117,41 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         Source and name of the network.
 
     weights_digest_ : str
-        SHA-256 of the weights. `transform` refuses to work with any others.
+        SHA-256 of the weights. `transform` raises an error if the weights have changed.
 
     dtype_ : str
-        The precision that is used.
+        The precision in use.
 
     layer_ : str or list of str
-        The layer that is read, by name.
+        The name of the layer that is read, or of each layer.
 
     pooling_ : str or list of str
-        The pooling that is used.
+        The pooling in use, or that of each layer.
 
     n_features_out_ : int
-        Number of columns.
+        Number of features.
 
     bad_items_ : dict of int to str
-        Which items of the last transform could not be read, and why.
+        Positions of the items that the last `transform` could not read, with the reason.
 
     counts_ : object
-        Rows ``asked`` for, ``known`` already, ``computed``, and ``bad``, since fit.
+        Number of rows since `fit` that were ``asked`` for, ``known`` from the cache,
+        ``computed``, and ``bad``.
 
     n_features_in_ : int
         Number of columns of X. Only with ``image_shape``.
 
     See Also
     --------
-    PretrainedTextFeaturizer : The same for texts.
-    ModuleFeaturizer : Any network over numeric rows.
-    list_layers : The layers of a network, their widths and costs.
+    PretrainedTextFeaturizer : Features of texts.
+    ModuleFeaturizer : Features of numeric rows from any network.
+    list_layers : List the layers of a network with their widths and costs.
 
     Notes
     -----
-    A row depends on the image and the parameters alone: other images, their order and the batch
-    size change it by no more than 1e-5 of its norm. Transparent pixels are shown on white, EXIF
-    orientation is applied, and only the first frame of an animation is read.
+    A row depends only on the image and the parameters: other images, their order and the batch
+    size change it by no more than 1e-5 of its norm. Transparent pixels are blended with white,
+    EXIF orientation is applied, and only the first frame of an animation is used.
 
     Examples
     --------

@@ -17,51 +17,58 @@ if TYPE_CHECKING:
 class ModuleFeaturizer(BaseFeaturizer):
     """Features of numeric rows from a frozen network of your own.
 
-    The network is any ``nn.Module`` that reads a float32 tensor of shape (N, ...). It is copied,
-    frozen and put into eval mode; yours stays as it is. Read more in the
+    The network is any ``nn.Module`` that takes a float32 tensor of shape (N, ...). A copy of it
+    is frozen and put into eval mode; your own object is not changed. Read more in the
     :ref:`User Guide <own_networks>`.
 
     Parameters
     ----------
     model : nn.Module, ModuleHandle, callable or ExportedProgram
-        The network, a handle on it, a function without arguments that makes it, or a program of
-        ``torch.export``. A function that can be imported keeps pickles small: they hold its name
-        instead of the weights.
+        The network, a handle on it, a function without arguments that returns it, or an exported
+        program (``torch.export``). A function that can be imported keeps pickles small, since
+        they hold its name instead of the weights.
 
     weights : str or path, default="default"
-        With a function: the path of the network's state dict (safetensors, or what
-        ``torch.save`` wrote). "default" takes the weights that the function gives.
+        If ``model`` is a function, the path of the network's state dict (safetensors, or a file
+        written by ``torch.save``). "default" uses the weights that the function returns.
 
     layer : str, int, float or list, default="penultimate"
-        Where to read: "penultimate" is what the last layer with weights reads, "output" what the
-        network returns, a name that of any submodule, an int the number of a main stage, a float
-        a relative depth. A list reads several, side by side.
+        The layer to read. "penultimate" is the input of the last layer with weights, "output"
+        the output of the network. A string can name any submodule, an int is the index of a main
+        stage, and a float in (0, 1] is a relative depth. The features of a list of layers are
+        concatenated.
 
     pooling : {"auto", "avg", "mean", "max", "gem", "cls", "flatten", "none"}, default="auto"
-        How an activation becomes a vector. "auto" leaves vectors as they are, and takes the mean
-        over positions of maps and sequences; "mean" is "avg".
+        How an activation is reduced to a vector. "auto" leaves vectors unchanged and takes the
+        mean over the positions of maps and sequences. "mean" is an alias of "avg".
 
     batch_size : int or "auto", default="auto"
-        Rows in one forward. It decides speed and memory, and never the features.
+        Number of rows per forward pass. It affects speed and memory, never the features.
 
     device : str, torch.device or list of them, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
-        ``["cuda:0", "cuda:1"]``, take batches in turn.
+        Where the network runs: "cpu", "cuda", "cuda:1" or "mps". "auto" selects the best
+        available device. With a list, such as ``["cuda:0", "cuda:1"]``, the devices take batches
+        in turn.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
-        Precision of the network. "auto" is bfloat16 where the device computes in it, and else
-        float32; `fit` decides it.
+        Precision of the network. Lower precisions are faster, and features differ by a few
+        percent. "auto" uses bfloat16 if the device supports it and float32 otherwise; the choice
+        is made in `fit`.
 
     cache : "memory", path, FeatureCache or None, default="memory"
-        Where known rows are kept, so that a row is sent through the network once for a whole
-        search. "memory" is shared by all featurizers of a process. A path, or a `FeatureCache`,
-        is a file that processes, runs and machines share. None keeps nothing.
+        Where computed features are kept, so that a row goes through the network only once in a
+        whole search. "memory" is shared by all featurizers of a process. A path or a
+        `FeatureCache` is a file that processes, runs and machines can share. None disables
+        caching.
 
     keep_layers : {"auto", "main"}, list or None, default="auto"
-        Which layers a forward keeps in the cache besides those asked for.
+        Which layers are cached in addition to the requested ones. "auto" keeps the main stages
+        while fitting and searching, and nothing more in an estimator loaded from a pickle. None
+        stops the forward at the deepest requested layer.
 
     on_error : {"raise", "nan"}, default="raise"
-        Whether a row with NaN or infinity is an error, or a row of NaN.
+        How to handle rows with NaN or infinity: "raise" raises an error, "nan" gives a row of
+        NaN and a warning.
 
     verbose : bool, default=False
         Whether to show a progress bar.
@@ -69,35 +76,36 @@ class ModuleFeaturizer(BaseFeaturizer):
     Attributes
     ----------
     model_ : str
-        The network's name.
+        Name of the network.
 
     weights_digest_ : str
-        SHA-256 of the weights. `transform` refuses to work with any others.
+        SHA-256 of the weights. `transform` raises an error if the weights have changed.
 
     dtype_ : str
-        The precision that is used.
+        The precision in use.
 
     layer_ : str or list of str
-        The layer that is read, by name.
+        The name of the layer that is read, or of each layer.
 
     pooling_ : str or list of str
-        The pooling that is used.
+        The pooling in use, or that of each layer.
 
     n_features_out_ : int
-        Number of columns.
+        Number of features.
 
     bad_items_ : dict of int to str
-        Which rows of the last transform could not be read, and why.
+        Positions of the rows that the last `transform` could not read, with the reason.
 
     counts_ : object
-        Rows ``asked`` for, ``known`` already, ``computed``, and ``bad``, since fit.
+        Number of rows since `fit` that were ``asked`` for, ``known`` from the cache,
+        ``computed``, and ``bad``.
 
     n_features_in_ : int
         Number of columns of X.
 
     See Also
     --------
-    PretrainedImageFeaturizer : Reads images, with a network of your own too.
+    PretrainedImageFeaturizer : Features of images, also from a network of your own.
 
     Examples
     --------

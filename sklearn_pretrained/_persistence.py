@@ -21,21 +21,22 @@ _KINDS = {
 
 
 def embed_weights(estimator: Estimator) -> Estimator:
-    """Put the networks' weights into a fitted estimator, so that its file stands alone.
+    """Embed the weights of all networks in a fitted estimator, so that its file is self-contained.
 
-    Without this a file holds the weights' SHA-256, and a machine that opens it needs the weights.
-    With it, the file is as large as the network, and needs nothing but this package.
+    Otherwise a saved estimator holds only the SHA-256 of the weights, and the machine that loads it
+    needs the weights themselves. With embedded weights the file is as large as the network, and
+    loading it needs only this package.
 
     Parameters
     ----------
     estimator : object
-        A fitted featurizer, or a pipeline, search or column transformer that holds some.
+        A fitted featurizer, or a pipeline, search or column transformer that contains featurizers.
 
     Returns
     -------
     object
-        A copy. Weights are in it as safetensors, with configuration and tokenizer for texts; they
-        stay until the copy is fitted anew or cloned.
+        A copy with the weights as safetensors and, for texts, the configuration and tokenizer.
+        They are kept until the copy is fitted again or cloned.
 
     Examples
     --------
@@ -79,14 +80,14 @@ def _featurizers(part: Any, seen: set[int]) -> Iterator[BaseFeaturizer]:
 
 
 def skops_trusted() -> list[str]:
-    """List the types of this package that `skops.io.load` must be told to trust.
+    """List the types of this package that `skops.io.load` has to trust.
 
-    Their state is plain: strings, numbers, lists, dictionaries, arrays.
+    Their state consists of strings, numbers, lists, dictionaries and arrays.
 
     Returns
     -------
     list of str
-        To be passed as ``trusted=``, with the names of other types that you trust.
+        Names to pass as ``trusted``, along with the names of other types that you trust.
 
     Examples
     --------

@@ -28,67 +28,76 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 class PretrainedTextFeaturizer(BaseFeaturizer):
     """Features of texts from a frozen pretrained text encoder.
 
-    Each text is tokenised as the network's own tokenizer does, sent through the network up to the
+    Each text is tokenised with the network's own tokenizer, passed through the network up to the
     chosen layer, and pooled over its tokens. Read more in the :ref:`User Guide <texts>`.
 
     Parameters
     ----------
     model : str, default="sentence-transformers/all-MiniLM-L6-v2"
-        A text encoder of transformers, by its name on the hub or the path of a folder: BERT and
-        its kin, T5's encoders, decoders such as GPT-2, Llama and Qwen, read as encoders, and the
-        text towers of CLIP, SigLIP and BLIP. The default is found without a network connection
-        where the extra ``offline`` is installed.
+        The network: a transformers text encoder, by its name on the hub or the path of a folder.
+        Supported are BERT and related models, T5 encoders, decoders such as GPT-2, Llama and
+        Qwen (read as encoders), and the text towers of CLIP, SigLIP and BLIP. The default works
+        without a network connection if the extra ``offline`` is installed.
 
     weights : str or None, default="default"
-        A revision on the hub. None means random weights, which are only of use in tests, and warns.
+        A revision on the hub. None means random weights, which are only useful in tests, and
+        gives a warning.
 
     layer : str, int, float or list, default="penultimate"
-        Where to read. The default is the network's last hidden state. "projection" is the space
-        that CLIP, SigLIP and BLIP share with images. An int counts hidden states as transformers
-        does, 0 being the embeddings and n the last, from the end where it is negative; a float in
-        (0, 1] is a relative depth; a name is that of any submodule. A list reads several, side by
-        side (``[-4, -3, -2, -1]``).
+        The layer to read. The default is the last hidden state. "projection" is the embedding
+        that CLIP, SigLIP and BLIP share with images. An int is the index of a hidden state as in
+        transformers: 0 is the embeddings and n the last layer; negative values count from the
+        end. A float in (0, 1] is a relative depth. A string can name any submodule. The features
+        of a list of layers (``[-4, -3, -2, -1]``) are concatenated.
 
     pooling : {"auto", "mean", "avg", "cls", "pooler", "max", "last", "none"}, default="auto"
-        How tokens become a vector; padding never counts. "auto" is what the encoder's own
-        sentence-transformers settings say, normalisation included; without such settings the
-        mean, and for decoders the last token. "pooler" is BERT's pooled output; "avg" is
-        "mean". "none" returns an array of arrays (tokens, width), one for each text.
+        How the token vectors are reduced to one vector; padding is ignored. "auto" follows the
+        encoder's own sentence-transformers settings, including normalisation; without such
+        settings it is the mean, or the last token for decoders. "pooler" is BERT's pooled
+        output. "avg" is an alias of "mean". "none" returns the vectors of all tokens, one array
+        (tokens, width) per text.
 
     max_length : int, default=None
-        Tokens that are read of each text. None is the encoder's own setting.
+        Maximum number of tokens per text. None uses the encoder's own setting. Raise it if long
+        texts are cut and the network allows more; lower it to save time.
 
     truncation : {"warn", "cut", "error"}, default="warn"
-        What becomes of longer texts: "warn" cuts them and says once how many, "cut" says nothing,
-        "error" makes each of them a text that cannot be read.
+        How to handle texts longer than ``max_length``: "warn" cuts them and warns once with
+        their number, "cut" cuts them silently, "error" treats them as unreadable items (see
+        ``on_error``).
 
     prompt : str, default=None
-        Put before every text: the name of one of the encoder's own prompts, or a text. None is
-        the encoder's default, mostly nothing.
+        Text to put in front of every text, or the name of one of the encoder's own prompts. None
+        uses the encoder's default, which for most encoders is no prompt.
 
     batch_size : int or "auto", default="auto"
-        Most texts in one forward. It decides speed and memory, and never the features.
+        Maximum number of texts per forward pass. It affects speed and memory, never the features.
 
     device : str, torch.device or list of them, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" takes the best one that is there. Several, such as
-        ``["cuda:0", "cuda:1"]``, take batches in turn.
+        Where the network runs: "cpu", "cuda", "cuda:1" or "mps". "auto" selects the best
+        available device. With a list, such as ``["cuda:0", "cuda:1"]``, the devices take batches
+        in turn.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
-        Precision of the network. Lower ones are faster and move features by some percent. "auto"
-        is bfloat16 where the device computes in it, and else float32; `fit` decides it.
+        Precision of the network. Lower precisions are faster, and features differ by a few
+        percent. "auto" uses bfloat16 if the device supports it and float32 otherwise; the choice
+        is made in `fit`.
 
     cache : "memory", path, FeatureCache or None, default="memory"
-        Where known rows are kept, so that a text is sent through the network once for a whole
-        search. "memory" is shared by all featurizers of a process. A path, or a `FeatureCache`,
-        is a file that processes, runs and machines share. None keeps nothing.
+        Where computed features are kept, so that a text goes through the network only once in a
+        whole search. "memory" is shared by all featurizers of a process. A path or a
+        `FeatureCache` is a file that processes, runs and machines can share. None disables
+        caching.
 
     keep_layers : {"auto", "main"}, list or None, default="auto"
-        Which layers a forward keeps in the cache besides those asked for. "auto" keeps all hidden
-        states while fitting and searching, and none in an estimator loaded from a pickle.
+        Which layers are cached in addition to the requested ones, so that a search over layers
+        runs the network once. "auto" keeps all hidden states while fitting and searching, and
+        nothing more in an estimator loaded from a pickle. None stops the forward at the deepest
+        requested layer.
 
     on_error : {"raise", "nan"}, default="raise"
-        Whether a text that cannot be read (None, NaN, half characters) is an error, or a row of
-        NaN.
+        How to handle texts that cannot be read (None, NaN, lone surrogates): "raise" raises an
+        error, "nan" gives a row of NaN and a warning.
 
     verbose : bool, default=False
         Whether to show a progress bar.
@@ -99,36 +108,38 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         Source and name of the network.
 
     weights_digest_ : str
-        SHA-256 of the weights. `transform` refuses to work with any others.
+        SHA-256 of the weights. `transform` raises an error if the weights have changed.
 
     dtype_ : str
-        The precision that is used.
+        The precision in use.
 
     layer_ : str or list of str
-        The layer that is read, by name.
+        The name of the layer that is read, or of each layer.
 
     pooling_ : str or list of str
-        The pooling that is used, with what comes behind it, such as "mean+dense64+unit" ("unit"
-        brings rows to length 1).
+        The pooling in use, followed by the steps after it, such as "mean+dense64+unit" ("unit"
+        L2-normalises each row).
 
     n_features_out_ : int
-        Number of columns.
+        Number of features.
 
     bad_items_ : dict of int to str
-        Which items of the last transform could not be read, and why.
+        Positions of the items that the last `transform` could not read, with the reason.
 
     counts_ : object
-        Rows ``asked`` for, ``known`` already, ``computed``, and ``bad``, since fit.
+        Number of rows since `fit` that were ``asked`` for, ``known`` from the cache,
+        ``computed``, and ``bad``.
 
     See Also
     --------
-    BertCLSFeaturizer : Reads the class token.
-    PretrainedImageFeaturizer : The same for images.
-    list_layers : The layers of a network, their widths and costs.
+    BertCLSFeaturizer : Preset that reads the class token.
+    PretrainedImageFeaturizer : Features of images.
+    list_layers : List the layers of a network with their widths and costs.
 
     Notes
     -----
-    What a text holds is text: "[CLS]" in it is not the special token. An empty text is a text.
+    Special tokens written in a text are plain text: "[CLS]" is not the class token. An empty text
+    is valid.
 
     Examples
     --------

@@ -19,15 +19,15 @@ __all__ = [
 
 
 class BadItemError(ValueError):
-    """One item of X cannot be read; the featurizer adds which one."""
+    """An item of X cannot be read; the message names the item."""
 
 
 class LayerError(ValueError):
-    """A layer that the network does not have, or a pooling that it does not allow."""
+    """The network does not have this layer, or the layer does not allow this pooling."""
 
 
 class WeightsError(RuntimeError):
-    """Weights that are missing, damaged, or not the ones that were pinned at fit."""
+    """The weights are missing, damaged, or different from those at fit."""
 
 
 def pinned_were(digest: str, error: WeightsError) -> WeightsError:
@@ -36,36 +36,36 @@ def pinned_were(digest: str, error: WeightsError) -> WeightsError:
 
 
 class UnsteadyError(RuntimeError):
-    """A network whose rows depend on the items beside them, on chance, or on what ran before."""
+    """Rows of the network depend on other items in the batch, on chance, or on earlier calls."""
 
 
 class ProvenanceError(RuntimeError):
-    """Rows would not come out as they did at fit; the message says what changed."""
+    """Rows would differ from those at fit; the message says what changed."""
 
 
 class FormatError(RuntimeError):
-    """A file of a version of this package that this version cannot read."""
+    """The file was written by a version of this package that this version cannot read."""
 
 
 class MissingExtraError(ImportError):
-    """An optional package is needed; the message holds the command that installs it."""
+    """An optional package is required; the message contains the command to install it."""
 
 
 class BadItemWarning(UserWarning):
-    """Some rows could not be read and are NaN in the output (``on_error="nan"``)."""
+    """Some items could not be read; their rows are NaN (``on_error="nan"``)."""
 
 
 class ProvenanceWarning(UserWarning):
-    """Rows are right, but cannot be compared with those of other versions later."""
+    """Rows are correct, but changes caused by other library versions will not be detected."""
 
 
 class CacheWarning(UserWarning):
-    """The cache had a fault; rows are still right, some are computed again."""
+    """The cache had a fault; rows are still correct, and some are computed again."""
 
 
 class TruncationWarning(UserWarning):
-    """Some texts were longer than what the network reads, and were cut."""
+    """Some texts were longer than ``max_length`` and were cut."""
 
 
 class RandomWeightsWarning(UserWarning):
-    """The network runs with random weights, which is only of use in tests."""
+    """The network has random weights, which are only useful in tests."""

@@ -16,10 +16,10 @@ _HEADINGS = ("name", "source", "family", "parameters", "width", "input size", "G
 
 
 class BackboneTable(Sequence[str]):
-    """Names of networks with what is known of each.
+    """Names of networks, with the known properties of each.
 
-    Iterate over it for the names, print it for a table, or turn it into a DataFrame with
-    `to_frame`. ``entries`` holds the records.
+    Iterate over it to get the names, print it to see a table, or convert it to a DataFrame with
+    `to_frame`. The records are in ``entries``.
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
@@ -45,7 +45,7 @@ class BackboneTable(Sequence[str]):
         return any(entry.name == name for entry in self.entries)
 
     def to_frame(self) -> Any:
-        """Return the table as a pandas DataFrame, one row a network."""
+        """Return the table as a pandas DataFrame, with one row per network."""
         pd = need("pandas", install="pandas", purpose="BackboneTable.to_frame")
         return pd.DataFrame(
             {
@@ -75,29 +75,31 @@ def _cells(entry: Entry) -> tuple[Any, ...]:
 
 
 def list_backbones(search: str = "", *, source: str | None = None) -> BackboneTable:
-    """List the networks over images that ``model`` may name.
+    """List the image networks that can be passed as ``model``.
 
-    Nothing is built, loaded or fetched.
+    No network is built, loaded or downloaded.
 
     Parameters
     ----------
     search : str, default=""
         Words that a name, source or family must contain.
     source : str, default=None
-        Only those of one source: ``"torchvision"``, ``"timm"``, or one that was registered. None
-        lists all but timm's thousand, which join as soon as you search, where timm is installed.
+        Restrict the list to one source: ``"torchvision"``, ``"timm"``, or a registered one. None
+        lists all sources. The thousand networks of timm are included only if timm is installed
+        and ``search`` is given.
 
     Returns
     -------
     BackboneTable
         For each network its name, source, family, number of parameters, width of its penultimate
-        features, input size, cost of one image, and whether its weights are at hand or to fetch.
-        What its source does not tell before it is built stays empty.
+        features, input size, cost of one image, and whether its weights are on this machine ("at
+        hand") or have to be downloaded. Values that are unknown before a network is built are
+        empty.
 
     See Also
     --------
-    register_backbone : Give networks of your own a name.
-    list_layers : The layers of one network.
+    register_backbone : Register networks of your own under names.
+    list_layers : List the layers of one network.
 
     Examples
     --------

@@ -48,29 +48,30 @@ _registered: dict[str, Source] = {}
 def register_backbone(
     source: str, factory: Callable[..., Any], *, names: Iterable[str] = ()
 ) -> None:
-    """Give networks of your own a name: ``model="source/name"``.
+    """Register networks of your own under names: ``model="source/name"``.
 
     Parameters
     ----------
     source : str
-        What stands before the slash. A source of that name is replaced.
+        The part of the name before the slash. An existing source of that name is replaced.
     factory : callable
-        Called with the name behind the slash, and with those of ``weights``, ``image_size`` and
-        ``resize`` that the user set. Returns a pair: a function without arguments that makes the
-        network, weights included, and the preprocessing, from a PIL image to a tensor (C, H, W).
-        It may also return a `sklearn_pretrained.backbones.Backbone`.
+        Called with the part of the name after the slash, and with those of ``weights``,
+        ``image_size`` and ``resize`` that the user set. It returns a pair: a function without
+        arguments that returns the network with its weights, and the preprocessing, a function
+        from a PIL image to a tensor (C, H, W). It can also return a
+        `sklearn_pretrained.backbones.Backbone`.
     names : iterable of str, default=()
-        The names that `list_backbones` lists.
+        The names to show in `list_backbones`.
 
     See Also
     --------
-    list_backbones : What is registered.
+    list_backbones : List the networks that are available.
 
     Notes
     -----
-    A package registers its source for every process, workers of joblib included, with an entry
-    point of the group ``sklearn_pretrained.backbones``: its name is the source, its value the
-    factory, whose attribute ``names`` may list the names.
+    A package can register its source in every process, including joblib's workers, with an entry
+    point in the group ``sklearn_pretrained.backbones``. The name of the entry point is the source
+    and its value is the factory, which can list its names in an attribute ``names``.
 
     Examples
     --------

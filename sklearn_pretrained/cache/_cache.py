@@ -31,27 +31,28 @@ _LEAST = 1 << 20
 class FeatureCache:
     """Features on disk, shared by processes, runs, and machines that mount the same folder.
 
-    Each distinct item is sent through a network once for all who use the file: processes claim
-    the rows that they compute, wait for those of others, and take over from one that died or has
-    stopped. Rows that were stored survive a killed process. A damaged row is recognised by its
-    checksum and computed again. A fault, such as a full disk, gives a `CacheWarning`, and never an
+    Each distinct item goes through a network once for all users of the file: processes claim the
+    rows that they compute, wait for rows that others compute, and take over from a process that
+    died or stopped. Stored rows survive a killed process. A damaged row is detected by its
+    checksum and computed again. Faults, such as a full disk, give a `CacheWarning`, never an
     error.
 
-    The file is opened at first use. It is a SQLite database that holds numbers and no pickles.
+    The file is opened on first use. It is a SQLite database that holds numbers, not pickles.
 
     Parameters
     ----------
     path : str or Path
-        The file, which is created with its folders if needed, or an existing folder, in which the
-        file is called ``features.sqlite``. A ``~`` is your home folder. Beside the file lie a
-        journal and a folder, ``<path>-owners``, by which processes see that others are alive.
+        Path of the file, which is created with its parent folders if needed, or an existing
+        folder, in which the file is called ``features.sqlite``. A ``~`` is expanded to your home
+        folder. Next to the file there are a journal and a folder, ``<path>-owners``, which tells
+        processes that others are alive.
     max_size : int, default=None
-        Bytes that the file may take, at least 1 MiB. The least recently used rows make room for
-        new ones. None means no limit.
+        Maximum size of the file in bytes, at least 1 MiB. When it is reached, the least recently
+        used rows are removed. None means no limit.
 
     See Also
     --------
-    sklearn_pretrained.PretrainedImageFeaturizer : Takes it as its parameter ``cache``.
+    sklearn_pretrained.PretrainedImageFeaturizer : Accepts it as its parameter ``cache``.
 
     Examples
     --------
@@ -96,31 +97,31 @@ class FeatureCache:
         forecast: Forecast | None = None,
         waiting: Callable[[int], None] | None = None,
     ) -> Work:
-        """Fill rows with known features, compute the others, and keep them.
+        """Fill rows with known features, and compute and store the others.
 
-        Featurizers call this.
+        This is called by featurizers.
 
         Parameters
         ----------
         wanted : Bundle
-            The outputs that each row shall hold.
+            The outputs that each row holds.
         keep : Bundle
-            The outputs that are stored of each row that is computed.
+            The outputs to store for each row that is computed.
         digests : sequence of bytes or None
-            What each item is known by. None leaves that row as it is.
+            Key of each item. None leaves that row unchanged.
         compute : callable
-            Takes positions and a bundle; yields positions and their rows, batch by batch.
+            Function of positions and a bundle that yields positions and rows, batch by batch.
         out : ndarray of shape (n, width)
-            Where the rows go.
+            Array to fill.
         forecast : callable, default=None
-            Told how many rows are asked, known and missing, before any is computed.
+            Called with the number of requested, known and missing rows before any is computed.
         waiting : callable, default=None
-            Told how many rows others compute, before they are waited for.
+            Called with the number of rows that others are computing before waiting for them.
 
         Returns
         -------
         Work
-            How many rows were asked, known and computed.
+            Number of rows that were requested, known and computed.
         """
         return self._rows.fetch(
             wanted, keep, digests, compute, out, forecast=forecast, waiting=waiting
@@ -132,63 +133,63 @@ class FeatureCache:
         Parameters
         ----------
         recipe : str
-            Fingerprint of what decides the rows.
+            Fingerprint of everything that determines the rows.
         name : str
-            What the fact is called.
+            Name of the fact.
 
         Returns
         -------
         bytes or None
-            None where it is not known.
+            The fact, or None if it is not known.
         """
         return self._rows.recall(recipe, name)
 
     def remember(self, recipe: str, name: str, value: bytes) -> bytes:
-        """Note a fact about a recipe's rows, unless it is known.
+        """Store a fact about a recipe's rows unless it is already known.
 
         Parameters
         ----------
         recipe : str
-            Fingerprint of what decides the rows.
+            Fingerprint of everything that determines the rows.
         name : str
-            What the fact is called.
+            Name of the fact.
         value : bytes
             The fact.
 
         Returns
         -------
         bytes
-            What is known: what another process noted earlier, or the value.
+            The stored fact: the one that another process stored earlier, or ``value``.
         """
         return self._rows.remember(recipe, name, value)
 
     def stats(self) -> dict[str, int]:
-        """Count what the file holds and how it was used.
+        """Return the size of the cache and how often it was used.
 
         Returns
         -------
         dict
-            ``rows`` and ``bytes`` in the file. Since it was made, over all processes: distinct
-            rows that were known when asked for (``hits``) or not (``misses``), and rows sent
-            through a network (``forwards``). Hits counted by other processes
-            in the last second may be missing.
+            ``rows`` and ``bytes`` in the file and, over all processes since it was created,
+            requests for distinct rows that were known (``hits``) or not (``misses``), and rows
+            passed through a network (``forwards``). Hits counted by other processes in the last
+            second may be missing.
         """
         return self._store.stats()
 
     def verify(self) -> dict[str, int]:
-        """Read everything, and remove the rows that are damaged.
+        """Check all rows and remove those that are damaged.
 
-        A file whose structure is damaged is set aside under another name.
+        A file whose structure is damaged is renamed and kept.
 
         Returns
         -------
         dict
-            ``rows`` that are right, and ``damaged`` ones that were removed.
+            Number of valid ``rows``, and of ``damaged`` ones that were removed.
         """
         return self._store.verify()
 
     def prune(self, max_size: int | None = None) -> int:
-        """Remove the least recently used rows, and make the file smaller.
+        """Remove the least recently used rows and shrink the file.
 
         Parameters
         ----------
@@ -198,7 +199,7 @@ class FeatureCache:
         Returns
         -------
         int
-            How many rows were removed.
+            Number of rows removed.
         """
         limit = self.max_size if max_size is None else max_size
         if limit is None:
@@ -234,19 +235,19 @@ class MemoryCache(RowCache):
         super().__init__(MemoryStore(max_size))
 
     def stats(self) -> dict[str, int]:
-        """Count what the cache holds and how it was used.
+        """Return the size of the cache and how often it was used.
 
         Returns
         -------
         dict
-            ``rows`` and ``bytes`` held. Since the process began: distinct rows that were known
-            when asked for (``hits``) or not (``misses``), and rows sent through a network
+            ``rows`` and ``bytes`` in memory and, since the process started, requests for distinct
+            rows that were known (``hits``) or not (``misses``), and rows passed through a network
             (``forwards``).
         """
         return {"rows": len(self.store), "bytes": self.store.n_bytes, **self.store.counts}
 
     def clear(self) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
         self.store.clear()
 
     def __repr__(self) -> str:
@@ -255,16 +256,16 @@ class MemoryCache(RowCache):
 
 @remembered("the cache in memory itself")
 def memory_cache() -> MemoryCache:
-    """Return the cache that all featurizers with ``cache="memory"`` share.
+    """Return the cache shared by all featurizers with ``cache="memory"``.
 
-    It holds a quarter of the machine's memory and at most 4 GiB, or as many bytes as the
-    environment variable ``SKLEARN_PRETRAINED_MEMORY_CACHE`` says; the least recently used rows go
-    first.
+    Its size is limited to a quarter of the machine's memory and at most 4 GiB, or to the number of
+    bytes in the environment variable ``SKLEARN_PRETRAINED_MEMORY_CACHE``. The least recently used
+    rows are removed first.
 
     Returns
     -------
     MemoryCache
-        With the methods ``stats`` and ``clear``.
+        The cache, with the methods ``stats`` and ``clear``.
 
     Examples
     --------

@@ -14,10 +14,10 @@ _HEADINGS = ("layer", "cost", "GFLOP", "score", "± std", "")
 
 
 class LayerScoreDisplay:
-    """Score of each layer that a search tried, against the depth at which it lies.
+    """Scores of the layers that a search tried, against their depth.
 
-    Use `from_search` to make one. Printed, it is a table. Of layers that score within one standard
-    error of the best, the cheapest is marked: it is seldom worth paying for more.
+    Use `from_search` to create a display. Printing it shows a table. The cheapest layer that scores
+    within one standard error of the best is marked, since a deeper one is seldom worth its cost.
 
     Read more in the :doc:`guide to layers </layers>`.
 
@@ -26,27 +26,27 @@ class LayerScoreDisplay:
     curves : list of Curve
         For each network its name, and the scores and costs of its layers.
     score_name : str
-        What was scored.
+        Name of the score.
 
     Attributes
     ----------
     curves : list of Curve
-        Each has ``name``, ``scores``, ``best``, ``threshold`` and ``cheapest``.
+        One curve per network, with ``name``, ``scores``, ``best``, ``threshold`` and ``cheapest``.
     ax_ : matplotlib Axes
-        Axes with the drawing.
+        Axes with the plot.
     figure_ : matplotlib Figure
-        Figure that holds them.
+        Figure that contains the axes.
     lines_ : list of matplotlib Line2D
-        One for each curve.
+        One line per curve.
 
     See Also
     --------
-    list_layers : Layers of a network and their costs, without a search.
+    list_layers : List the layers of a network with their costs, without a search.
 
     Notes
     -----
-    The standard error is that of the mean over folds, as if these were independent. They share
-    training rows, so it is a rule of thumb and no test.
+    The standard error is that of the mean over folds, computed as if folds were independent. They
+    share training rows, so it is a rule of thumb rather than a statistical test.
 
     Examples
     --------
@@ -82,27 +82,28 @@ class LayerScoreDisplay:
         plot: bool = True,
         **kwargs: Any,
     ) -> LayerScoreDisplay:
-        """Read one search, or several, and draw them.
+        """Create a display from one search or several.
 
         Parameters
         ----------
         search : fitted search, list or dict of them
-            A ``GridSearchCV``, ``RandomizedSearchCV`` or halving search of which the grid varies
-            one featurizer's ``layer``. Whatever else it varied, each layer stands with its best
-            score; networks (``model``) get a curve each. A dict names several searches.
+            A ``GridSearchCV``, ``RandomizedSearchCV`` or halving search whose grid varies the
+            ``layer`` of one featurizer. If it varies other parameters as well, each layer is shown
+            with its best score. Each network (``model``) has its own curve. A dict gives names to
+            several searches.
         metric : str, default=None
-            Which score, where the search has several. None means the one that it refits by.
+            The score to show if the search has several. None uses the one for refitting.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to plot on. None creates a new figure.
         plot : bool, default=True
-            Whether to draw at once; the table needs no matplotlib.
+            Whether to plot at once. Without a plot, matplotlib is not needed.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         LayerScoreDisplay
-            The display, drawn.
+            The display.
         """
         display = cls(curves=all_curves(search, metric=metric), score_name=metric or "score")
         return display.plot(ax=ax, **kwargs) if plot else display
@@ -116,27 +117,27 @@ class LayerScoreDisplay:
         negate_score: bool = False,
         line_kw: dict[str, Any] | None = None,
     ) -> LayerScoreDisplay:
-        """Draw score ± standard deviation over the folds.
+        """Plot scores with their standard deviation over the folds.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to plot on. None creates a new figure.
         x : {"auto", "layer", "cost"}, default="auto"
-            What lies below. "layer" are the layers' names in order, with the share of the network's
-            cost at which each is reached; "cost" is that share, in per cent. "auto" names the
-            layers of one curve, and compares several by cost.
+            What the x axis shows. "layer" shows the names of the layers in order, with the share of
+            the network's cost that is needed to reach each; "cost" shows that share in percent.
+            "auto" uses "layer" for one curve and "cost" for several.
         score_name : str, default=None
-            What to write beside the scores.
+            Label of the y axis. None uses the name of the score.
         negate_score : bool, default=False
-            Whether to draw the negative of the scores, for ``neg_…`` metrics.
+            Whether to plot the negated scores, for ``neg_…`` metrics.
         line_kw : dict, default=None
             Passed to matplotlib's ``errorbar``.
 
         Returns
         -------
         LayerScoreDisplay
-            The display itself.
+            The display.
         """
         plt = need("matplotlib.pyplot", install="matplotlib", purpose="LayerScoreDisplay.plot")
         if x not in {"auto", "layer", "cost"}:
@@ -192,8 +193,8 @@ class LayerScoreDisplay:
         Returns
         -------
         pandas DataFrame
-            One line for each layer of each curve: its cost as a share and in operations, its score,
-            and whether it is the best, and the cheapest within one standard error of the best.
+            One row per layer of each curve: its cost as a share and in operations, its score, and
+            whether it is the best, and the cheapest within one standard error of the best.
         """
         pd = need("pandas", install="pandas", purpose="LayerScoreDisplay.to_frame")
         return pd.DataFrame(

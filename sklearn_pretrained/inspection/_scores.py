@@ -13,22 +13,22 @@ from sklearn.utils.validation import check_is_fitted
 
 @dataclass(frozen=True)
 class LayerScore:
-    """The best that a search found with one layer, over all else that it varied.
+    """The best score of one layer in a search, over all other parameters that it varied.
 
     Parameters
     ----------
     name : str
-        The layer, or several joined by ``+``.
+        Name of the layer, or several names joined by ``+``.
     cost : float
-        Share of the whole network's work that is done when it is reached.
+        Share of the network's full cost that is needed to reach it.
     flops : float
         The same in floating-point operations for one item.
     mean, std, error : float
-        Of the scores over the folds: mean, standard deviation, and standard error of the mean.
+        Mean, standard deviation and standard error of the mean of the scores over the folds.
     params : dict
-        The candidate that scored so.
+        The candidate with this score.
     index : int
-        Where it stands in ``cv_results_``.
+        Its position in ``cv_results_``.
     """
 
     name: str

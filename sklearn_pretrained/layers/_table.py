@@ -13,10 +13,10 @@ _HEADINGS = ("layer", "index", "shape", "width", "cost")
 
 
 class LayerTable(Sequence[Layer]):
-    """A network's layers, in the order in which a forward reaches them.
+    """The layers of a network, in the order in which a forward pass reaches them.
 
-    Iterate over it for `Layer` records (``name``, ``shape``, ``cost``, …), print it for a table,
-    or turn it into a DataFrame with `to_frame`.
+    Iterate over it to get `Layer` records (``name``, ``shape``, ``cost``, …), print it to see a
+    table, or convert it to a DataFrame with `to_frame`.
     """
 
     def __init__(self, plan: Plan, layers: Sequence[Layer]) -> None:
@@ -78,24 +78,24 @@ def list_layers(
 ) -> LayerTable:
     """List the layers of a network that a featurizer can read.
 
-    Nothing is loaded or computed: the network is planned from its architecture alone.
+    No weights are loaded and nothing is computed: the architecture alone is inspected.
 
     Parameters
     ----------
     model : str, callable, nn.Module or featurizer, default="mobilenet_v2"
-        What a featurizer takes as ``model``, or a featurizer itself.
+        The network, as in a featurizer's parameter ``model``, or a featurizer.
     every : bool, default=False
-        Whether to list every submodule instead of the main stages.
+        Whether to list every submodule instead of the main stages only.
     **parameters
-        Further parameters of the featurizer that decide the architecture, such as
-        ``image_size``, ``weights`` or ``preprocessing``.
+        Other parameters of the featurizer that affect the architecture, such as ``image_size``,
+        ``weights`` or ``preprocessing``.
 
     Returns
     -------
     LayerTable
-        For each layer its name, index (what an integer ``layer`` means), shape of one item's
-        activation, width after pooling, and the share of the whole forward's cost at which it
-        is reached.
+        For each layer its name, its index (for an integer ``layer``), the shape of its activation
+        for one item, its width after pooling, and its cost: the share of the full forward pass
+        that is needed to reach it.
 
     Examples
     --------
