@@ -175,7 +175,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         self.dtype_ = resolve_dtype(self.dtype, resolve_devices(self.device))
         if self.weights is None:
             warn(
-                f"weights=None: {backbone.name} has random weights; its features mean nothing.",
+                f"weights=None: {backbone.name} has random weights; its features are meaningless.",
                 RandomWeightsWarning,
             )
         self.model_ = backbone.name

@@ -228,8 +228,8 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
             return self._one_sided()
         if self.pooling == "none":
             raise ValueError(
-                "augment='flip' averages vectors, and pooling='none' keeps maps, whose positions "
-                "the mirror image has elsewhere. Choose another pooling, or augment=None."
+                "augment='flip' cannot be combined with pooling='none': positions in the mirror "
+                "image do not match those in the image. Use another pooling, or augment=None."
             )
         return mirrored(self._one_sided())
 
@@ -239,14 +239,14 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         if not isinstance(self.model, str) or self.model.endswith(".pt2"):
             if self.image_size is not None or self.resize != "fast":
                 raise ValueError(
-                    "image_size= and resize= go with networks that are named; for a network of "
-                    "your own, preprocessing= decides how images are resized."
+                    "image_size and resize apply to networks given by name only. For a network of "
+                    "your own, preprocessing determines how images are resized."
                 )
             return find_image(self.model, weights=self.weights, preprocessing=self.preprocessing)
         if self.preprocessing is not None:
             raise ValueError(
-                "preprocessing= goes with a network of your own; "
-                f"{self.model!r} comes with the preprocessing that it was trained on."
+                "preprocessing applies to a network of your own only; "
+                f"{self.model!r} comes with the preprocessing that it was trained with."
             )
         return find_image(
             self.model, weights=self.weights, image_size=self.image_size, resize=self.resize

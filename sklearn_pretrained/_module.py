@@ -156,7 +156,7 @@ class ModuleFeaturizer(BaseFeaturizer):
             self.row_shape_ = X.shape[1:]
         elif X.shape[1:] != self.row_shape_:
             raise ValueError(
-                f"Rows of X have shape {X.shape[1:]}, and had shape {self.row_shape_} at fit."
+                f"Rows of X have shape {X.shape[1:]}, but had shape {self.row_shape_} at fit."
             )
         return read_rows(X)
 

@@ -54,7 +54,9 @@ def embed_weights(estimator: Estimator) -> Estimator:
     twin = copy.deepcopy(estimator)
     found = list(_featurizers(twin, set()))
     if not found:
-        raise ValueError(f"{type(estimator).__name__} holds no fitted featurizer of this package.")
+        raise ValueError(
+            f"{type(estimator).__name__} contains no fitted featurizer of this package."
+        )
     for featurizer in found:
         featurizer.carry_weights()
     return twin

@@ -113,7 +113,7 @@ class _Reading:
             return
         tensor = first_tensor(value)
         if tensor is None:
-            raise TypeError(f"layer {tap.module!r} gives a {type(value).__name__}, no tensor")
+            raise TypeError(f"layer {tap.module!r} returns a {type(value).__name__}, not a tensor")
         self.found[tap.name] = tap.reduce(tensor)
 
 

@@ -229,8 +229,8 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         is_last = {layer.name for layer in layers} <= {plan.stages[-1], "penultimate"}
         if parsed(pooling).has_weights and not is_last:
             raise LayerError(
-                f"pooling='auto' of {plan.name} is {pooling!r}, and was trained on the last hidden "
-                f"state; got layer={self.layer!r}. Use pooling='mean' for other layers."
+                f"pooling='auto' of {plan.name} is {pooling!r}, which was trained on the last "
+                f"hidden state; got layer={self.layer!r}. Use pooling='mean' for other layers."
             )
         return [(layer, layer.pooling("auto" if layer in vectors else pooling)) for layer in layers]
 

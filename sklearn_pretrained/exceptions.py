@@ -32,7 +32,7 @@ class WeightsError(RuntimeError):
 
 def pinned_were(digest: str, error: WeightsError) -> WeightsError:
     """Add to an error about weights which ones the estimator was fitted with."""
-    return WeightsError(f"{error} Those that were pinned at fit have the SHA-256 {digest}.")
+    return WeightsError(f"{error} The weights pinned at fit have the SHA-256 {digest}.")
 
 
 class UnsteadyError(RuntimeError):

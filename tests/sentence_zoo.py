@@ -128,7 +128,7 @@ REFUSED: dict[str, tuple[Callable[[Path], SentenceTransformer], str]] = {
         "WeightedLayerPooling': it mixes hidden states",
     ),
     "ways": (_router, "Router': it takes other ways"),
-    "no pooling": (whole(), r"lists Transformer; what is read is"),
+    "no pooling": (whole(), r"lists Transformer; supported are"),
     "a dense layer over tokens": (
         whole(st.Dense(16, 16, module_input_name="token_embeddings"), st.Pooling(16)),
         "Transformer → Dense → Pooling",
@@ -136,11 +136,11 @@ REFUSED: dict[str, tuple[Callable[[Path], SentenceTransformer], str]] = {
     "two poolings": (behind(st.Pooling(16, "max")), "Transformer → Pooling → Pooling"),
     "unit tokens": (
         behind(st.Normalize("token_embeddings")),
-        r"2_Normalize/config\.json says module_input_name='token_embeddings'",
+        r"2_Normalize/config\.json has module_input_name='token_embeddings'",
     ),
     "an activation of one's own": (
         behind(st.Dense(16, 4, activation_function=torch.nn.Softmax2d())),
-        r"2_Dense/config\.json says activation_function='torch.*Softmax2d'",
+        r"2_Dense/config\.json has activation_function='torch.*Softmax2d'",
     ),
 }  # fmt: skip
 """Models whose folders are refused, and what the error says."""

@@ -51,10 +51,10 @@ def count(module, y):
 
 
 SPOILERS = {
-    "the first item": (lambda _, y: y - y[:1], "beside other items"),
-    "the last item": (lambda _, y: y - y[-1:], "beside other items"),
-    "the mean": (lambda _, y: y - y.mean(0), "beside other items"),
-    "how many there are": (lambda _, y: y * len(y), "beside other items"),
+    "the first item": (lambda _, y: y - y[:1], "in a batch than alone"),
+    "the last item": (lambda _, y: y - y[-1:], "in a batch than alone"),
+    "the mean": (lambda _, y: y - y.mean(0), "in a batch than alone"),
+    "how many there are": (lambda _, y: y * len(y), "in a batch than alone"),
     "dropout by function": (lambda _, y: nn.functional.dropout(y), "each time"),
     "a buffer that counts": (count, "each time"),
 }

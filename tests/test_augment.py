@@ -85,7 +85,7 @@ def test_a_fitted_featurizer_keeps_its_augment(patches):
 
 def test_maps_are_not_averaged(patches):
     """A position of the mirror image lies elsewhere."""
-    with pytest.raises(ValueError, match="positions the mirror image has elsewhere"):
+    with pytest.raises(ValueError, match="positions in the mirror image"):
         featurizer(augment="flip", pooling="none").fit(patches)
 
 
@@ -104,7 +104,7 @@ def test_rows_of_numbers_have_no_mirror_image(patches):
 @pytest.mark.parametrize("wrong", [{"image_size": 64}, {"resize": "exact"}])
 def test_what_only_named_networks_know_is_refused(patches, wrong):
     """The preprocessing of one's own decides the size."""
-    with pytest.raises(ValueError, match="preprocessing= decides how images are resized"):
+    with pytest.raises(ValueError, match="preprocessing determines how images are resized"):
         featurizer(model=make_convnet, preprocessing=to_tensor, **wrong).fit(patches)
 
 

@@ -130,7 +130,9 @@ def test_a_thread_that_hangs_is_overtaken(monkeypatch):
     other = threading.Thread(target=cache.fetch, args=(BUNDLE, BUNDLE, DIGESTS, hanging, out))
     other.start()
     time.sleep(0.1)
-    with pytest.warns(CacheWarning, match="Another thread has given no row"):
+    with pytest.warns(
+        CacheWarning, match="Another thread has not computed any of its claimed rows"
+    ):
         rows, _ = fetch(cache, DIGESTS)
     np.testing.assert_array_equal(rows, rows_of(DIGESTS))
     hang.set()

@@ -390,15 +390,15 @@ def test_bad_images_become_rows_of_nan_and_are_listed(pictures):
         ({"pooling": "cls"}, LayerError, "has no class token; use pooling='avg'"),
         ({"layer": [1, 2], "pooling": "none"}, ValueError, "one layer at a time"),
         ({"device": "cuda:99"}, ValueError, "not on this machine"),
-        ({"device": "tpu9000"}, ValueError, "is no device"),
-        ({"device": [None]}, ValueError, "'None' is no device"),
-        ({"device": ["cpu", 3]}, ValueError, "'3' is no device"),
+        ({"device": "tpu9000"}, ValueError, "is not a valid device"),
+        ({"device": [None]}, ValueError, "'None' is not a valid device"),
+        ({"device": ["cpu", 3]}, ValueError, "'3' is not a valid device"),
         ({"device": []}, ValueError, "at least one device"),
-        ({"device": ["cpu", "cpu"]}, ValueError, "each once"),
+        ({"device": ["cpu", "cpu"]}, ValueError, "each only once"),
         ({"dtype": "float16"}, ValueError, "hundreds of times slower"),
-        ({"model": "vit_b_16", "image_size": 100}, ValueError, "reads images of 224×224"),
+        ({"model": "vit_b_16", "image_size": 100}, ValueError, "only images of 224×224"),
         ({"preprocessing": to_tensor}, ValueError, "network of your own"),
-        ({"model": make_convnet}, ValueError, "needs preprocessing="),
+        ({"model": make_convnet}, ValueError, "needs preprocessing"),
     ],
 )
 def test_a_wrong_parameter_is_refused_at_fit(pictures, parameters, error, message):
@@ -411,7 +411,7 @@ def test_missing_weights_say_where_they_were_looked_for(pictures, monkeypatch, t
     """Without a network connection: the path, the address, and what needs neither."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    message = r"resnet18-f37072fd\.pth.*Looked for them at .*weights=.*model='mobilenet_v2'"
+    message = r"resnet18-f37072fd\.pth.*They were expected at .*weights.*model='mobilenet_v2'"
 
     with pytest.raises(WeightsError, match=message):
         featurizer(model="resnet18").fit(pictures)
@@ -437,7 +437,7 @@ def test_torchvisions_own_folder_is_honoured_and_checked(pictures, monkeypatch, 
     folder.mkdir(parents=True)
     torch.save(resnet18().state_dict(), folder / "resnet18-f37072fd.pth")
 
-    with pytest.raises(WeightsError, match="damaged or not the one"):
+    with pytest.raises(WeightsError, match="damaged or not the expected one"):
         featurizer(model="resnet18").fit(pictures)
 
 
@@ -477,10 +477,10 @@ def test_a_local_file_of_weights_is_read_in_both_formats(name, pictures, tmp_pat
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"junk", "could not be read as a file of weights alone"),
-        (pickle.dumps({"a": print}), "could not be read as a file of weights alone"),
+        (b"junk", "could not be read as a file of weights only"),
+        (pickle.dumps({"a": print}), "could not be read as a file of weights only"),
         ("network", "it holds torch.nn.modules.linear.Linear, which is not a tensor and could run"),
-        ("list", "holds no state dict"),
+        ("list", "does not contain a state dict"),
         ("other", "do not fit the network"),
     ],
 )
@@ -503,7 +503,7 @@ def test_a_file_that_holds_no_weights_is_refused(pictures, tmp_path, content, me
 
 def test_random_weights_warn_and_are_the_same_everywhere(pictures):
     """weights=None is for tests; a seed decides, so that a pickle still opens elsewhere."""
-    with pytest.warns(RandomWeightsWarning, match="mean nothing"):
+    with pytest.warns(RandomWeightsWarning, match="are meaningless"):
         one = featurizer(model="resnet18", weights=None).fit(pictures)
     first = one.transform(pictures)
     eager.unload()
@@ -529,7 +529,7 @@ def test_running_out_of_memory_halves_the_batch_and_tells_once(patches, monkeypa
 
     monkeypatch.setattr(_engine, "forward", small_memory)
     ours = featurizer(layer="features.3", batch_size=24).fit(patches)
-    with pytest.warns(RuntimeWarning, match="going on with smaller batches") as seen:
+    with pytest.warns(RuntimeWarning, match="smaller batches are used") as seen:
         rows = ours.transform(patches)
     assert len(seen) == 1
     assert max(sizes[3:]) <= 6

@@ -118,7 +118,7 @@ def test_several_searches_lie_side_by_side(patches, search):
     assert "%" in display.ax_.get_xlabel()
     names = [curve.name for curve in LayerScoreDisplay.from_search([search, other]).curves]
     assert names == ["search 1", "search 2"]
-    with pytest.raises(ValueError, match="x='layer' goes with one curve"):
+    with pytest.raises(ValueError, match="x='layer' requires a single curve"):
         display.plot(x="layer")
     with pytest.raises(ValueError, match="No search was given"):
         LayerScoreDisplay.from_search([])
@@ -188,7 +188,7 @@ def test_a_search_of_several_scores_wants_to_know_which(patches):
     (curve,) = LayerScoreDisplay.from_search(search, metric="neg_log_loss").curves
     assert curve.best.mean == max(search.cv_results_["mean_test_neg_log_loss"])
 
-    with pytest.raises(ValueError, match="metric='f1' is no score of this search; it has"):
+    with pytest.raises(ValueError, match="metric='f1' is not a score of this search; it has"):
         LayerScoreDisplay.from_search(search, metric="f1")
     search.refit = False
     with pytest.raises(ValueError, match="has several scores; pass metric, one of"):

@@ -229,10 +229,10 @@ def test_threads_that_read_different_layers_of_one_network_keep_their_rows_apart
     [
         (lambda: 7, {}, TypeError, "made a int, not an nn.Module"),
         (7, {}, ValueError, "'model' parameter"),
-        (make_mlp(), {"weights": "file.pth"}, ValueError, "goes with a function"),
+        (make_mlp(), {"weights": "file.pth"}, ValueError, "only if model is a function"),
         (make_mlp, {"weights": "nowhere.pth"}, WeightsError, "no weights file at .*nowhere.pth"),
         (make_mlp, {"weights": None}, ValueError, "comes with its weights"),
-        (make_convnet, {}, ValueError, "cannot be run over inputs of the form"),
+        (make_convnet, {}, ValueError, "cannot be run on inputs of this shape"),
     ],
 )
 def test_what_is_no_network_is_refused_at_fit(model, parameters, error, message):

@@ -160,7 +160,7 @@ def test_a_factory_that_reads_a_file_makes_another_network_when_it_changes(tmp_p
     torch.save(new.state_dict(), path)
 
     assert relative_error(fitted(make, cache=None).transform(X), rows_of(new)) < 1e-5
-    with pytest.raises(WeightsError, match="Bring back the weights"):
+    with pytest.raises(WeightsError, match="Restore the weights"):
         first.transform(X)
 
 

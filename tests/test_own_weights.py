@@ -52,7 +52,7 @@ def test_a_file_cut_short_is_named(name, trained, patches, tmp_path):
     path = save(trained.state_dict(), tmp_path / name)
     path.write_bytes(path.read_bytes()[:-100])
 
-    with pytest.raises(WeightsError, match=rf"{name} (is no valid|could not be read)"):
+    with pytest.raises(WeightsError, match=rf"{name} (is not a valid|could not be read)"):
         featurizer(path).fit(patches).transform(patches)
 
 

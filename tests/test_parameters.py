@@ -116,7 +116,7 @@ def test_weights_may_be_a_member_of_torchvisions_enumeration():
     assert clone(ours).weights is member
     for one in (ours, pickle.loads(pickle.dumps(ours))):
         assert relative_error(one.transform(X), expected) < 1e-5
-    with pytest.raises(WeightsError, match=r"ResNet18_Weights.IMAGENET1K_V1 belongs to another"):
+    with pytest.raises(WeightsError, match=r"ResNet18_Weights.IMAGENET1K_V1 does not belong to"):
         PretrainedImageFeaturizer(weights=ResNet18_Weights.IMAGENET1K_V1).fit(X)
 
 

@@ -284,7 +284,7 @@ def test_what_cannot_be_embedded_is_said(pictures):
         fitted = PretrainedImageFeaturizer("resnet18", weights=None, layer=1).fit(pictures)
     with pytest.raises(WeightsError, match="random weights"):
         embed_weights(fitted)
-    with pytest.raises(ValueError, match="LogisticRegression holds no fitted featurizer"):
+    with pytest.raises(ValueError, match="LogisticRegression contains no fitted featurizer"):
         embed_weights(LogisticRegression().fit([[0], [1]], [0, 1]))
 
 

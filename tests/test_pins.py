@@ -195,7 +195,7 @@ def test_rows_of_another_width_than_planned_are_refused(change, got, cache, X):
     """Never cut, and never spread over the columns."""
     ours = ModuleFeaturizer(Wide(change), layer="output", cache=cache)
 
-    with pytest.raises(LayerError, match=rf"'output' gives rows of shape {got}.*promises 4"):
+    with pytest.raises(LayerError, match=rf"'output' returns rows of shape {got}.*but 4"):
         ours.fit_transform(X)
 
 

@@ -374,7 +374,9 @@ def test_code_of_the_folders_own_is_refused_and_never_run(folder, i):
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "custom_st.py").write_text("raise SystemExit")
 
-    with pytest.raises(LayerError, match=r"modules\.json says type='custom_st\.Module'.*own"):
+    with pytest.raises(
+        LayerError, match=r"modules\.json has type='custom_st\.Module'.*code in the folder"
+    ):
         featurizer(folder).fit(TEXTS)
     alone = featurizer(folder, pooling="mean").fit_transform(TEXTS)
     states = text_zoo.reference(folder, TEXTS)

@@ -233,8 +233,8 @@ def of_the_future(path: Path) -> None:
     [
         (lambda path: path.write_bytes(b"name,label\ncat,1\n" * 99), "is not a cache of features"),
         (lambda path: path.write_bytes(b"short"), "is not a cache of features"),
-        (someone_elses, "is a database of something else"),
-        (of_the_future, f"has format {FORMAT + 1}, of a newer version"),
+        (someone_elses, "is a database of another program"),
+        (of_the_future, f"has format {FORMAT + 1}, written by a newer version"),
     ],
 )
 def test_a_file_that_is_not_ours_is_never_touched(tmp_path, make, says):

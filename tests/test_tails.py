@@ -124,7 +124,7 @@ def test_a_layer_beside_a_way_around_is_refused_and_its_neighbours_are_named():
 
     with pytest.raises(
         LayerError,
-        match=r"cannot be run from '2.layer' on: what lies above it reads '1.layer' too. "
+        match=r"cannot be run from '2.layer' on: later layers also use '1.layer'. "
         r"The nearest layers that can: '2', '1', '3'",
     ):
         tail_of(backbone, "2.layer", [(output, "flatten")], device=CPU)
@@ -166,7 +166,7 @@ class CountsItems(nn.Module):
 
 @pytest.mark.parametrize(
     ("network", "said"),
-    [(LooksBack, "another result than the whole network"), (CountsItems, "takes another way")],
+    [(LooksBack, "differs from the whole network"), (CountsItems, "takes a different path")],
 )
 def test_a_network_that_a_layer_does_not_decide_is_refused(network, said):
     """Neither one that reads its input again, nor one that depends on the batch."""

@@ -183,10 +183,10 @@ def test_texts_come_in_any_container(container):
         ([pd.NA], BadItemError, "Item 0 of X is missing"),
         ([b"bytes"], BadItemError, "decode it first"),
         ([3], BadItemError, "is of type int; a text is a str"),
-        ([("a", None)], BadItemError, "one text is missing"),
-        ([("a", "b", "c")], BadItemError, "a pair of texts has two"),
+        ([("a", None)], BadItemError, "a missing text"),
+        ([("a", "b", "c")], BadItemError, "a pair of texts is a tuple of two"),
         ([["great", "film"]], BadItemError, r"is a list of 2; .* a tuple of two: .*zip\(X\["),
-        (["a\ud800b"], BadItemError, r"half a character \(U\+D800 at position 1\)"),
+        (["a\ud800b"], BadItemError, r"a lone surrogate \(U\+D800 at position 1\)"),
     ],
 )
 def test_what_is_no_text_is_named_with_the_fix(X, error, message):
@@ -230,7 +230,7 @@ def test_any_texts_give_finite_rows_or_an_error_that_names_one(texts):
     """Whatever Unicode holds."""
     ours = featurizer(layer=1, pooling="mean")
     if any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):
-        with pytest.raises(BadItemError, match="half a character"):
+        with pytest.raises(BadItemError, match="a lone surrogate"):
             ours.fit_transform(texts)
     else:
         rows = ours.fit_transform(texts)
@@ -314,8 +314,8 @@ def test_a_text_column_stands_beside_numbers():
     [
         (PretrainedTextFeaturizer, {"layer": 7}, LayerError, "7 main stages, 0 to 6"),
         (PretrainedTextFeaturizer, {"pooling": "avg"}, ValueError, "'pooling' parameter"),
-        (PretrainedTextFeaturizer, {"max_length": 600}, ValueError, "reads at most 512 tokens"),
-        (PretrainedTextFeaturizer, {"max_length": 2}, ValueError, "no room for a text"),
+        (PretrainedTextFeaturizer, {"max_length": 600}, ValueError, "accepts at most 512 tokens"),
+        (PretrainedTextFeaturizer, {"max_length": 2}, ValueError, "no room for text"),
         (BertCLSFeaturizer, {"pooling": "pooler", "layer": 3}, LayerError, "Use pooling='cls'"),
         (BertCLSFeaturizer, {"pooling": "mean"}, ValueError, "'pooling' parameter"),
         (PretrainedTextFeaturizer, {"model": 7}, ValueError, "'model' parameter"),
@@ -365,7 +365,7 @@ def test_the_default_is_checked_against_its_known_digest(monkeypatch):
     name = "sentence-transformers/all-MiniLM-L6-v2"
     monkeypatch.setitem(_text_folders.KNOWN_DIGESTS, name, "0" * 64)
 
-    with pytest.raises(WeightsError, match="damaged or not the one"):
+    with pytest.raises(WeightsError, match="damaged or not the expected one"):
         featurizer().fit(["a"])
 
 
@@ -376,7 +376,7 @@ def test_networks_without_a_class_token_are_refused_with_the_alternative(tmp_pat
         BertCLSFeaturizer(str(folder)).fit(["a"])
     ours = PretrainedTextFeaturizer(str(folder), device="cpu").fit(["the cat"])
     assert ours.pooling_ == "last"
-    with pytest.raises(BadItemError, match="no token that stands for nothing"):
+    with pytest.raises(BadItemError, match="adds no special tokens"):
         ours.transform([""])
 
 
@@ -392,11 +392,11 @@ def test_changed_weights_in_a_folder_are_noticed(tmp_path):
 
 def test_a_folder_without_an_encoder_is_refused(tmp_path):
     """It says what is missing."""
-    with pytest.raises(WeightsError, match=r"holds no config\.json"):
+    with pytest.raises(WeightsError, match=r"has no config\.json"):
         featurizer(model=str(tmp_path)).fit(["a"])
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     text_zoo.save_tokenizer(tmp_path, has_class=True)
-    with pytest.raises(WeightsError, match=r"holds no model\.safetensors"):
+    with pytest.raises(WeightsError, match=r"does not contain model\.safetensors"):
         featurizer(model=str(tmp_path)).fit(["a"])
 
 

@@ -229,7 +229,7 @@ def test_mistaken_names_are_told_the_nearest():
         record("convnext_tniy")
     with pytest.raises(ValueError, match=r"no weights 'nonsense' of resnet18, only .*'a1_in1k'"):
         record("resnet18.nonsense")
-    with pytest.raises(ValueError, match="no place that timm reads from"):
+    with pytest.raises(ValueError, match="not a place that timm reads from"):
         record("ftp:somewhere")
     with pytest.raises(WeightsError, match="configuration of 'no/such' is not on this machine"):
         record("hf_hub:no/such")

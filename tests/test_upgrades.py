@@ -14,7 +14,9 @@ from sklearn_pretrained.exceptions import CacheWarning, ProvenanceError
 from sklearn_pretrained.pinned import _canary, _provenance
 from tests.conftest import relative_error
 
-MOVED = "The cache holds rows that other versions computed.*the canary.*torchvision 0.1 → 0.2"
+MOVED = (
+    "The cache holds rows computed with other library versions.*the canary.*torchvision 0.1 → 0.2"
+)
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ def test_networks_without_fixed_positions_read_other_sizes(family, tmp_path):
 
 def test_what_cannot_be_read_is_refused_with_the_fix(clip, dinov2, tmp_path):
     """Sizes, layers, processors and folders that make no sense are named."""
-    with pytest.raises(ValueError, match=r"image_size=64: clip reads images of 32×32 only"):
+    with pytest.raises(ValueError, match=r"image_size=64: clip accepts only images of 32×32"):
         PretrainedImageFeaturizer(str(clip), image_size=64).fit(["an item"])
     with pytest.raises(LayerError, match="no layer 'projection'"):
         PretrainedImageFeaturizer(str(dinov2), layer="projection").fit(["an item"])
@@ -192,10 +192,10 @@ def test_what_cannot_be_read_is_refused_with_the_fix(clip, dinov2, tmp_path):
     with pytest.raises(ValueError, match="PixtralImageProcessor, which does more than resize"):
         PretrainedImageFeaturizer(str(dinov2)).fit(["an item"])
     (dinov2 / "preprocessor_config.json").unlink()
-    with pytest.raises(ValueError, match=r"holds no preprocessor_config\.json"):
+    with pytest.raises(ValueError, match=r"has no preprocessor_config\.json"):
         PretrainedImageFeaturizer(str(dinov2)).fit(["an item"])
     captions = vision_zoo.make_folder(tmp_path / "captions", "BLIP captions")
-    with pytest.raises(ValueError, match="captions writes captions"):
+    with pytest.raises(ValueError, match="captions generates captions"):
         PretrainedTextFeaturizer(str(captions)).fit(["an item"])
 
 

@@ -77,7 +77,7 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
         near = [f"timm/{name}", *near]
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ValueError(
-        f"model={model!r} is no known network over images.{hint} list_backbones() names them all."
+        f"Unknown image network model={model!r}.{hint} list_backbones() lists all known networks."
     )
 
 

@@ -127,8 +127,8 @@ def _sources(source: str | None, *, searching: bool) -> list[Source]:
         if one is None:
             known = ["torchvision", "timm", *(other.name for other in others())]
             raise ValueError(
-                f"source={source!r} is no source of networks; there are {', '.join(known)}. "
-                "register_backbone adds one."
+                f"source={source!r} is not a known source of networks; known are "
+                f"{', '.join(known)}. Use register_backbone to add one."
             )
         return [one]
     with_timm = searching and importlib.util.find_spec("timm") is not None

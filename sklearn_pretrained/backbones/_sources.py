@@ -106,7 +106,7 @@ def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]
             inspect.signature(factory).bind(name, **given)
         except TypeError as error:
             raise ValueError(
-                f"model={source + '/' + name!r}: the source {source!r} cannot be asked for "
+                f"model={source + '/' + name!r}: the source {source!r} does not accept "
                 f"{', '.join(f'{k}={v!r}' for k, v in given.items()) or 'a name'} ({error})."
             ) from error
         made = factory(name, **given)

@@ -24,7 +24,7 @@ def feed(tensor: Tensor, update: Callable[[Any], Any]) -> None:
         feed(plain.indices(), update)
         plain = plain.values()
     if plain.is_quantized:
-        raise TypeError("a quantised tensor has more to it than numbers")
+        raise TypeError("a quantised tensor does not consist of plain numbers")
     dense = plain.resolve_conj().resolve_neg().cpu().contiguous()
     update(dense.reshape(-1).view(torch.uint8).numpy().data)
 

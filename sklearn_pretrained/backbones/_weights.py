@@ -64,8 +64,8 @@ def check(path: Path, expected: str) -> str:
     found = sha256(path)
     if not found.startswith(expected):
         raise WeightsError(
-            f"The weights file {path} is damaged or not the one it claims to be: its SHA-256 is "
-            f"{found}, and {expected} was expected. Delete it and fetch it again."
+            f"The weights file {path} is damaged or not the expected one: its SHA-256 is {found}, "
+            f"but {expected} was expected. Delete the file and download it again."
         )
     return found
 
@@ -147,11 +147,11 @@ class TorchHubFile:
 
     def _missing(self, reason: str) -> WeightsError:
         return WeightsError(
-            f"The weights {self.path.name} are not on this machine ({reason}). Looked for them at "
-            f"{self.path}. Either connect to the network once, or copy the file there from a "
-            f"machine that has {self.url}, or pass the path of a copy as weights=, or use a "
-            "network that needs no download: model='mobilenet_v2'. The environment variable "
-            "TORCH_HOME moves the folder."
+            f"The weights {self.path.name} are not on this machine ({reason}). They were expected "
+            f"at {self.path}. Connect to the internet once, copy the file ({self.url}) there from "
+            "another machine, pass the path of a copy as weights, or use a network that needs no "
+            "download: model='mobilenet_v2'. The environment variable TORCH_HOME changes the "
+            "folder."
         )
 
     def describe(self) -> str:
@@ -183,7 +183,7 @@ def read(path: Path) -> Mapping[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise WeightsError(f"{path} is no valid safetensors file: {error}.") from error
+            raise WeightsError(f"{path} is not a valid safetensors file: {error}.") from error
     try:
         state = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
@@ -191,14 +191,14 @@ def read(path: Path) -> Mapping[str, Tensor]:
     except Exception as error:
         # torch's own message, which advises to run what is in the file, stays out of the traceback.
         raise WeightsError(
-            f"{path} could not be read as a file of weights alone: {without_advice(error)}. Save "
+            f"{path} could not be read as a file of weights only: {without_advice(error)}. Save "
             "the state dict of the network as safetensors, or with "
             "torch.save(network.state_dict(), path)."
         ) from None
     if isinstance(state, Mapping) and "state_dict" in state:
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"{path} holds no state dict (names and tensors).")
+        raise WeightsError(f"{path} does not contain a state dict (names and tensors).")
     return state
 
 

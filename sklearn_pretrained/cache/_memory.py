@@ -139,8 +139,8 @@ class MemoryStore:
                         overdue = True
         if overdue:
             warn(
-                "Another thread has given no row that it claimed for some time; this one computes "
-                "them too.",
+                "Another thread has not computed any of its claimed rows for some time; this "
+                "thread computes them too.",
                 CacheWarning,
             )
 

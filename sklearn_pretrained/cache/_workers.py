@@ -20,8 +20,8 @@ def hint_at_files(cache: Any) -> None:
 def _hint(is_worker: bool) -> None:  # noqa: FBT001  what decides whether there is a hint
     if is_worker:
         warn(
-            "This is one of several processes that joblib works with (n_jobs), and cache='memory' "
-            "is not shared with the others: each computes rows that another may know already. "
-            "Pass the path of a file, such as cache='features.sqlite', to compute each row once.",
+            "This is one of several joblib worker processes (n_jobs), which do not share "
+            "cache='memory': each process computes rows that another may already have. Pass the "
+            "path of a file, such as cache='features.sqlite', to compute each row once.",
             CacheWarning,
         )

@@ -32,8 +32,8 @@ def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
             return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
         if values.dtype.kind != "f":
             raise BadItemError(
-                f"holds {values.dtype} numbers, of which the range is not known; pass "
-                "value_range=(low, high), what black and white are in all of X"
+                f"holds {values.dtype} numbers, whose range is not known; pass "
+                "value_range=(low, high), the values of black and white in all of X"
             )
     low, high = (0.0, 1.0) if value_range is None else map(float, value_range)
     if values.size == 0:
@@ -80,14 +80,14 @@ def orient(array: NDArray[Any]) -> NDArray[Any]:
     if first and last:
         raise BadItemError(
             f"has shape {shape}, which could be (H, W, C) or (C, H, W); pass a PIL image "
-            "(PIL.Image.fromarray), which leaves no doubt"
+            "(PIL.Image.fromarray), which is unambiguous"
         )
     if last:
         return array
     if first:
         return np.moveaxis(array, 0, 2)
     raise BadItemError(
-        f"has shape {shape}, of which neither the first nor the last axis can be channels "
+        f"has shape {shape}, in which neither the first nor the last axis can be the channels "
         "(1 grey, 3 RGB, 4 RGBA)"
     )
 

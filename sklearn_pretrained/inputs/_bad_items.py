@@ -65,9 +65,9 @@ class BadItems:
         found = dict(sorted(self._found.items()))
         if found:
             warn(
-                f"{len(found)} items of X could not be read and are rows of NaN; the attribute "
-                f"bad_items_ says which and why. The first: {next(iter(found.values()))}. Where "
-                "what follows refuses NaN, leave these rows out of X and y, or impute them.",
+                f"{len(found)} items of X could not be read, and their rows are NaN; see the "
+                f"attribute bad_items_. The first: {next(iter(found.values()))}. If the next "
+                "estimator does not accept NaN, remove these rows from X and y, or impute them.",
                 BadItemWarning,
             )
         return found

@@ -86,7 +86,7 @@ def column(X: Any, *, what: str) -> Column:
     if isinstance(X, Mapping):
         raise TypeError(
             f"X is a {type(X).__name__} with the keys {', '.join(map(repr, list(X)[:5]))}; pass "
-            f"the column of {what} that stands behind one of them."
+            f"the column of {what} under one of them."
         )
     found = _items(X, what)
     if len(found) == 0:
@@ -115,9 +115,9 @@ def _items(X: Any, what: str) -> Column:
         return Column(X, made_anew=True)
     is_loader = hasattr(X, "dataset")
     raise TypeError(
-        f"X must be a list, array, column or dataset of {what}, got {type(X).__name__}, whose "
-        "items have no positions. "
-        + ("Pass its dataset: X.dataset." if is_loader else "Turn an iterator into a list first.")
+        f"X must be a list, array, column or dataset of {what}, got {type(X).__name__}, "
+        "which cannot be indexed. "
+        + ("Pass its dataset: X.dataset." if is_loader else "Convert an iterator to a list first.")
     )
 
 
@@ -130,7 +130,7 @@ def _only_column(X: Any, what: str) -> Any:
     """Take the only column of a table or of a two-dimensional object array."""
     if len(X.shape) != 2 or X.shape[1] != 1:  # noqa: PLR2004
         raise ValueError(
-            f"X has shape {tuple(X.shape)}, and one column of {what} is expected. Choose the "
+            f"X has shape {tuple(X.shape)}, but one column of {what} is expected. Select the "
             "column, or use a ColumnTransformer: make_column_transformer((featurizer, 'column'))."
         )
     if isinstance(X, np.ndarray):
@@ -148,8 +148,8 @@ def _column_of(dataset: Any, what: str) -> str:
         if len(choice) == 1:
             return choice[0]
     raise ValueError(
-        f"X is a dataset with the columns {', '.join(map(repr, names))}, and which of them holds "
-        f"the {what} is not clear. Pass the column: X['name']."
+        f"X is a dataset with the columns {', '.join(map(repr, names))}, and it is not clear which "
+        f"of them holds the {what}. Pass the column: X['name']."
     )
 
 

@@ -66,7 +66,7 @@ def to_array(tensor: Any) -> NDArray[Any]:
 def read_file(path: str) -> bytes:
     """Read a regular file; what else lies at a path (folders, pipes, devices) is not opened."""
     if path.startswith(("http://", "https://", "s3://", "gs://", "ftp://")):
-        raise BadItemError("is an address on a network; download it first, and pass its path")
+        raise BadItemError("is a URL; download the file first, and pass its path")
     try:
         found = Path(path).stat()
         if not stat.S_ISREG(found.st_mode):
@@ -120,7 +120,7 @@ def _from_stream(file: Any) -> bytes:
             file.seek(0, os.SEEK_END)
         except (AttributeError, OSError) as error:
             raise BadItemError(
-                "is a stream that can be read only once; pass its bytes: file.read()"
+                "is a stream that can only be read once; pass its bytes: file.read()"
             ) from error
         try:
             size = file.tell()
@@ -130,7 +130,7 @@ def _from_stream(file: Any) -> bytes:
         finally:
             file.seek(place)
     if not isinstance(data, bytes):
-        raise BadItemError("is a file that was opened as text; open it with mode 'rb'")
+        raise BadItemError("is a file opened in text mode; open it with mode 'rb'")
     return data
 
 
@@ -150,7 +150,7 @@ def _from_cell(cell: Any) -> Any:
     if not set(cell) <= _CELL:
         raise BadItemError(
             f"is a {type(cell).__name__} with the keys {', '.join(map(repr, list(cell)[:5]))}; "
-            "pass the image that stands behind one of them"
+            "pass the image under one of them"
         )
     data = cell.get("bytes")
     return content(cell.get("path") if data is None else data)
@@ -164,7 +164,7 @@ def _from_sequence(source: Any) -> Any:
             return content(source[0])
         if not isinstance(source[0], np.ndarray):
             raise BadItemError(
-                "is a tuple in which more than one thing may be the image; pass the image alone"
+                "is a tuple in which more than one element may be the image; pass only the image"
             )
     try:
         return _from_array(np.asarray(source))
@@ -172,7 +172,7 @@ def _from_sequence(source: Any) -> Any:
         if isinstance(error, BadItemError):
             raise
         raise BadItemError(
-            f"is a {type(source).__name__} that does not make an array: {error}"
+            f"is a {type(source).__name__} that cannot be converted to an array: {error}"
         ) from error
 
 

@@ -44,7 +44,7 @@ def _load(image: Image.Image) -> Image.Image:
     """Read pixels; what would be run to get them is refused."""
     if image.format == "EPS" and getattr(image, "tile", None):
         raise BadItemError(
-            "is a PostScript file, a program that Pillow would run; convert it to PNG first"
+            "is a PostScript file, which Pillow would run as a program; convert it to PNG first"
         )
     image.load()
     return image

@@ -56,8 +56,8 @@ class Images:
         kind, data = held or self._source(i)
         if not held and i in self._digests and self._digests[i] != _hash(kind, data):
             raise BadItemError(
-                "changed while it was being read; a row belongs to one content, so files have to "
-                "stay as they are, and random augmentation to be left to training"
+                "changed while it was being read; files must not change, and a dataset must return "
+                "the same item each time (no random augmentation)"
             )
         if kind == _SEEN:
             return data
@@ -149,8 +149,8 @@ def keep_whole_numbers(rows: NDArray[Any], X: Any) -> NDArray[Any]:
     kinds = {str(dtype) for dtype in dtypes}
     if rows.dtype.kind == "f" and not all("float" in kind.lower() for kind in kinds - {"None"}):
         raise ValueError(
-            f"X holds {', '.join(sorted(kinds))} numbers, of which the range is not known; pass "
-            "value_range=(low, high), what black and white are in all of X."
+            f"X holds {', '.join(sorted(kinds))} numbers, whose range is not known; pass "
+            "value_range=(low, high), the values of black and white in all of X."
         )
     return rows
 
@@ -191,10 +191,12 @@ def _unflatten(X: Any, image_shape: Sequence[int]) -> NDArray[Any]:
         )
     array = np.asarray(X)
     if array.ndim != 2:  # noqa: PLR2004
-        raise ValueError(f"image_shape goes with a table of flattened images, got {array.shape}.")
+        raise ValueError(
+            f"image_shape requires a table of flattened images, got shape {array.shape}."
+        )
     if array.shape[1] != np.prod(shape):
         raise ValueError(
-            f"image_shape={shape} makes {int(np.prod(shape))} values, but the rows of X have "
+            f"image_shape={shape} requires {int(np.prod(shape))} values, but the rows of X have "
             f"{array.shape[1]}."
         )
     return array.reshape(len(array), *shape)

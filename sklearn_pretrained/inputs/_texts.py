@@ -30,9 +30,9 @@ class Texts:
             return _digest.of_text(self.load(i))
         except UnicodeEncodeError as error:
             raise BadItemError(
-                f"holds half a character (U+{ord(error.object[error.start]):04X} at position "
-                f"{error.start}), which is no text; decode its source with the right encoding, or "
-                "mend it with text.encode('utf-8', 'replace').decode()"
+                f"contains a lone surrogate (U+{ord(error.object[error.start]):04X} at position "
+                f"{error.start}), which is not valid text; decode its source with the right "
+                "encoding, or repair it with text.encode('utf-8', 'replace').decode()"
             ) from error
 
     def load(self, i: int) -> Text:
@@ -59,8 +59,10 @@ class Texts:
         if len(source) == _PAIR and all(isinstance(part, str) for part in source):
             return str.__str__(source[0]), str.__str__(source[1])
         if any(is_missing(part) for part in source):
-            raise BadItemError("is a pair of which one text is missing")
-        raise BadItemError("is a tuple, but not of two texts; a pair of texts has two str")
+            raise BadItemError("is a pair with a missing text")
+        raise BadItemError(
+            "is a tuple, but not of two texts; a pair of texts is a tuple of two str"
+        )
 
     def let_go(self) -> None:
         """Hold nothing: the texts are in memory."""

@@ -144,7 +144,7 @@ class LayerScoreDisplay:
             raise ValueError(f"x must be 'auto', 'layer' or 'cost', got {x!r}.")
         named = x == "layer" or (x == "auto" and len(self.curves) == 1)
         if named and len(self.curves) > 1:
-            raise ValueError("x='layer' goes with one curve; compare several by x='cost'.")
+            raise ValueError("x='layer' requires a single curve; use x='cost' to compare several.")
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure

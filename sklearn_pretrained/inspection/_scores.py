@@ -150,7 +150,7 @@ def _metric(results: Mapping[str, Any], refit: object, metric: str | None) -> st
         if len(known) > 1 and metric != refit:
             raise ValueError(f"This search has several scores; pass metric, one of {known}.")
     if metric not in known:
-        raise ValueError(f"metric={metric!r} is no score of this search; it has {known}.")
+        raise ValueError(f"metric={metric!r} is not a score of this search; it has {known}.")
     return metric
 
 
@@ -159,7 +159,7 @@ def _layer_parameter(results: Mapping[str, Any]) -> str:
     layers = [name for name in names if name == "layer" or name.endswith("__layer")]
     if len(layers) != 1:
         raise ValueError(
-            "A search over the layer of one featurizer is needed: its grid must have one parameter "
+            "The search must vary the layer of one featurizer: its grid must have one parameter "
             f"that ends in 'layer', such as 'featurizer__layer'; this one has {names}."
         )
     return layers[0]

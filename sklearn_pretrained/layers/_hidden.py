@@ -57,9 +57,11 @@ def hidden_states(
             layout = found[""]
         reason = ""
         if place is None:
-            reason = "no submodule gives it or is given it in the form in which it is returned"
+            reason = (
+                "no submodule returns or receives it in the form in which the network returns it"
+            )
         elif len(shape) != len(output.shape) or shape[1] < output.shape[1]:
-            reason = f"it has the shape {shape[1:]} where the output has {output.shape[1:]}"
+            reason = f"it has shape {shape[1:]}, but the output has {output.shape[1:]}"
         made.append(Hidden(place, shape[1:], layout, reason))
     return made
 

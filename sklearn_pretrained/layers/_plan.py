@@ -106,7 +106,7 @@ class Plan:
         """Turn what a user may write (name, int, depth, or a list) into layers."""
         asked = layer if isinstance(layer, list | tuple) else [layer]
         if not asked:
-            raise LayerError("layer=[] names no layer.")
+            raise LayerError("layer=[] is empty; name at least one layer.")
         return tuple(self._one(one) for one in asked)
 
     def _one(self, asked: Any) -> Layer:
@@ -118,7 +118,7 @@ class Plan:
                 readable = [name for name in self.stages if name in self.layers]
                 raise LayerError(
                     f"{asked} of {self.name} cannot be read: {self.unread[asked]}. Those that can "
-                    f"are {', '.join(readable) or 'none'}, beside {PENULTIMATE!r}."
+                    f"are {', '.join(readable) or 'none'}, and {PENULTIMATE!r}."
                 )
             near = difflib.get_close_matches(asked, self.layers, n=3, cutoff=0.0)
             raise LayerError(
@@ -140,7 +140,9 @@ class Plan:
             return self._one(self.stages[index])
         depth = float(asked)
         if not 0.0 < depth <= 1.0:
-            raise LayerError(f"layer={asked} is no depth: a float must lie in (0, 1].")
+            raise LayerError(
+                f"layer={asked} is not a valid relative depth: a float must be in (0, 1]."
+            )
         return self._one(self.stages[max(0, math.ceil(depth * n - 1e-9) - 1)])
 
 
@@ -175,7 +177,7 @@ def _make(backbone: Any) -> Plan:
         )
     except Exception as error:
         raise ValueError(
-            f"{backbone.name} cannot be run over inputs of the form that it is given: {error}"
+            f"{backbone.name} cannot be run on inputs of this shape: {error}"
         ) from error
     try:
         larger = backbone.skeleton(grown=True) if backbone.grows_by_rebuilding else network

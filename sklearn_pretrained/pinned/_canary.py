@@ -28,9 +28,9 @@ TEXT = "Café №5: the naïve fox — 3,14 km away… 東京 🦊 said “no”
 """Accents, signs, another script, an emoji, and what only looks like a special token."""
 
 _REMEDY = (
-    "The estimators behind this one learned from the old rows. Install the versions of then, or "
-    f"fit again (them too); set the environment variable {SWITCH}=0 to continue with the current "
-    "rows."
+    "The estimators after this one learned from the old rows. Install the versions used at fit, "
+    f"or fit again (them too); set the environment variable {SWITCH}=0 to continue with the "
+    "current rows."
 )
 _known: dict[tuple[str, str], dict[str, str]] = {}
 _MOST_KNOWN = 256
@@ -97,8 +97,8 @@ class Canary:
                 raise
             if self._then:
                 raise ProvenanceError(
-                    "The network cannot read the canary, one fixed item that it could read at fit, "
-                    "so its rows cannot be compared with those of then: "
+                    "The network cannot read the canary, a fixed item that it could read at fit, "
+                    "so its rows cannot be compared with those at fit: "
                     f"{type(error).__name__}: {error}. {self._differ} {_REMEDY}"
                 ) from error
             # A network of one's own may read nothing but its own kind of item.
@@ -144,8 +144,8 @@ class Canary:
         moved = compare(self._then, now, self._dtype) if self._then else None
         if moved is not None:
             raise ProvenanceError(
-                "The network does not give the rows that it gave at fit: the canary, one fixed "
-                f"item that was recorded then, moved by {moved[1]:.1e} of its norm at "
+                "The network does not give the rows that it gave at fit: the row of the canary, a "
+                f"fixed item, differs by {moved[1]:.1e} of its norm at "
                 f"{self._names[moved[0]]} (allowed for {self._dtype}: "
                 f"{PRECISIONS[self._dtype].machine:.0e}). {self._differ} {_REMEDY}"
             )
@@ -217,7 +217,7 @@ def compute(
             if np.isfinite(part).all():
                 ours[key((layer, pooling))] = sketch(part)
         if not all(name in ours for name in names):
-            raise ValueError("it makes the network give NaN or Inf")
+            raise ValueError("the network returns NaN or infinity for it")
     return [ours[name] for name in names]
 
 
@@ -240,8 +240,8 @@ def warn_unreadable(recipe: str, name: str, error: Exception) -> None:
         return
     _unreadable.add(recipe)
     warn(
-        f"{name} could not read the canary, the fixed item by which changes of libraries are "
-        f"noticed: {type(error).__name__}: {error}. Its rows are right; nothing will notice where "
-        f"another version gives others. The environment variable {SWITCH}=0 turns canaries off.",
+        f"{name} could not read the canary, a fixed item that detects changes caused by other "
+        f"library versions: {type(error).__name__}: {error}. Rows are correct, but such changes "
+        f"will not be detected. Set the environment variable {SWITCH}=0 to turn canaries off.",
         ProvenanceWarning,
     )

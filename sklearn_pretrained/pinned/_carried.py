@@ -49,13 +49,15 @@ def pack(backbone: Backbone, pinned: str) -> dict[str, Any]:
     from ..backbones import LocalFile, RandomWeights, files_of
 
     if isinstance(backbone.weights, RandomWeights):
-        raise WeightsError(f"{backbone.name} has random weights, which nobody needs to embed.")
+        raise WeightsError(
+            f"{backbone.name} has random weights (weights=None); there is nothing to embed."
+        )
     found = backbone.weights.digest()
     if found != pinned:
         raise WeightsError(
             f"The weights of {backbone.name} are not those that were pinned at fit: SHA-256 "
-            f"{pinned} was pinned, {found} was found. What would be embedded is not what the "
-            "estimator was fitted with."
+            f"{pinned} was pinned, {found} was found. The estimator was fitted with other weights "
+            "than those that would be embedded."
         )
     files = {name: np.frombuffer(data, np.uint8) for name, data in files_of(backbone).items()}
     return {
@@ -76,14 +78,14 @@ def unpack(embedded: Mapping[str, Any]) -> Path:
     wrong = [name for name in files if not _ALLOWED.fullmatch(name)]
     if wrong:
         raise WeightsError(
-            f"The embedded weights hold a file of the name {wrong[0]!r}, which this package never "
-            "writes. Do not trust the file that this estimator came from."
+            f"The embedded weights contain a file named {wrong[0]!r}, which this package never "
+            "writes. Do not trust the file that this estimator was loaded from."
         )
     found = digest_of(files)
     if found != embedded["sha256"]:
         raise WeightsError(
-            f"The embedded weights are damaged: their SHA-256 is {found}, and "
-            f"{embedded['sha256']} was written. Fetch the file of this estimator again."
+            f"The embedded weights are damaged: their SHA-256 is {found}, but "
+            f"{embedded['sha256']} was written. Get a new copy of the estimator's file."
         )
     folder = Path(tempfile.mkdtemp(prefix="sklearn-pretrained-"))
     atexit.register(_remove, folder, os.getpid())

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .._outputs import Output
     from ..layers import Plan
 
-_REMEDY = "or fit again (the estimators behind this one too, since they learned from the old rows)."
+_REMEDY = "or fit again (the estimators after this one too, since they learned from the old rows)."
 _LONGEST = 80
 
 
@@ -39,7 +39,7 @@ def check_parameters(now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
         if not is_same(value, then[name]):
             raise ValueError(
                 f"{name}={value!r} was set after fit, which pinned {name}={then[name]!r}. Call fit "
-                "again, and fit the estimators behind this one too."
+                "again, and fit the estimators after this one too."
             )
 
 
@@ -56,8 +56,8 @@ def check_recipe(
         was, is_ = (_shown(side[fact]) if fact in side else "not stated" for side in (then, now))
         if then.get(fact) != now.get(fact) or (fact in then) != (fact in now):
             raise ProvenanceError(
-                f"{name} is not prepared as it was at fit: {fact} was {was}, and is {is_}. "
-                f"{differ} Bring back the files, objects and versions of then, {_REMEDY}"
+                f"{name} is not prepared as it was at fit: {fact} was {was}, but is now {is_}. "
+                f"{differ} Restore the files, objects and versions used at fit, {_REMEDY}"
             )
 
 
@@ -101,8 +101,8 @@ def places_of(outputs: Sequence[Output]) -> list[str]:
 
 def _moved(plan: Plan, what: str) -> ProvenanceError:
     return ProvenanceError(
-        f"{plan.name} cannot be read as it was at fit: {what}. Bring back the files and versions "
-        f"of then, {_REMEDY}"
+        f"{plan.name} cannot be read as it was at fit: {what}. Restore the files and versions used "
+        f"at fit, {_REMEDY}"
     )
 
 

@@ -66,15 +66,17 @@ def differences(then: Mapping[str, str]) -> str:
     now = {name: platform.python_version() if name == "python" else _version(name) for name in then}
     changed = [f"{name} {then[name]} → {now[name]}" for name in then if then[name] != now[name]]
     if not changed:
-        return "No library has another version than then, so look at the machine or the network."
-    return f"Other versions than then: {', '.join(changed)}."
+        return (
+            "All library versions are unchanged, so the hardware or the network itself must differ."
+        )
+    return f"Library versions that changed: {', '.join(changed)}."
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What decides a fitted featurizer's rows, as it was at fit.
+    """Everything that determines the rows of a fitted featurizer, as recorded at fit.
 
-    Printed, it is text for a model card.
+    Print it to get text for a model card.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ class Provenance:
         Returns
         -------
         dict
-            Fit for JSON.
+            The facts, suitable for JSON.
         """
         return json.loads(json.dumps(self.facts))
 

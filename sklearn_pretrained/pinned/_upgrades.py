@@ -75,8 +75,8 @@ def _kept(cache: Cache, name: str) -> Sketches:
 
 def _tell(before: Mapping[str, str]) -> None:
     warn(
-        "The cache holds rows that other versions computed, and those of today differ from them: "
-        f"the canary, one fixed item, moved. {differences(before)} Rows are computed anew, and "
-        "kept beside the old ones.",
+        "The cache holds rows computed with other library versions, and current rows differ from "
+        f"them, as the canary (a fixed item) shows. {differences(before)} Rows are computed again "
+        "and stored in addition to the old ones.",
         CacheWarning,
     )

@@ -21,17 +21,17 @@ from ._reading import Reading
 from ._runner import Runner
 
 _BY_CHANCE = (
-    "gives another row each time that it runs, so no row can be kept or repeated",
+    "gives a different row each time it runs, so rows cannot be cached or reproduced",
     (
-        "It draws random numbers, or changes what it holds: dropout by function needs "
-        "training=self.training, and what forward writes must not reach the output."
+        "It draws random numbers or changes its own state: functional dropout needs "
+        "training=self.training, and values written in forward must not affect the output."
     ),
 )
 _BY_BATCH = (
-    "gives an item another row beside other items than alone",
+    "gives an item a different row in a batch than alone",
     (
-        "It looks at the whole batch: a batch norm needs track_running_stats=True, and statistics "
-        "from training."
+        "It uses statistics of the whole batch: a batch norm needs track_running_stats=True and "
+        "statistics from training."
     ),
 )
 Rows = NDArray[np.float32]
@@ -66,9 +66,9 @@ def check_alone(
             layer, far = moved
             fault, remedy = _BY_CHANCE if by_chance else _BY_BATCH
             raise UnsteadyError(
-                f"{runner.name} {fault}: at layer {layer!r} it moved by {far:.1e} of its norm. "
-                f"That begins in {runner.blame(samples, i, by_chance=by_chance)}. {remedy} Or read "
-                "a layer in front of it."
+                f"{runner.name} {fault}: at layer {layer!r} it differs by {far:.1e} of its norm. "
+                f"This begins in {runner.blame(samples, i, by_chance=by_chance)}. {remedy} Or read "
+                "a layer before it."
             )
     runner.past.steady |= read
 

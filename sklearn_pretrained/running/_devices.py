@@ -21,7 +21,7 @@ def resolve_devices(device: Any) -> list[torch.device]:
         return [_resolve(device)]
     found = [_resolve(name) for name in device]
     if not found or len(set(found)) < len(found):
-        raise ValueError(f"device={device!r} has to name at least one device, and each once.")
+        raise ValueError(f"device={device!r} must name at least one device, and each only once.")
     return found
 
 
@@ -36,7 +36,8 @@ def _resolve(named: Any) -> torch.device:
         wanted = torch.device(device)
     except RuntimeError as error:
         raise ValueError(
-            f"device={device!r} is no device; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+            f"device={device!r} is not a valid device; use 'auto', 'cpu', 'cuda', "
+            "'cuda:1' or 'mps'."
         ) from error
     there = {
         "cpu": 1,
@@ -46,8 +47,8 @@ def _resolve(named: Any) -> torch.device:
     }.get(wanted.type, 0)
     if (wanted.index or 0) >= there:
         raise ValueError(
-            f"device={device!r} is not on this machine, which has {there} {wanted.type} devices. "
-            "device='auto' takes the best one that is there."
+            f"device={device!r} is not available: this machine has {there} {wanted.type} "
+            "devices. device='auto' selects the best available one."
         )
     return wanted
 
@@ -59,7 +60,7 @@ def resolve_dtype(dtype: str, devices: Sequence[torch.device]) -> str:
         return "bfloat16" if native else "float32"
     if dtype == "float16" and any(device.type == "cpu" for device in devices):
         raise ValueError(
-            "dtype='float16' on a CPU is hundreds of times slower than float32, for want of "
-            "instructions. Use dtype='bfloat16', or a GPU."
+            "dtype='float16' on a CPU is hundreds of times slower than float32, because CPUs have "
+            "no float16 instructions. Use dtype='bfloat16', or a GPU."
         )
     return str.__str__(dtype)

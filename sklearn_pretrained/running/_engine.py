@@ -49,7 +49,7 @@ def _halving(
         torch.cuda.empty_cache()
     if runner.past.room.ran_out(len(samples)):
         warn(
-            f"Memory ran out with a batch of {len(samples)}; going on with smaller batches.",
+            f"Out of memory with a batch of {len(samples)}; smaller batches are used.",
             RuntimeWarning,
         )
     return _halving(samples, run, runner)
@@ -131,8 +131,8 @@ class _Judge:
         narrowest = rows.shape[1]
         if len(rows) != len(where):
             raise LayerError(
-                f"{self._name} gives {len(rows)} rows for {len(where)} items; the first axis of "
-                "what it gives must be the batch."
+                f"{self._name} returns {len(rows)} rows for {len(where)} items; the first axis of "
+                "its output must be the batch."
             )
         finite = np.isfinite(rows)
         good = finite[:, : self._needed].all(axis=1)
@@ -151,6 +151,6 @@ def _not_finite(row: NDArray[np.float32], reading: Reading) -> str:
     for layer, pooling in reading.outputs[: reading.asked]:
         width = layer.width(pooling)
         if not np.isfinite(row[start : start + width]).all():
-            return f"made the network give NaN or Inf at layer {layer.name!r}"
+            return f"made the network return NaN or infinity at layer {layer.name!r}"
         start += width
-    return "made the network give NaN or Inf"
+    return "made the network return NaN or infinity"

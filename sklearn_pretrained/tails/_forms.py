@@ -67,7 +67,7 @@ def forms(values: Sequence[Any], sizes: Sequence[Size]) -> Any:
     def fit(_first: Form) -> Form:
         seen = [next(parts) for parts in found]
         if len({(len(form.dims), form.dtype) for form in seen}) > 1:
-            raise ValueError("a submodule gives something else for another size of the batch")
+            raise ValueError("a submodule returns a different structure for another batch size")
         terms = np.array([_terms(size) for size in sizes], float)
         lengths = np.array([[dim[0] for dim in form.dims] for form in seen], float)
         weights = np.linalg.lstsq(terms, lengths, rcond=None)[0].T

@@ -155,7 +155,7 @@ class Script:
                 continue
             tensor = first_tensor(value)
             if tensor is None:
-                raise TypeError("a layer gives no tensor")
+                raise TypeError("a layer does not return a tensor")
             scene.found[i] = scene.reduce(i, tensor)
             if len(scene.found) == scene.outputs:
                 raise _EnoughError

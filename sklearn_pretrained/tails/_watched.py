@@ -46,7 +46,7 @@ class WatchedNetwork:
         self._behind = [one.to(device) for one in behind]
         samples = backbone.example()
         if samples is None:
-            raise LayerError(f"{backbone.name} has no sample that a tail could be proved on.")
+            raise LayerError(f"{backbone.name} has no sample to verify a tail with.")
         self._samples = list(samples)
         mask = backbone.mask(self._collate(self._samples))
         self.has_lengths = mask is not None
@@ -77,7 +77,7 @@ class WatchedNetwork:
             seen.append(watch(self.network, self._over(batch)))
         runs = seen[0]
         if any(list(one) != list(runs) for one in seen):
-            raise LayerError(f"{self.backbone.name} takes another way for batches of other sizes.")
+            raise LayerError(f"{self.backbone.name} takes a different path for other batch sizes.")
         for key, run in runs.items():
             try:
                 run.output = forms([one[key].output for one in seen], sizes)
@@ -114,11 +114,9 @@ class WatchedNetwork:
             raise
         except Exception as wrong:  # networks may do anything
             said = str(wrong).partition("\n")[0]
-            raise LayerError(f"what is left does not run: {said}") from wrong
+            raise LayerError(f"the remaining part does not run: {said}") from wrong
         if not error <= TOLERANCE:
-            raise LayerError(
-                f"what is left gives another result than the whole network, by {error:.0e}"
-            )
+            raise LayerError(f"the remaining part differs from the whole network by {error:.0e}")
         return tail
 
     def release(self) -> None:
@@ -189,9 +187,9 @@ class WatchedNetwork:
             self.release()
             for key in passing:
                 if not cut.parts(key) and not self._is_fixed(key, batch, lengths):
-                    raise LayerError(f"what lies above it reads {key[0]!r} too")
+                    raise LayerError(f"later layers also use {key[0]!r}")
                 cut.open(key)
-        raise LayerError("what lies above it reads more than this layer gives")
+        raise LayerError("later layers use more than the output of this layer")
 
     def _is_fixed(self, key: Key, batch: Any, lengths: Sequence[int] | None) -> bool:
         """Tell whether a run gives the same whatever the items are, such as their places."""

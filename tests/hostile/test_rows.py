@@ -110,7 +110,7 @@ def test_a_postscript_file_is_a_program_and_is_not_run(made):
     """Pillow would hand it to Ghostscript, in files and in images that were opened lazily."""
     eps = dict(made)["EPS of RGB"]
     for item in (eps, Image.open(io.BytesIO(eps))):
-        with pytest.raises(BadItemError, match="a program that Pillow would run"):
+        with pytest.raises(BadItemError, match="which Pillow would run as a program"):
             trial.images(on_error="raise").fit_transform([item])
 
 

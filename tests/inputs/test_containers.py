@@ -177,7 +177,7 @@ def test_a_broken_file_of_a_dataset_is_named(folder, tmp_path, rows):
         (torch.tensor(1.0), ValueError, r"X has shape \(\)"),
         (TensorDataset(torch.ones(0, 3, 8, 8)), ValueError, "0 sample"),
         (hugging_face().rename_column("photo", "a").add_column("b", ["x"] * 4).remove_columns("a")
-         .add_column("c", ["x"] * 4), ValueError, "columns 'b', 'c', and which of them"),
+         .add_column("c", ["x"] * 4), ValueError, "columns 'b', 'c', and it is not clear which"),
     ],
 )  # fmt: skip
 def test_an_x_without_positions_or_with_several_columns_says_what_to_pass(X, error, told):

@@ -85,7 +85,7 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path):
     assert "device or pipe" in str(outcome(pipe))
     assert "is a folder" in str(outcome(tmp_path))
     assert "does not exist" in str(outcome(tmp_path / "nothing.png"))
-    assert "download it first" in str(outcome("https://example.org/cat.jpg"))
+    assert "download the file first" in str(outcome("https://example.org/cat.jpg"))
     assert "could not be opened" in str(outcome("with\0zero.png"))
 
 

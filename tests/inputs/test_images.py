@@ -179,7 +179,7 @@ def test_iterators_and_sparse_tables_are_refused():
     """Neither has items that can be read twice."""
     with pytest.raises(TypeError, match="Sparse data was passed"):
         read_images(sparse.eye(3))
-    with pytest.raises(TypeError, match="Turn an iterator into a list"):
+    with pytest.raises(TypeError, match="Convert an iterator to a list"):
         read_images(path for path in ["a.jpg"])
 
 

@@ -32,8 +32,8 @@ def _mirror(batch: Any) -> Any:
     if isinstance(batch, Tensor) and batch.ndim == 4:  # noqa: PLR2004
         return batch.flip(-1)
     raise ValueError(
-        "augment='flip' mirrors batches of images (N, C, H, W), which this network does not read; "
-        "use augment=None."
+        "augment='flip' mirrors batches of images (N, C, H, W), but this network takes other "
+        "inputs. Use augment=None."
     )
 
 

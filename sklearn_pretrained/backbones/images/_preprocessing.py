@@ -87,8 +87,8 @@ class ImagePreprocessing:
         elongation = max(height, width) / min(height, width)
         if self.keeps_form and self.resize**2 * elongation > _MOST_PIXELS:
             raise BadItemError(
-                f"is too elongated, with {width}×{height} pixels: made as large as the network "
-                f"wants its shorter side ({self.resize}), it would fill the memory; crop it first"
+                f"is too elongated ({width}×{height} pixels): resizing its shorter side to "
+                f"{self.resize} pixels would exhaust the memory; crop it first"
             )
         small = self._resized(image)
         # What is cut out of a long picture would keep all of it in memory.

@@ -77,16 +77,16 @@ class ModuleBackbone(Backbone):
     ) -> None:
         if weights is None:
             raise ValueError(
-                "weights=None asks for random weights, which goes with the name of a network; a "
-                "network of your own comes with its weights, or takes the path of a state dict."
+                "weights=None (random weights) applies to networks given by name only. A network "
+                "of your own comes with its weights, or weights is the path of a state dict."
             )
         self.preprocessing = preprocessing
         if isinstance(model, ModuleHandle | nn.Module):
             module = model.module if isinstance(model, ModuleHandle) else model
             if weights != "default":
                 raise ValueError(
-                    "weights= goes with a function that makes the network; the tensors of a "
-                    "network that was passed are its weights."
+                    "weights applies only if model is a function that returns the network. A "
+                    "network that is passed directly brings its own weights."
                 )
             self.source: Given | Made = Given(module)
             self.name = f"module/{type(module).__name__}"
@@ -100,7 +100,7 @@ class ModuleBackbone(Backbone):
         else:
             raise TypeError(
                 "model must be the name of a network, an nn.Module, a ModuleHandle, or a function "
-                f"that makes an nn.Module, got {type(model).__name__}."
+                f"that returns an nn.Module, got {type(model).__name__}."
             )
         self.weights = self.source.weights
         self._shape = shape
@@ -113,8 +113,8 @@ class ModuleBackbone(Backbone):
         if self._shape is None:
             if self.preprocessing is None:
                 raise ValueError(
-                    "A network of your own needs preprocessing=, a function from a PIL image to a "
-                    "tensor (C, H, W), to read images."
+                    "To read images, a network of your own needs preprocessing, a function from a "
+                    "PIL image to a tensor (C, H, W)."
                 )
             self._shape = tuple(self._one(np.full((300, 400, 3), 128, np.uint8)).shape)
         return self._shape
@@ -197,8 +197,8 @@ class ModuleBackbone(Backbone):
         shapes = {tuple(sample.shape) for sample in samples}
         if shapes != {self.shape}:
             raise ValueError(
-                f"preprocessing gave tensors of shapes {sorted(shapes)}, and {self.shape} at fit; "
-                "make it resize or crop every image to one size."
+                f"preprocessing returned tensors of shapes {sorted(shapes)}, but {self.shape} at "
+                "fit. It must resize or crop every image to one size."
             )
         return torch.stack(list(samples)).to(device=device, dtype=dtype)
 

@@ -107,7 +107,7 @@ class Made:
         network = random_network(self.factory)
         if not isinstance(network, nn.Module):
             raise TypeError(
-                f"{_name(self.factory)} made a {type(network).__name__}, not an nn.Module."
+                f"{_name(self.factory)} returned a {type(network).__name__}, not an nn.Module."
             )
         return _usable(network)
 
@@ -186,6 +186,6 @@ def _usable(module: nn.Module) -> nn.Module:
     if lazy:
         raise ValueError(
             f"{type(module).__name__} is lazy: {lazy[0]!r} has no shape yet. Run the network once "
-            "over a batch of the data, so that it takes its shape, and pass it then."
+            "on a batch of the data to initialise it before passing it."
         )
     return module

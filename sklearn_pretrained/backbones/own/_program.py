@@ -26,10 +26,9 @@ def is_program(model: Any) -> bool:
     """
     if isinstance(model, str) and model.endswith(SUFFIX):
         raise ValueError(
-            f"model={str.__str__(model)!r} is the path of an exported program, and torch can run "
-            "code that stands in such a file. If you trust it, pass the program, "
-            "torch.export.load(path), or, to keep pickles small, "
-            "functools.partial(torch.export.load, path)."
+            f"model={str.__str__(model)!r} is the path of an exported program, and loading such "
+            "a file can run code. If you trust it, pass the program, torch.export.load(path), or, "
+            "to keep pickles small, functools.partial(torch.export.load, path)."
         )
     return isinstance(model, torch.export.ExportedProgram) or _path(model) is not None
 
@@ -40,7 +39,7 @@ def _path(model: Any) -> Path | None:
         given = model.func, model.args, model.keywords
         if len(model.args) == 1 and not model.keywords and isinstance(model.args[0], str | Path):
             return Path(model.args[0]).expanduser().absolute()
-        raise ValueError(f"functools.partial{given} has to hold one path and nothing else.")
+        raise ValueError(f"functools.partial{given} must have one path and nothing else.")
     return None
 
 
@@ -145,7 +144,7 @@ def _load(path: Path) -> Any:
     except Exception as error:
         raise WeightsError(
             f"{path} could not be read as an exported program: {without_advice(error)}. Programs "
-            "are bound to versions of torch; export the network again with this one."
+            "depend on the version of torch; export the network again with this version."
         ) from error
 
 
@@ -155,8 +154,8 @@ def _check_calls(program: Any) -> None:
         if getattr(node.target, "namespace", "aten") not in _OF_TORCH:
             raise ValueError(
                 f"The program calls {node.target}, which is not one of torch's plain operators: "
-                "a change of its code would go unnoticed, and a branch could depend on other "
-                "rows. Pass the network itself, or a function that makes it."
+                "a change of its code would not be detected, and a branch could depend on other "
+                "rows. Pass the network itself, or a function that returns it."
             )
         schema = getattr(node.target, "_schema", None)
         for i, argument in enumerate(schema.arguments if schema is not None else ()):
@@ -177,12 +176,12 @@ def _check_input(program: Any, shape: tuple[int, ...]) -> None:
     inputs = [node.meta["val"] for node in program.graph.nodes if node.name in names]
     if [isinstance(one, Tensor) for one in inputs] != [True]:
         raise ValueError(
-            f"The program reads {len(inputs)} inputs; export a network that reads one tensor."
+            f"The program takes {len(inputs)} inputs; export a network that takes one tensor."
         )
     expected = tuple(inputs[0].shape)
     if isinstance(expected[0], int):
         raise ValueError(  # noqa: TRY004  the type tells a fixed size from a free one
-            f"The program reads batches of exactly {expected[0]}. Export it for any number: "
+            f"The program takes batches of exactly {expected[0]}. Export it for any batch size: "
             "torch.export.export(network, (inputs,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC}"
             ",)), with at least two samples in inputs."
         )
@@ -193,6 +192,6 @@ def _check_input(program: Any, shape: tuple[int, ...]) -> None:
     if not fits:
         wanted = ", ".join(str(size) if isinstance(size, int) else "any" for size in expected[1:])
         raise ValueError(
-            f"The program reads samples of shape ({wanted}), and {shape} is what it would be "
-            "given. Change the preprocessing, or export the program for other sizes."
+            f"The program takes samples of shape ({wanted}), but would receive {shape}. Change the "
+            "preprocessing, or export the program for other sizes."
         )

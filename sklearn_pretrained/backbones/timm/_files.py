@@ -77,10 +77,10 @@ class HubFile:
                 if isinstance(error, LocalEntryNotFoundError) or not absent:
                     break  # the hub cannot be asked; another file would fare no better
         raise WeightsError(
-            f"The weights {self.describe()} are not on this machine, and could not be fetched: "
-            f"{str(reason).splitlines()[0]} Either connect to the network once, or pass the path "
-            "of a copy as weights=, or use a network that needs no download: model='mobilenet_v2'. "
-            "The environment variable HF_HOME moves the folder that is looked in."
+            f"The weights {self.describe()} are not on this machine and could not be downloaded: "
+            f"{str(reason).splitlines()[0]} Connect to the internet once, pass the path of a copy "
+            "as weights, or use a network that needs no download: model='mobilenet_v2'. The "
+            "environment variable HF_HOME changes the folder that is searched."
         ) from reason
 
     def digest(self) -> str:
@@ -134,7 +134,7 @@ def _in_folder(folder: Path) -> Path:
     for name in ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors"):
         if (folder / name).is_file():
             return folder / name
-    raise WeightsError(f"The folder {folder} holds no model.safetensors.")
+    raise WeightsError(f"The folder {folder} does not contain model.safetensors.")
 
 
 @remembered("timm's list of networks")
@@ -160,14 +160,14 @@ def record(name: str) -> Record:
         hint = f" Did you mean {near}?" if near else ""
         raise ValueError(
             f"model={'timm/' + name!r}: timm {timm.__version__} has no network {plain!r}.{hint} "
-            "list_backbones(source='timm') names them all."
+            "list_backbones(source='timm') lists all of them."
         )
     try:
         config = timm.get_pretrained_cfg(name)
     except RuntimeError as error:
         raise ValueError(
-            f"model={'timm/' + name!r}: timm {timm.__version__} has no weights {tag!r} of {plain}, "
-            f"only {_tags(plain)}."
+            f"model={'timm/' + name!r}: timm {timm.__version__} has no weights {tag!r} for "
+            f"{plain}, only {_tags(plain)}."
         ) from error
     if config is None:
         config = timm.models.PretrainedCfg()
@@ -192,7 +192,7 @@ def _saved(name: str, source: str, place: str) -> Record:
     }
     if source not in readers:
         raise ValueError(
-            f"model={'timm/' + name!r}: {source!r} is no place that timm reads from; write "
+            f"model={'timm/' + name!r}: {source!r} is not a place that timm reads from; use "
             "'timm/hf_hub:owner/name' or 'timm/local-dir:path'."
         )
     if source == "local-dir":
@@ -201,9 +201,9 @@ def _saved(name: str, source: str, place: str) -> Record:
         config, architecture, arguments = readers[source](place)
     except Exception as error:
         raise WeightsError(
-            f"model={'timm/' + name!r}: the configuration of {place!r} is not on this machine, and "
-            f"could not be fetched or read: {str(error).splitlines()[0]} Pass "
-            "'timm/local-dir:path' with a folder that holds config.json and model.safetensors."
+            f"model={'timm/' + name!r}: the configuration of {place!r} is not on this machine and "
+            f"could not be downloaded or read: {str(error).splitlines()[0]} Pass "
+            "'timm/local-dir:path' with a folder that has config.json and model.safetensors."
         ) from error
     known = {**asdict(PretrainedCfg()), **config, "architecture": architecture}
     return Record(f"{source}:{place}", architecture, known, dict(arguments or {}))

@@ -54,8 +54,8 @@ class TimmBackbone(PictureBackbone):
         config = library().data.resolve_data_config(pretrained_cfg=self.record.config)
         if config["input_size"][0] != 3:  # noqa: PLR2004
             raise ValueError(
-                f"{self.name} reads images of {config['input_size'][0]} channels; only networks "
-                "over RGB images can be read."
+                f"{self.name} takes images with {config['input_size'][0]} channels; only networks "
+                "for RGB images are supported."
             )
         own = TimmPreprocessing.of(config, resize)
         self.preprocessing = own.sized(image_size)
@@ -74,8 +74,8 @@ class TimmBackbone(PictureBackbone):
         except Exception as error:
             raise ValueError(
                 f"image_size={self.preprocessing.crop}: {self.name} cannot be built for images of "
-                f"that size ({error}); it was trained on {own}×{own}. Leave image_size=None, or "
-                "take a convolutional network."
+                f"that size ({error}); it was trained on {own}×{own}. Use image_size=None or a "
+                "convolutional network."
             ) from error
 
     def _choose(self, weights: str | Path | None) -> Weights:
@@ -86,8 +86,8 @@ class TimmBackbone(PictureBackbone):
             if source is None:
                 raise WeightsError(
                     f"timm has no pretrained weights for {self.name}. Pass the path of a file as "
-                    "weights=, or None for random ones, or another network: "
-                    "list_backbones(source='timm') says which have weights."
+                    "weights, or None for random weights, or choose another network: "
+                    "list_backbones(source='timm') shows which have weights."
                 )
             return source
         path = Path(weights).expanduser()
@@ -99,8 +99,8 @@ class TimmBackbone(PictureBackbone):
             raise missing(path)
         tagged = f"timm/{self.record.architecture}.tag"
         raise WeightsError(
-            f"weights={str(weights)!r} is no file. Networks of timm take the path of one, or "
-            f"'default'; other pretrained weights have a tag: model={tagged!r}."
+            f"weights={str(weights)!r} is not an existing file. For timm networks, weights is the "
+            f"path of a file or 'default'; other pretrained weights have a tag: model={tagged!r}."
         )
 
     @property

@@ -86,9 +86,9 @@ class TorchvisionBackbone(PictureBackbone):
         )
         if model.startswith(_FIXED_SIZE) and image_size not in {None, self.own_size}:
             raise ValueError(
-                f"image_size={image_size}: {model} reads images of {self.own_size}×"
-                f"{self.own_size} only, since its positions are fixed. Leave image_size=None, or "
-                "take a convolutional network."
+                f"image_size={image_size}: {model} accepts only images of {self.own_size}×"
+                f"{self.own_size}, since its position embeddings are fixed. Use image_size=None "
+                "or a convolutional network."
             )
         self.preprocessing = replace(self.preprocessing.sized(image_size), resizer=resize)
         self.grows_by_rebuilding = model.startswith(_FIXED_SIZE)
@@ -98,7 +98,7 @@ class TorchvisionBackbone(PictureBackbone):
         if isinstance(weights, WeightsEnum):
             if not isinstance(weights, entries):
                 raise WeightsError(
-                    f"weights={weights} belongs to another network than {self.model}, which has "
+                    f"weights={weights} does not belong to {self.model}, whose weights are "
                     f"{', '.join(entries.__members__)}."
                 )
             weights = weights.name
@@ -120,7 +120,7 @@ class TorchvisionBackbone(PictureBackbone):
         if path.suffix in {".pth", ".pt", ".safetensors", ".bin"} or isinstance(weights, Path):
             raise missing(path)
         raise WeightsError(
-            f"weights={str(weights)!r} is neither a file nor among torchvision's weights for "
+            f"weights={str(weights)!r} is neither a file nor one of torchvision's weights for "
             f"{self.model}: {', '.join(entries.__members__)} (or 'default')."
         )
 

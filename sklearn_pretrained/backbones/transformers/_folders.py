@@ -51,13 +51,13 @@ def _checked(folder: Path, what: str) -> Path:
     """Return a folder that holds a whole network of transformers."""
     if (folder / "adapter_config.json").is_file():
         raise WeightsError(
-            f"The folder {folder} holds an adapter (adapter_config.json), which is not read here. "
-            "Merge it into its network with merge_and_unload(), and save that."
+            f"The folder {folder} contains an adapter (adapter_config.json), which is not "
+            "supported. Merge it into its network with merge_and_unload(), and save the result."
         )
     if not (folder / "config.json").is_file():
         why = sentence_folder(folder).refused
         raise WeightsError(
-            f"The folder {folder} holds no config.json, so it is not a {what}"
+            f"The folder {folder} has no config.json, so it is not a {what}"
             + (f": {why}." if why else ".")
         )
     return folder
@@ -79,10 +79,10 @@ def _from_hub(model: str, revision: str | None, what: str) -> Path:
                 else ""
             )
             raise WeightsError(
-                f"The {what} {model!r} is not on this machine, and could not be fetched: "
-                f"{str(error).splitlines()[0]} Looked for a folder {model!r} and in the Hugging "
-                "Face cache. Pass the path of a folder with config.json, "
-                f"{_NEIGHBOUR[what]} and model.safetensors, or connect to the network once.{extra}"
+                f"The {what} {model!r} is not on this machine and could not be downloaded: "
+                f"{str(error).splitlines()[0]} There is no folder {model!r}, and it is not in the "
+                "Hugging Face cache. Pass the path of a folder with config.json, "
+                f"{_NEIGHBOUR[what]} and model.safetensors, or connect to the internet once.{extra}"
             ) from error
 
 
@@ -112,7 +112,7 @@ class FolderWeights:
     def digest(self) -> str:
         """Hash the files, several as one."""
         if not self.files:
-            raise WeightsError(f"The folder {self.folder} holds no model.safetensors.")
+            raise WeightsError(f"The folder {self.folder} does not contain model.safetensors.")
         files = [*self.files, *self.trained]
         if len(files) == 1:
             return check(files[0], self.expected)
@@ -120,8 +120,8 @@ class FolderWeights:
         found = hashlib.sha256(joined.encode()).hexdigest()
         if self.expected and found != self.expected:
             raise WeightsError(
-                f"The weights in {self.folder} are not those of the encoder that they claim to be: "
-                f"their SHA-256 is {found}, and {self.expected} was expected."
+                f"The weights in {self.folder} are not the expected ones: their SHA-256 is "
+                f"{found}, but {self.expected} was expected."
             )
         return found
 

@@ -84,7 +84,7 @@ def read_tokenizer(folder: Path) -> Any:
     except ImportError as error:  # of the library that a tokenizer in Python needs
         raise WeightsError(
             f"The tokenizer in {folder} has no fast form: {' '.join(str(error).split())[:80]}… "
-            "Take a network whose tokenizer has one, such as SigLIP 2 instead of SigLIP."
+            "Use a network whose tokenizer has one, such as SigLIP 2 instead of SigLIP."
         ) from error
     if not found.is_fast:
         raise WeightsError(

@@ -156,7 +156,7 @@ def _prompts(folder: Path) -> dict[str, Any]:
     default = found.get("default_prompt_name")
     if default is not None and default not in prompts:
         raise NotUnderstoodError(
-            f"{place} says default_prompt_name={default!r}, and has no prompt of that name"
+            f"{place} has default_prompt_name={default!r}, but no prompt of that name"
         )
     return {
         "prompts": tuple(prompts.items()),
@@ -194,7 +194,7 @@ def _modules(folder: Path) -> dict[str, Any]:
     kinds = [kind for kind, _ in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or not set(kinds[2:]) <= STEPS.keys():
         raise NotUnderstoodError(
-            f"modules.json lists {' → '.join(kinds) or 'nothing'}; what is read is a Transformer, "
+            f"modules.json lists {' → '.join(kinds) or 'nothing'}; supported are a Transformer, "
             f"a Pooling, and then any of {', '.join(STEPS)}"
         )
     if modules[0][1]:
@@ -216,20 +216,20 @@ def _class(module: Any) -> str:
     kind = of_type(module.get("type"), str, f"type in {place}")
     if not kind.startswith("sentence_transformers."):
         raise NotUnderstoodError(
-            f"{place} says type={kind!r}, which is code of the folder's own, and none is ever run"
+            f"{place} has type={kind!r}, which is code in the folder, and such code is never run"
         )
     name = kind.rpartition(".")[2]
     if name in REFUSED:
-        raise NotUnderstoodError(f"{place} says type={kind!r}: {REFUSED[name]}")
+        raise NotUnderstoodError(f"{place} has type={kind!r}: {REFUSED[name]}")
     if name not in {"Transformer", "Pooling", *STEPS}:
-        raise NotUnderstoodError(f"{place} says type={kind!r}, which is not known here")
+        raise NotUnderstoodError(f"{place} has type={kind!r}, which is not supported")
     return name
 
 
 def _path(module: Mapping[str, Any]) -> str:
     path = of_type(module.get("path"), str, "path in modules.json")
     if path and not _FOLDER.fullmatch(path):
-        raise NotUnderstoodError(f"modules.json says path={path!r}, which is not a folder in it")
+        raise NotUnderstoodError(f"modules.json has path={path!r}, which is not a folder in it")
     return path
 
 
@@ -244,6 +244,6 @@ def _pooling(folder: Path, path: str) -> dict[str, Any]:
         [chosen] if isinstance(chosen, str) else of_type(chosen, list, f"pooling_mode in {place}")
     )
     if not modes or not all(isinstance(mode, str) and mode in _MODES for mode in modes):
-        raise NotUnderstoodError(f"{place} says pooling_mode={chosen!r}, which is not known here")
+        raise NotUnderstoodError(f"{place} has pooling_mode={chosen!r}, which is not supported")
     includes = of_type(found.get("include_prompt", True), bool, f"include_prompt in {place}")
     return {"modes": tuple(_MODES[mode] for mode in modes), "skips_prompt": not includes}

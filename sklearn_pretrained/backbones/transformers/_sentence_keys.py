@@ -119,10 +119,10 @@ def check(found: Mapping[str, Any], known: Known, place: str) -> Mapping[str, An
     """Return what a file says, if every key and value of it is understood."""
     for key, value in found.items():
         if key not in known:
-            raise NotUnderstoodError(f"{place} has the key {key!r}, which is not known here")
+            raise NotUnderstoodError(f"{place} has the key {key!r}, which is not supported")
         understood = known[key]
         if isinstance(understood, Only) and value not in understood:
-            raise NotUnderstoodError(f"{place} says {key}={value!r}, which is not done here")
+            raise NotUnderstoodError(f"{place} has {key}={value!r}, which is not supported")
     return found
 
 
@@ -142,7 +142,7 @@ def of_type(value: Any, kind: type, place: str) -> Any:
     """Return a value, if it is of a type; True and False are no numbers."""
     is_flag = isinstance(value, bool) and kind is not bool
     if not isinstance(value, kind) or is_flag:
-        raise NotUnderstoodError(f"{place} is {value!r} where a {kind.__name__} is expected")
+        raise NotUnderstoodError(f"{place} is {value!r}, but a {kind.__name__} is expected")
     return value
 
 
@@ -150,7 +150,7 @@ def size_of(found: Mapping[str, Any], key: str, place: str) -> int:
     """Return a key's value, if it is a length."""
     value = of_type(found.get(key), int, f"{key} in {place}")
     if value < 1:
-        raise NotUnderstoodError(f"{place} says {key}={value!r}, which is not a length")
+        raise NotUnderstoodError(f"{place} has {key}={value!r}, which is not a valid length")
     return value
 
 

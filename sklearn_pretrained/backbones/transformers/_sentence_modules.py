@@ -70,7 +70,7 @@ def weights_file(folder: Path, step: Step) -> Path:
     for path in paths:
         if path.is_file():
             return path
-    raise WeightsError(f"There are no weights of a {step.kind} step at {paths[0]} or {paths[1]}.")
+    raise WeightsError(f"There are no weights of the {step.kind} step at {paths[0]} or {paths[1]}.")
 
 
 def load(folder: Path, steps: Sequence[Step]) -> list[nn.Module]:

@@ -56,7 +56,7 @@ def _dense(folder: Path, path: str) -> list[Step]:
     if activation not in ACTIVATIONS:
         known = ", ".join(name.rpartition(".")[2] for name in ACTIVATIONS)
         raise NotUnderstoodError(
-            f"{place} says activation_function={activation!r}; known of torch's are {known}"
+            f"{place} has activation_function={activation!r}; supported are {known} of torch"
         )
     return [
         Step(

@@ -146,16 +146,16 @@ class TextBackbone(Backbone):
         refused = sentence.refused or misfit or self._odd_prompt()
         if refused:
             raise LayerError(
-                f"What pooling='auto' means for {self.name} is not understood: {refused}. Choose a "
-                "pooling yourself, such as pooling='mean', to read the encoder alone."
+                f"pooling='auto' cannot be used for {self.name}: {refused}. Choose a pooling, such "
+                "as pooling='mean', to use the encoder alone."
             )
         if not sentence.modes:
             return "last" if self.is_decoder else "mean"
         if _transformers.is_half(self.config):
             raise LayerError(
-                f"{self.name} also has a decoder. Its encoder is read here, while "
-                "sentence-transformers reads the decoder of some such networks, so pooling='auto' "
-                "is not chosen for you. Choose a pooling yourself, such as pooling='mean'."
+                f"pooling='auto' is ambiguous for {self.name}, which also has a decoder: only its "
+                "encoder is used here, but sentence-transformers uses the decoder of some such "
+                "networks. Choose a pooling, such as pooling='mean'."
             )
         # sentence-transformers takes the first token for the class token, whatever it is.
         first = "cls" if self.first_token_is_class else "first"
@@ -192,9 +192,11 @@ class TextBackbone(Backbone):
         if asked is None:
             return min(most, usual, 1 << 20)
         if asked > most and most < 1 << 20:
-            raise ValueError(f"max_length={asked}: {self.name} reads at most {most} tokens.")
+            raise ValueError(f"max_length={asked}: {self.name} accepts at most {most} tokens.")
         if asked <= self.tokenizer.num_special_tokens_to_add():
-            raise ValueError(f"max_length={asked} leaves no room for a text beside special tokens.")
+            raise ValueError(
+                f"max_length={asked} leaves no room for text after the special tokens."
+            )
         return asked
 
     def _room(self) -> int | None:

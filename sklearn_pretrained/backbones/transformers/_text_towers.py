@@ -96,7 +96,7 @@ def backbone(model: str, **parameters: Any) -> Backbone:
     kind = read_json(folder / "config.json").get("model_type")
     if kind not in _KINDS and is_vision(folder):
         raise ValueError(
-            f"model={model!r} reads images (its kind is {kind!r}): give it to "
-            "PretrainedImageFeaturizer. Text towers are known of CLIP, SigLIP and BLIP."
+            f"model={model!r} is an image network (of type {kind!r}): use "
+            "PretrainedImageFeaturizer. Text towers are supported for CLIP, SigLIP and BLIP."
         )
     return (TextTowerBackbone if kind in _KINDS else TextBackbone)(model, **parameters)

@@ -74,14 +74,16 @@ class TextTokenizer:
     def _one(self, text: Text, encoded: Any) -> tuple[Tokens, bool] | BadItemError:
         if isinstance(text, tuple) and self.max_length <= self.least_of_pairs:
             return BadItemError(
-                f"is a pair of texts, for which max_length={self.max_length} leaves no room beside "
+                f"is a pair of texts, for which max_length={self.max_length} leaves no room after "
                 f"{self.least_of_pairs} special tokens; raise max_length"
             )
         tokens = {"input_ids": encoded.ids}
         if self.types:
             tokens["token_type_ids"] = encoded.type_ids
         if not encoded.ids:
-            return BadItemError("is empty, and this network has no token that stands for nothing")
+            return BadItemError(
+                "is empty, and this tokenizer adds no special tokens, so there is nothing to encode"
+            )
         return tokens, bool(encoded.overflowing)
 
 
@@ -148,5 +150,5 @@ def _lower(backend: Any) -> None:
 def _does_more(folder: Path, tokenizer: Any) -> WeightsError:
     return WeightsError(
         f"The tokenizer in {folder} is a {type(tokenizer).__name__}, which does more with texts "
-        "than its tokenizer.json says (it may want boxes or entities beside them), and is not read."
+        "than its tokenizer.json says (such as boxes or entities), and is not supported."
     )

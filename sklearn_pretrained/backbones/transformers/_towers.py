@@ -98,11 +98,11 @@ def text_tower(config: Any, name: str) -> Tower:
         names = projections(config)
         if "ConditionalGeneration" in (config.architectures or [""])[0]:
             raise ValueError(
-                f"{name} writes captions, and has no part that reads texts alone. Take a BLIP "
-                "for image-text retrieval."
+                f"{name} generates captions and has no separate text encoder. Use a BLIP for "
+                "image-text retrieval."
             )
         return Tower(BlipTextTower, config, projection=names[1] if names else None)
-    raise ValueError(f"{name} is of kind {kind!r}, of which no text tower is known.")
+    raise ValueError(f"{name} is of type {kind!r}, whose text tower is not supported.")
 
 
 def place_of_pooled(tower: Tower, network: nn.Module) -> str:

@@ -65,10 +65,10 @@ class VisionBackbone(PictureBackbone):
         self.name = self.folder.name if is_local else model
         if not is_vision(self.folder):
             raise ValueError(
-                f"{self.name} holds no preprocessor_config.json, so that it cannot be told how "
-                f"its images are prepared (its kind is {config.model_type!r}). Texts go to "
+                f"{self.name} has no preprocessor_config.json, so its image preprocessing is not "
+                f"known (its type is {config.model_type!r}). For texts use "
                 "PretrainedTextFeaturizer; other networks can be passed as a module with "
-                "preprocessing=."
+                "preprocessing."
             )
         self.tower = image_tower(config)
         self.has_head = self.tower.has_head
@@ -79,9 +79,9 @@ class VisionBackbone(PictureBackbone):
         steps = read(_transformers.image_processor(self.folder, self.version), self.name)
         if image_size not in {None, steps.crop} and config.model_type not in _ANY_SIZE:
             raise ValueError(
-                f"image_size={image_size}: {self.name} reads images of {steps.read_size[0]}×"
-                f"{steps.read_size[1]} only, since its positions are fixed. Leave "
-                "image_size=None, or take a convolutional network or DINOv2."
+                f"image_size={image_size}: {self.name} accepts only images of {steps.read_size[0]}×"
+                f"{steps.read_size[1]}, since its position embeddings are fixed. Use "
+                "image_size=None, a convolutional network or DINOv2."
             )
         self.preprocessing = replace(steps.sized(image_size), resizer=resize)
 

@@ -131,14 +131,14 @@ def read(processor: Any, name: str) -> ProcessorSteps:
     if not _is_plain(processor):
         raise ValueError(
             f"{name} prepares its images with {kind}, which does more than resize, crop and "
-            "normalise, and is not read here. Pass the network as a module with preprocessing=."
+            "normalise, and is not supported. Pass the network as a module with preprocessing."
         )
     get = processor.to_dict().get
     if get("do_pad"):
-        raise ValueError(f"{name}: its {kind} pads images (do_pad), which is not read here.")
+        raise ValueError(f"{name}: its {kind} pads images (do_pad), which is not supported.")
     shape, shorter, cut = _sizes(processor, kind)
     if (shape or cut) is None:
-        raise ValueError(f"{name}: its {kind} leaves images of different sizes.")
+        raise ValueError(f"{name}: its {kind} does not bring images to one size.")
     mean, std = _line(processor, get)
     interpolation = _interpolation(processor.resample)
     return ProcessorSteps(

@@ -46,10 +46,10 @@ class Attempts:
         except CacheWarning:
             raise
         except SetAsideError as error:
-            self.warn(f"is damaged: {error.__cause__}; {error}, and a fresh one begins")
+            self.warn(f"is damaged: {error.__cause__}; {error}, and a new file is started")
         except UnusableFileError as error:
             self._pause("read", "write")
-            self.warn(f"{error}; it is left as it is, and rows are computed without it")
+            self.warn(f"{error}; it is left unchanged, and rows are computed without it")
         except Exception as error:
             # What cannot be read for a lock cannot be written either.
             self._pause(kind, *(["write"] if _is_locked(error) else []))

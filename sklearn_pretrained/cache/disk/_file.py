@@ -151,8 +151,8 @@ class CacheFile:
         if there is not None and self.path.stat().st_nlink > 1:
             # Each name has a journal of its own, and SQLite would not see the other's.
             raise UnusableFileError(
-                "has several names (hard links), under which it cannot be kept whole: use "
-                "symbolic links"
+                "has several hard links, which SQLite cannot handle safely: use symbolic links "
+                "instead"
             )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._opened = there
@@ -204,11 +204,11 @@ class CacheFile:
         if application == version == n_objects == 0:
             return 0
         if application != APPLICATION:
-            raise UnusableFileError("is a database of something else")
+            raise UnusableFileError("is a database of another program")
         if version > FORMAT:
             raise UnusableFileError(
-                f"has format {version}, of a newer version of sklearn-pretrained than this one, "
-                f"which reads format {FORMAT}"
+                f"has format {version}, written by a newer version of sklearn-pretrained than this "
+                f"one, which reads format {FORMAT}"
             )
         is_right = version == FORMAT and structure(connection) == right_structure()
         if version not in MIGRATIONS and not is_right:

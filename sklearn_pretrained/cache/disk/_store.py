@@ -178,8 +178,8 @@ class DiskStore(Attempts):
         """Wait until another process or thread has computed rows, died, or seems stopped."""
         if wait_for_others(self, wanted, missing, patience):
             self.warn(
-                "is used by a process that has given no row that it claimed for some time, and may "
-                "have been stopped; others compute them too"
+                "is used by a process that has not computed any of its claimed rows for some time "
+                "and may have been stopped; others compute them too"
             )
 
     # -- facts

@@ -39,9 +39,9 @@ def load(
             _check_pinned(backbone, pinned)
             if (*_what(backbone), pinned, *how) != key:
                 raise WeightsError(
-                    f"{backbone.name} changed while it was loaded: what makes it gives another "
-                    "network each time, or somebody was changing it. Let it give the same network "
-                    "each time, and fit again."
+                    f"{backbone.name} changed while it was loaded: the function that makes it "
+                    "returns a different network each time, or it was modified meanwhile. It must "
+                    "return the same network each time; change that, and fit again."
                 )
             _loaded[key] = network
             alike = [other for other in _loaded if other[-3] == str(device)]
@@ -67,8 +67,8 @@ def _check_pinned(backbone: Backbone, pinned: str) -> None:
         raise WeightsError(
             f"The weights of {backbone.name} are not those that this estimator was fitted with: "
             f"SHA-256 {pinned} was pinned, {found} was found ({backbone.weights.describe()}). "
-            "Bring back the weights that were pinned, or fit again (the estimators behind this "
-            "one too, since they learned from the old features)."
+            "Restore the weights that were pinned, or fit again (the estimators after this one "
+            "too, since they learned from the old features)."
         )
 
 
@@ -116,7 +116,7 @@ def _freeze(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.M
         return module.to(dtype=dtype)
     if dtype != torch.float32:
         raise ValueError(
-            f"The network holds complex numbers ({intricate[0]!r}), which have no {dtype}. Pass "
+            f"The network has complex weights ({intricate[0]!r}), which cannot be {dtype}. Use "
             "dtype='float32'."
         )
     return module._apply(lambda x: x.to(_SINGLE.get(x.dtype, x.dtype)))

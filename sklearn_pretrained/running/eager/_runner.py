@@ -129,8 +129,8 @@ class EagerRunner(Runner):
                     raise
             if x.is_complex():
                 raise LayerError(
-                    f"Layer {layer.name!r} gives complex numbers, and features are real. Read "
-                    "a layer that gives real ones, such as a magnitude, or let the network "
+                    f"Layer {layer.name!r} gives complex numbers, but features are real. Choose "
+                    "a layer that gives real numbers, such as magnitudes, or let the network "
                     "end in torch.view_as_real."
                 )
             usable = _mask_of(x, mask, layer)
@@ -143,9 +143,9 @@ def _check_width(rows: Tensor, layer: Layer, pooling: str) -> None:
     planned = layer.width(pooling)
     if rows.ndim != 2 or rows.shape[1] != planned:  # noqa: PLR2004
         raise LayerError(
-            f"Layer {layer.name!r} gives rows of shape {tuple(rows.shape[1:])}, and its "
-            f"architecture promises {planned} numbers: what it gives depends on the item or on the "
-            "device. Read another layer."
+            f"Layer {layer.name!r} returns rows of shape {tuple(rows.shape[1:])}, but {planned} "
+            "numbers were expected from its architecture: its output depends on the item or the "
+            "device. Choose another layer."
         )
 
 
@@ -156,8 +156,8 @@ def _mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
     more = x.shape[1] - mask.shape[1]
     if more < 0:
         raise LayerError(
-            f"Layer {layer.name!r} gives {x.shape[1]} positions for texts of {mask.shape[1]} "
-            "tokens, so which of them are padding is not known. Read another layer."
+            f"Layer {layer.name!r} returns {x.shape[1]} positions for texts of {mask.shape[1]} "
+            "tokens, so it is not known which of them are padding. Choose another layer."
         )
     # Longformer pads each text further, on the right, to whole windows.
     return nn.functional.pad(mask, (0, more)) if more else mask
