@@ -227,7 +227,7 @@ def test_threads_that_read_different_layers_of_one_network_keep_their_rows_apart
 @pytest.mark.parametrize(
     ("model", "parameters", "error", "message"),
     [
-        (lambda: 7, {}, TypeError, "made a int, not an nn.Module"),
+        (lambda: 7, {}, TypeError, "returned a int, not an nn.Module"),
         (7, {}, ValueError, "'model' parameter"),
         (make_mlp(), {"weights": "file.pth"}, ValueError, "only if model is a function"),
         (make_mlp, {"weights": "nowhere.pth"}, WeightsError, "no weights file at .*nowhere.pth"),
