@@ -14,6 +14,7 @@ from ._version import __version__
 from .cache._cache import FeatureCache, memory_cache
 
 __all__ = [
+    "AdaptationDisplay",
     "BertCLSFeaturizer",
     "FeatureCache",
     "FineTunedClassifier",
@@ -24,6 +25,7 @@ __all__ = [
     "PretrainedImageFeaturizer",
     "PretrainedTextFeaturizer",
     "__version__",
+    "adaptation_report",
     "cheapest_within_one_se",
     "embed_weights",
     "list_backbones",
@@ -37,6 +39,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "AdaptationDisplay": ".finetuning",
+    "adaptation_report": ".finetuning",
     "FineTunedClassifier": ".finetuning",
     "FineTunedRegressor": ".finetuning",
     "LayerScoreDisplay": ".inspection",

@@ -88,9 +88,9 @@ class LayerScoreDisplay:
         ----------
         search : fitted search, list or dict of them
             A ``GridSearchCV``, ``RandomizedSearchCV`` or halving search whose grid varies the
-            ``layer`` of one featurizer. If it varies other parameters as well, each layer is shown
-            with its best score. Each network (``model``) has its own curve. A dict gives names to
-            several searches.
+            ``layer`` of one featurizer, or ``train_from``. If it varies other parameters as well,
+            each layer is shown with its best score. Each network (``model``) has its own curve. A
+            dict gives names to several searches.
         metric : str, default=None
             The score to show if the search has several. None uses the one for refitting.
         ax : matplotlib Axes, default=None
@@ -152,15 +152,16 @@ class LayerScoreDisplay:
         sign = -1 if negate_score else 1
         for curve in self.curves:
             self._draw(curve, named=named, sign=sign, line_kw=line_kw or {})
+        of_what = " that is trained" if self.curves[0].is_trained else ""
         if named:
             scores = self.curves[0].scores
             ax.set_xticks(
                 range(len(scores)), [f"{s.name}\n{s.cost:.0%}" for s in scores], rotation=60,
                 ha="right", rotation_mode="anchor",
             )  # fmt: skip
-            ax.set_xlabel("layer, and share of the network's cost")
+            ax.set_xlabel(f"layer, and share of the network's cost{of_what}")
         else:
-            ax.set_xlabel("share of the network's cost at the layer (%)")
+            ax.set_xlabel(f"share of the network's cost{of_what or ' at the layer'} (%)")
         ax.set_ylabel(score_name or self.score_name)
         ax.legend()
         return self

@@ -1,4 +1,4 @@
-"""A fitted search → the score and the cost of each layer that it tried."""
+"""A fitted search → the score and the cost of each layer that it read, or trained from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
+
+_READ, _TRAINED = "layer", "train_from"
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,21 @@ class LayerScore:
 
 @dataclass(frozen=True)
 class Curve:
-    """The layers of one network in one search, from the first that is reached to the last."""
+    """The layers of one network in one search, from the first that is reached to the last.
+
+    Parameters
+    ----------
+    name : str
+        The network, or the search.
+    scores : tuple of LayerScore
+        In the order of their costs.
+    is_trained : bool
+        Whether what lies above each layer was trained; then the costs are those of what was.
+    """
 
     name: str
     scores: tuple[LayerScore, ...]
+    is_trained: bool = False
 
     @property
     def best(self) -> LayerScore | None:
@@ -88,12 +101,14 @@ def read_results(
     """Read ``cv_results_`` of a search over an estimator: one curve for each network."""
     metric = _metric(results, refit, metric)
     parameter = _layer_parameter(results)
-    prefix = parameter.removesuffix("layer")
+    is_trained = parameter.endswith(_TRAINED)
+    prefix = parameter.removesuffix(_TRAINED if is_trained else _READ)
+    place = _trained if is_trained else _place
     folds = sum(k.startswith("split") and k.endswith(f"_test_{metric}") for k in results)
     found: dict[str, dict[str, list[LayerScore]]] = {}
     for i in _last_rounds(results, parameter):
         params = dict(results["params"][i])
-        network, layer, cost, flops = _place(_featurizer(estimator, prefix, params))
+        network, layer, cost, flops = place(_candidate(estimator, prefix, params))
         mean, std = (float(results[f"{what}_test_{metric}"][i]) for what in ("mean", "std"))
         # The results hold the deviation of the folds themselves, not of what they are drawn from.
         error = std / np.sqrt(folds - 1) if folds > 1 else np.nan
@@ -103,6 +118,7 @@ def read_results(
         Curve(
             _curve_name(name, network, several=len(found) > 1),
             tuple(sorted(map(_best, layers.values()), key=lambda score: score.flops)),
+            is_trained,
         )
         for network, layers in found.items()
     ]
@@ -156,17 +172,18 @@ def _metric(results: Mapping[str, Any], refit: object, metric: str | None) -> st
 
 def _layer_parameter(results: Mapping[str, Any]) -> str:
     names = [key.removeprefix("param_") for key in results if key.startswith("param_")]
-    layers = [name for name in names if name == "layer" or name.endswith("__layer")]
+    layers = [name for name in names if name.rpartition("__")[2] in {_READ, _TRAINED}]
     if len(layers) != 1:
         raise ValueError(
             "The search must vary the layer of one featurizer: its grid must have one parameter "
-            f"that ends in 'layer', such as 'featurizer__layer'; this one has {names}."
+            "that ends in 'layer' or 'train_from', such as 'featurizer__layer'; this one has "
+            f"{names}."
         )
     return layers[0]
 
 
-def _featurizer(estimator: Any, prefix: str, params: Mapping[str, Any]) -> Any:
-    """Return the candidate's featurizer, unfitted."""
+def _candidate(estimator: Any, prefix: str, params: Mapping[str, Any]) -> Any:
+    """Return the candidate's featurizer, or what trains its network, unfitted."""
     path = prefix.removesuffix("__")
     own = params.get(path) or (estimator.get_params()[path] if path else estimator)
     mine = {
@@ -187,3 +204,17 @@ def _place(featurizer: Any) -> tuple[str, str, float, float]:
     cost = max(layer.cost for layer in layers)
     name = "+".join(layer.name for layer in layers)
     return backbone.name.rpartition("/")[2], name, cost, cost * plan.flops
+
+
+def _trained(estimator: Any) -> tuple[str, str, float, float]:
+    """Find network, layer and cost of what is trained; None trains nothing."""
+    from ..layers import plan as planned
+
+    backbone = estimator.featurizer.find_backbone()
+    plan = planned(backbone)
+    network = backbone.name.rpartition("/")[2]
+    if estimator.train_from is None:
+        return network, "frozen", 0.0, 0.0
+    (start,) = plan.resolve(estimator.train_from)
+    cost = max(layer.cost for layer in plan.resolve(estimator.featurizer.layer)) - start.cost
+    return network, start.name, cost, cost * plan.flops

@@ -1,0 +1,352 @@
+"""A featurizer, X and y → whether training pays: scores, costs and one line to act on."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import GridSearchCV, KFold, check_cv
+from sklearn.utils.multiclass import type_of_target
+
+from .._optional import need
+from .._sklearn import number_of_rows, rows_of
+from .._text_table import lines
+
+_HEADINGS = ("", "trained", "score", "± error", "gain", "± error", "p", "fit", "file", "row")
+_DEPTHS = (-2, -3, -5)
+_FROZEN_LAYERS = (0.6, 0.8, 1.0)
+_TIMED = 8
+
+
+@dataclass
+class Way:
+    """One way to use the network.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"frozen"`` or ``"train from features.16"``.
+    trained : float
+        Share of the network's work that lies in what is trained.
+    scores : ndarray
+        One a fold.
+    seconds : float
+        To fit, of which what lies in the cache already costs nothing.
+    n_bytes : int
+        Of the pickled estimator.
+    row_seconds : float
+        For one row that is not known.
+    gain, gain_error, p_value : float
+        Over the frozen network, on the same folds, its standard error, and how probable a gain this
+        large is by chance.
+    curve : dict of int to float
+        Mean score by the number of rows that were learned from.
+    """
+
+    name: str
+    trained: float
+    scores: NDArray[np.float64]
+    seconds: float
+    n_bytes: int
+    row_seconds: float
+    gain: float = 0.0
+    gain_error: float = 0.0
+    p_value: float = 1.0
+    curve: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        """Mean score over the folds."""
+        return float(self.scores.mean())
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean score."""
+        return float(self.scores.std(ddof=1) / np.sqrt(len(self.scores)))
+
+
+class AdaptationReport:
+    """What `adaptation_report` found; printed, it is a table that ends in a verdict.
+
+    Parameters
+    ----------
+    ways : list of Way
+        The frozen network first.
+    unit : str
+        What scores are, in words.
+    """
+
+    def __init__(self, ways: list[Way], *, unit: str = "points") -> None:
+        self.ways, self.unit = ways, unit
+
+    @property
+    def best(self) -> Way:
+        """The way of the largest gain, where that is larger than its error; else the frozen one."""
+        most = max(self.ways[1:], key=lambda way: way.gain, default=self.ways[0])
+        return most if most.gain > most.gain_error else self.ways[0]
+
+    @property
+    def verdict(self) -> str:
+        """One line that a person can act on."""
+        best = self.best
+        if best is self.ways[0]:
+            tuned = [way for way in self.ways if way.trained] or self.ways
+            most = max(tuned, key=lambda way: way.gain)
+            return f"stay frozen: {most.name} gains {self._gain(most)}"
+        return (
+            f"{best.name}: {self._gain(best)}, {_duration(best.seconds)}, "
+            f"a file of {_size(best.n_bytes)}"
+        )
+
+    def _gain(self, way: Way) -> str:
+        scale = 100 if self.unit == "points" else 1
+        return f"{scale * way.gain:+.1f} ± {scale * way.gain_error:.1f} {self.unit}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values.
+
+        Returns
+        -------
+        dict
+            ``"verdict"``, and ``"ways"``: for each its scores, gain, error, p value and costs.
+        """
+        ways = [{**vars(way), "scores": way.scores.tolist()} for way in self.ways]
+        return {"verdict": self.verdict, "ways": ways}
+
+    def to_frame(self) -> Any:
+        """Return the table.
+
+        Returns
+        -------
+        pandas DataFrame
+            One line for each way.
+        """
+        pd = need("pandas", install="pandas", purpose="AdaptationReport.to_frame")
+        return pd.DataFrame(
+            [
+                {
+                    "way": way.name,
+                    "trained": way.trained,
+                    "score": way.mean,
+                    "error": way.error,
+                    "gain": way.gain,
+                    "gain_error": way.gain_error,
+                    "p_value": way.p_value,
+                    "fit_seconds": way.seconds,
+                    "bytes": way.n_bytes,
+                    "row_seconds": way.row_seconds,
+                }
+                for way in self.ways
+            ]
+        )
+
+    def __repr__(self) -> str:
+        table = [
+            (
+                way.name, f"{way.trained:.0%}", f"{way.mean:.3f}", f"{way.error:.3f}",
+                f"{way.gain:+.3f}", f"{way.gain_error:.3f}", f"{way.p_value:.2f}",
+                _duration(way.seconds), _size(way.n_bytes), f"{1000 * way.row_seconds:.1f} ms",
+            )
+            for way in self.ways
+        ]  # fmt: skip
+        return "\n".join([*lines([_HEADINGS, *table], left={0}), self.verdict])
+
+
+def adaptation_report(
+    featurizer: Any,
+    X: Any,
+    y: Any,
+    *,
+    cv: Any = 5,
+    groups: Any = None,
+    depths: Sequence[Any] = _DEPTHS,
+    layers: Sequence[Any] = _FROZEN_LAYERS,
+    scoring: Any = None,
+    train_sizes: Sequence[float] = (),
+    random_state: Any = 0,
+    **parameters: Any,
+) -> AdaptationReport:
+    """Compare the frozen network with training some of it, on the same folds.
+
+    Parameters
+    ----------
+    featurizer : estimator
+        One of this package's featurizers.
+    X : array-like of items
+        As it takes them.
+    y : array-like
+        Labels or numbers.
+    cv : int or splitter, default=5
+        The folds.
+    groups : array-like, default=None
+        Rows of one group are in one fold.
+    depths : sequence of str, int or float, default=(-2, -3, -5)
+        Layers to train from; those above which nothing is trained are left out.
+    layers : sequence of str, int or float, default=(0.6, 0.8, 1.0)
+        Layers that the best frozen one is chosen from, besides the featurizer's own, within each
+        fold.
+    scoring : str or callable, default=None
+        What is compared; None is accuracy, or the coefficient of determination.
+    train_sizes : sequence of float, default=()
+        Shares of each fold's rows to learn from too, for learning curves.
+    random_state : int, default=0
+        As in `FineTunedClassifier`.
+    **parameters : dict
+        Further parameters of `FineTunedClassifier` or `FineTunedRegressor`.
+
+    Returns
+    -------
+    AdaptationReport
+        It prints as a table with a verdict; ``to_dict``, ``to_frame``, and `AdaptationDisplay`.
+
+    Notes
+    -----
+    Folds share rows, so their scores vary less than those of new data would: the errors and p
+    values of the gains are those of Nadeau and Bengio's corrected test.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_pretrained import PretrainedImageFeaturizer, adaptation_report
+    >>> X, y = load_digits(n_class=3, return_X_y=True)
+    >>> featurizer = PretrainedImageFeaturizer(
+    ...     image_shape=(8, 8), value_range=(0, 16), image_size=32
+    ... )
+    >>> report = adaptation_report(
+    ...     featurizer, X[:45], y[:45], cv=3, depths=["features.17"], layers=[], epochs=2
+    ... )
+    >>> [way.name for way in report.ways]
+    ['frozen', 'train from features.17']
+    """
+    from ._classifier import FineTunedClassifier
+    from ._regressor import FineTunedRegressor
+
+    y = np.asarray(y)
+    is_classified = not type_of_target(y).startswith("continuous")
+    kind = FineTunedClassifier if is_classified else FineTunedRegressor
+    frozen = kind(featurizer, train_from=None, random_state=random_state, **parameters)
+    splits = list(check_cv(cv, y, classifier=is_classified).split(np.zeros(len(y)), y, groups))
+    scorer = check_scoring(frozen, scoring)
+    trial = _Trial(X, y, splits=splits, scorer=scorer, sizes=train_sizes, groups=groups)
+    ways = [trial.way("frozen", frozen, 0.0)]
+    if layers:
+        ways.append(trial.way("frozen, best layer", _layer_search(frozen, layers), 0.0))
+    for name, share in _trained(featurizer, depths, X):
+        way = trial.way(f"train from {name}", clone(frozen).set_params(train_from=name), share)
+        ways.append(way)
+    for way in ways[1:]:
+        _compare(way, ways[0], splits)
+    is_share = is_classified and scoring is None
+    return AdaptationReport(ways, unit="points" if is_share else "")
+
+
+def _layer_search(frozen: Any, layers: Sequence[Any]) -> Any:
+    own = frozen.featurizer.layer
+    searched = list(dict.fromkeys([own, *layers] if not isinstance(own, list) else layers))
+    folds = KFold(3, shuffle=True, random_state=0)  # any number of rows of a label will do
+    return GridSearchCV(frozen, {"featurizer__layer": searched}, cv=folds)
+
+
+def _trained(featurizer: Any, depths: Sequence[Any], X: Any) -> list[tuple[str, float]]:
+    """Name the layers to train from, with the share of the work that lies above."""
+    from ._network import cut, place
+
+    fitted = clone(featurizer).fit(X)
+    found: dict[str, float] = {}
+    for depth in depths:
+        try:
+            name, share = place(fitted, depth)
+        except ValueError:  # a network of fewer stages
+            continue
+        if name not in found and cut(fitted, name, X) is not None:
+            found[name] = share
+    return list(found.items())
+
+
+class _Trial:
+    """The same folds for every way."""
+
+    def __init__(
+        self, X: Any, y: Any, *, splits: Any, scorer: Any, sizes: Sequence[float], groups: Any
+    ) -> None:
+        self.X, self.y, self.splits, self.scorer, self.sizes = X, y, splits, scorer, sizes
+        self.groups: Any = None if groups is None else np.asarray(groups)
+
+    def way(self, name: str, estimator: Any, share: float) -> Way:
+        """Fit and score on each fold."""
+        scores, seconds = [], []
+        for train, test in self.splits:
+            started = time.perf_counter()
+            fitted = self._fitted(estimator, train)
+            seconds.append(time.perf_counter() - started)
+            scores.append(self.scorer(fitted, rows_of(self.X, test), self.y[test]))
+        way = Way(
+            name, share, np.array(scores), float(np.median(seconds)), len(pickle.dumps(fitted)),
+            self._row_seconds(fitted),
+        )  # fmt: skip
+        for size in self.sizes:
+            way.curve |= self._at(size, estimator)
+        if way.curve:
+            way.curve[len(self.splits[0][0])] = way.mean
+        return way
+
+    def _fitted(self, estimator: Any, train: Any) -> Any:
+        of_groups = {"groups": self.groups[train]} if self._takes_groups(estimator) else {}
+        return clone(estimator).fit(rows_of(self.X, train), self.y[train], **of_groups)
+
+    def _takes_groups(self, estimator: Any) -> bool:
+        return self.groups is not None and getattr(estimator, "train_from", None) is not None
+
+    def _at(self, size: float, estimator: Any) -> dict[int, float]:
+        """Score with a part of each fold's rows."""
+        random = np.random.RandomState(0)
+        scores, n = [], 0
+        for train, test in self.splits:
+            n = max(2, round(size * len(train)))
+            part = np.sort(random.permutation(train)[:n])
+            fitted = self._fitted(estimator, part)
+            scores.append(self.scorer(fitted, rows_of(self.X, test), self.y[test]))
+        return {n: float(np.mean(scores))}
+
+    def _row_seconds(self, fitted: Any) -> float:
+        """Time rows that no cache knows."""
+        one = copy.deepcopy(getattr(fitted, "best_estimator_", fitted))
+        one.featurizer_.set_params(cache=None)
+        if one.trunk_ is not None:
+            one.trunk_.set_params(cache=None)
+        some = rows_of(self.X, slice(0, _TIMED))
+        one.predict(some)
+        started = time.perf_counter()
+        one.predict(some)
+        return (time.perf_counter() - started) / number_of_rows(some)
+
+
+def _compare(way: Way, frozen: Way, splits: Any) -> None:
+    """Test the gain with the correction for folds that share rows."""
+    from scipy.stats import t
+
+    gains = way.scores - frozen.scores
+    share = np.mean([len(test) / len(train) for train, test in splits])
+    way.gain = float(gains.mean())
+    way.gain_error = float(np.sqrt((1 / len(gains) + share) * gains.var(ddof=1)))
+    if way.gain_error > 0:
+        way.p_value = float(t.sf(way.gain / way.gain_error, len(gains) - 1))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} s"  # noqa: PLR2004
+
+
+def _size(n_bytes: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes / 1e3:.0f} kB"
