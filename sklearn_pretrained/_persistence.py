@@ -17,6 +17,8 @@ _KINDS = {
     "_image": "PretrainedImageFeaturizer",
     "_module": "ModuleFeaturizer",
     "_text": "PretrainedTextFeaturizer",
+    "finetuning._classifier": "FineTunedClassifier",
+    "finetuning._regressor": "FineTunedRegressor",
 }
 
 
