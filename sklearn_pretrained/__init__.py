@@ -4,14 +4,31 @@ The road of a row: X → items → digests → known rows | misses → the netwo
 forward with taps → pooling → float32 rows → the user's head. Each station is one module.
 """
 
-from ._bert import BertCLSFeaturizer
-from ._image import PretrainedImageFeaturizer
-from ._module import ModuleFeaturizer
-from ._persistence import embed_weights, skops_trusted
-from ._process import release
-from ._text import PretrainedTextFeaturizer
+from typing import TYPE_CHECKING
+
+from . import exceptions  # noqa: F401  used as sklearn_pretrained.exceptions
 from ._version import __version__
-from .cache._cache import FeatureCache, memory_cache
+
+if TYPE_CHECKING:
+    from ._bert import BertCLSFeaturizer
+    from ._duplicates import near_duplicate_groups
+    from ._image import PretrainedImageFeaturizer
+    from ._image_folder import load_image_folder
+    from ._module import ModuleFeaturizer
+    from ._persistence import embed_weights, skops_trusted
+    from ._process import release
+    from ._text import PretrainedTextFeaturizer
+    from .backbones import ModuleHandle, list_backbones, register_backbone
+    from .cache._cache import FeatureCache, memory_cache
+    from .export import export_onnx
+    from .finetuning import (
+        AdaptationDisplay,
+        FineTunedClassifier,
+        FineTunedRegressor,
+        adaptation_report,
+    )
+    from .inspection import LayerScoreDisplay, cheapest_within_one_se
+    from .layers import list_layers
 
 __all__ = [
     "AdaptationDisplay",
@@ -28,6 +45,7 @@ __all__ = [
     "adaptation_report",
     "cheapest_within_one_se",
     "embed_weights",
+    "export_onnx",
     "list_backbones",
     "list_layers",
     "load_image_folder",
@@ -40,22 +58,32 @@ __all__ = [
 
 _LAZY = {
     "AdaptationDisplay": ".finetuning",
-    "adaptation_report": ".finetuning",
+    "BertCLSFeaturizer": "._bert",
+    "FeatureCache": ".cache._cache",
     "FineTunedClassifier": ".finetuning",
     "FineTunedRegressor": ".finetuning",
     "LayerScoreDisplay": ".inspection",
+    "ModuleFeaturizer": "._module",
     "ModuleHandle": ".backbones",
+    "PretrainedImageFeaturizer": "._image",
+    "PretrainedTextFeaturizer": "._text",
+    "adaptation_report": ".finetuning",
     "cheapest_within_one_se": ".inspection",
+    "embed_weights": "._persistence",
+    "export_onnx": ".export",
     "list_backbones": ".backbones",
     "list_layers": ".layers",
     "load_image_folder": "._image_folder",
+    "memory_cache": ".cache._cache",
     "near_duplicate_groups": "._duplicates",
     "register_backbone": ".backbones",
+    "release": "._process",
+    "skops_trusted": "._persistence",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import what needs torch when it is first asked for."""
+    """Import what is asked for: an exported pipeline needs neither torch nor scikit-learn."""
     if name in _LAZY:
         from importlib import import_module
 

@@ -128,7 +128,7 @@ def first_token(x: Tensor, _layout: Layout, mask: Tensor | None) -> Tensor:
     if mask is None:
         return x[:, 0]
     index = mask.to(torch.int64).argmax(1)
-    return x[torch.arange(len(x), device=x.device), index]
+    return x[torch.arange(x.shape[0], device=x.device), index]
 
 
 def last_token(x: Tensor, _layout: Layout, mask: Tensor | None) -> Tensor:
@@ -137,7 +137,7 @@ def last_token(x: Tensor, _layout: Layout, mask: Tensor | None) -> Tensor:
         return x[:, -1]
     index = mask.shape[1] - 1 - mask.to(torch.int64).flip(1).argmax(1)
     # Where the mask allows none, padding is what would be taken.
-    return x[torch.arange(len(x), device=x.device), index] * mask.any(1, keepdim=True)
+    return x[torch.arange(x.shape[0], device=x.device), index] * mask.any(1, keepdim=True)
 
 
 @dataclass(frozen=True)

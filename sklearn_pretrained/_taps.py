@@ -66,8 +66,8 @@ def first_tensor(value: Any) -> Tensor | None:
 class _Reading:
     """What one forward has given so far."""
 
-    def __init__(self, taps: Sequence[Tap]) -> None:
-        self.taps = taps
+    def __init__(self, taps: Sequence[Tap], *, stops: bool) -> None:
+        self.taps, self._stops = taps, stops
         self.found: dict[str, Any] = {}
         self.error: Exception | None = None
         self._counts = dict.fromkeys((tap.name for tap in taps), 0)
@@ -104,7 +104,7 @@ class _Reading:
                 self._take(tap, value)
         except Exception as error:  # kept: the network might handle it as one of its own
             self.error = error
-        if self.is_over:
+        if self.is_over and self._stops:
             raise _EnoughError
 
     def _take(self, tap: Tap, value: Any) -> None:
@@ -118,15 +118,20 @@ class _Reading:
 
 
 def read(
-    network: nn.Module, call: Callable[[nn.Module], Any], taps: Sequence[Tap]
+    network: nn.Module,
+    call: Callable[[nn.Module], Any],
+    taps: Sequence[Tap],
+    *,
+    stops: bool = True,
 ) -> dict[str, Any]:
     """Run ``call(network)`` and return each tap's reduced activation, by name.
 
     Any number of threads may read one network at the same time. Submodules that the network runs
     in threads of its own are not heard. A network that goes on after the stop, since it handles
-    even that, only wastes time: what was read, was read.
+    even that, only wastes time: what was read, was read. ``stops=False`` runs all of it, since
+    torch.export loses its way where a forward is broken off.
     """
-    reading = _Reading(taps)
+    reading = _Reading(taps, stops=stops)
     try:
         with listening(reading.ears(network)):
             call(network)

@@ -6,6 +6,7 @@ __all__ = [
     "BadItemError",
     "BadItemWarning",
     "CacheWarning",
+    "ExportError",
     "FormatError",
     "LayerError",
     "MissingExtraError",
@@ -45,6 +46,10 @@ class ProvenanceError(RuntimeError):
 
 class FormatError(RuntimeError):
     """The file was written by a version of this package that this version cannot read."""
+
+
+class ExportError(RuntimeError):
+    """A file would not give the pipeline's answers; the message says which step moved, how far."""
 
 
 class MissingExtraError(ImportError):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from ..exceptions import BadItemError
 
@@ -74,7 +74,7 @@ def column(X: Any, *, what: str) -> Column:
     what : str
         What the items are, for messages: "images" or "texts".
     """
-    if sparse.issparse(X):
+    if _is_sparse(X):
         raise TypeError(
             f"Sparse data was passed for X, but a list or column of {what} is required."
         )
@@ -94,6 +94,12 @@ def column(X: Any, *, what: str) -> Column:
             "Found array with 0 sample(s) (shape=(0,)) while a minimum of 1 is required."
         )
     return found
+
+
+def _is_sparse(X: Any) -> bool:
+    """Tell SciPy's sparse tables, without importing SciPy."""
+    scipy = sys.modules.get("scipy.sparse")
+    return scipy is not None and scipy.issparse(X)
 
 
 def _items(X: Any, what: str) -> Column:

@@ -8,12 +8,13 @@ sharing a secret.
 from __future__ import annotations
 
 import numpy as np
-from blake3 import blake3
 from numpy.typing import NDArray
 
 
 def of_bytes(data: bytes | memoryview, kind: str) -> bytes:
     """Hash bytes; ``kind`` says what they mean, so that equal bytes of two kinds differ."""
+    from blake3 import blake3  # who only reads items needs none
+
     return blake3(kind.encode() + b"\0").update(data).digest()
 
 

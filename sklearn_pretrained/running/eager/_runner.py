@@ -133,7 +133,7 @@ class EagerRunner(Runner):
                     "a layer that gives real numbers, such as magnitudes, or let the network "
                     "end in torch.view_as_real."
                 )
-            usable = _mask_of(x, mask, layer)
+            usable = mask_of(x, mask, layer)
             return {p: pool(x, p, layer.layout, usable, self._network.trained) for p in poolings}
 
         return Tap(layer.name, layer.module, layer.side, layer.calls, reduce)
@@ -149,9 +149,9 @@ def _check_width(rows: Tensor, layer: Layer, pooling: str) -> None:
         )
 
 
-def _mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
+def mask_of(x: Tensor, mask: Tensor | None, layer: Layer) -> Tensor | None:
     """Return which positions of an activation are real; None where it is no row of tokens."""
-    if mask is None or x.ndim != 3 or len(x) != len(mask):  # noqa: PLR2004
+    if mask is None or x.ndim != 3 or x.shape[0] != mask.shape[0]:  # noqa: PLR2004
         return None
     more = x.shape[1] - mask.shape[1]
     if more < 0:

@@ -1,0 +1,115 @@
+"""An opened file, and what a pipeline gives for examples → how far each step moves, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import ExportError
+from ..exported import ExportedPipeline
+from ..exported._pipeline import FORMS, forms
+
+_SIZES = ((1, 8), (3, 9), (16, None))
+"""Sizes of a batch, each with how many of the examples are run in it."""
+_BEHIND_A_PREDICTOR = 10
+"""How many times further a predictor's numbers may move than the rows that it reads."""
+Facts = dict[str, Any]
+
+
+def check_preparation(ours: Sequence[Any], theirs: Sequence[Any]) -> Facts:
+    """Compare samples that the file's reader prepared with the library's."""
+    moved = [_apart(a, b) for a, b in zip(ours, theirs, strict=True)]
+    worst = int(np.argmax(moved))
+    if moved[worst] > 1:
+        raise ExportError(
+            f"The preparation moved: example {worst} is prepared otherwise than by the library, by "
+            f"up to {moved[worst]:g}. Nothing was written."
+        )
+    return {"step": "preparation", "largest": moved[worst], "allowed": 1}
+
+
+def _apart(ours: Any, theirs: Any) -> float:
+    if isinstance(ours, Mapping):
+        return 0.0 if ours == theirs else np.inf
+    if ours.shape != theirs.shape:
+        return np.inf
+    return float(np.abs(ours.astype(np.float64) - theirs).max(initial=0))
+
+
+def choose_form(tensor: NDArray[Any], expected: NDArray[Any], name: str, step: str) -> str:
+    """Find how a tensor is read, so that it is what scikit-learn's method gives."""
+    known = forms(tensor, expected)
+    if not known:
+        raise ExportError(
+            f"Step {step!r} gives {name} of shape {tensor.shape[1:]} in the file, and "
+            f"{expected.shape[1:]} in the pipeline. Nothing was written."
+        )
+    if len(known) == 1:
+        return known[0]
+    return min(known, key=lambda form: float(np.abs(FORMS[form](tensor) - expected).max()))
+
+
+def check_step(
+    runtime: ExportedPipeline,
+    samples: Sequence[Any],
+    step: str,
+    expected: Mapping[str, NDArray[Any]],
+    tolerance: float,
+) -> list[Facts]:
+    """Compare what one step gives, alone and in batches, with what the pipeline gave.
+
+    Parameters
+    ----------
+    runtime : ExportedPipeline
+    samples : sequence
+        The examples, prepared.
+    step : str
+        For the report.
+    expected : mapping of str to ndarray
+        By the names of the file's outputs.
+    tolerance : float
+    """
+    farthest = dict.fromkeys(expected, 0.0)
+    for size, count in _SIZES:
+        found = runtime.outputs(samples[:count], *expected, batch_size=size)
+        for name, wanted in expected.items():
+            far = _distance(name, found[name], wanted[:count])
+            allowed = _allowed(name, tolerance)
+            if not far <= allowed:
+                raise ExportError(
+                    f"Step {step!r} moved: in batches of {size}, its {name} is up to {far:.1e} "
+                    f"away from the pipeline's, and {allowed:.1e} is allowed. Nothing was written. "
+                    "Steps in front of it agree. Where that is good enough, pass a larger "
+                    "tolerance; else use another estimator in its place."
+                )
+            farthest[name] = max(farthest[name], far)
+    return [
+        {"step": step, "output": name, "largest": far, "allowed": _allowed(name, tolerance)}
+        for name, far in farthest.items()
+    ]
+
+
+_PREDICTED = {"predict", "predict_proba", "decision_function"}
+
+
+def _allowed(name: str, tolerance: float) -> float:
+    return tolerance * (_BEHIND_A_PREDICTOR if name in _PREDICTED else 1)
+
+
+def _distance(name: str, found: NDArray[Any], wanted: NDArray[Any]) -> float:
+    """Return the largest distance between rows: as probabilities, labels, or to their norm."""
+    if wanted.dtype.kind != "f":
+        return float(np.mean(found != wanted))
+    far = (found.astype(np.float64) - wanted).reshape(len(wanted), -1)
+    if name == "predict_proba":
+        return float(np.abs(far).max())
+    norms = np.linalg.norm(wanted.astype(np.float64).reshape(len(wanted), -1), axis=1)
+    # A row near zero is one by chance: behind a centring, or at the border between classes.
+    norms = np.maximum(norms, np.median(norms))
+    distance = np.linalg.norm(far, axis=1)
+    if not distance.any():
+        return 0.0
+    return float((distance / np.where(norms > 0, norms, np.finfo(np.float64).tiny)).max())

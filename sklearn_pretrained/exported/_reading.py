@@ -1,0 +1,193 @@
+"""X → samples, as the featurizer prepares them → what a file's network is fed; without torch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._optional import need
+from ..exceptions import BadItemError, TruncationWarning
+from ..inputs import Items, read_images, read_texts
+from ._resize import prepare
+
+Feed = dict[str, NDArray[Any]]
+
+
+class Reader(Protocol):
+    """What turns X into samples, and samples into what a network is fed."""
+
+    def samples(self, X: Any) -> list[Any]:
+        """Read and prepare every item; one that cannot be is an error that names it."""
+
+    def size(self, sample: Any) -> int:
+        """Say how large a sample is beside others; those of a size share a batch best."""
+
+    def feed(self, samples: Sequence[Any]) -> Feed:
+        """Join samples into one batch."""
+
+
+def _each(items: Items, one: Callable[[Any], Any]) -> list[Any]:
+    made = []
+    for i in range(len(items)):
+        try:
+            made.append(one(items.load(i)))
+        except BadItemError as error:
+            raise BadItemError(f"{items.name(i)} {error}. Remove it.") from error
+    items.let_go()
+    return made
+
+
+class Pictures:
+    """Pictures of any kind and size.
+
+    Parameters
+    ----------
+    form : mapping
+        What the file says of its input.
+    """
+
+    def __init__(self, form: Mapping[str, Any]) -> None:
+        self._form = form
+
+    def samples(self, X: Any) -> list[Any]:
+        """Decode, resize and crop."""
+        form = self._form
+        items = read_images(X, image_shape=form["image_shape"], value_range=form["value_range"])
+        return _each(items, lambda pixels: prepare(pixels, form["geometry"]))
+
+    def size(self, sample: Any) -> int:  # noqa: ARG002  all have one size
+        """Return the same for all."""
+        return 1
+
+    def feed(self, samples: Sequence[Any]) -> Feed:
+        """Stack them."""
+        return {"images": np.stack(samples)}
+
+
+class Arrays:
+    """Numbers in the very form that the network reads.
+
+    Parameters
+    ----------
+    form : mapping
+    """
+
+    def __init__(self, form: Mapping[str, Any]) -> None:
+        self._name, self._dtype = form["name"], np.dtype(form["dtype"])
+        self._shape = tuple(form["shape"])
+
+    def samples(self, X: Any) -> list[Any]:
+        """Check shape, type and numbers."""
+        array = np.asarray(X)
+        if array.shape[1:] != self._shape or array.ndim == 0:
+            raise ValueError(
+                f"X has shape {array.shape}, and this file reads arrays of shape "
+                f"(n, {', '.join(map(str, self._shape))})."
+            )
+        if self._dtype == np.uint8 and array.dtype != np.uint8:
+            raise ValueError(
+                f"X holds {array.dtype} numbers, and this file reads uint8 pixels that are resized "
+                "and cropped already."
+            )
+        rows = np.ascontiguousarray(array, self._dtype)
+        for i, row in enumerate(rows):
+            if not np.isfinite(row).all():
+                raise BadItemError(f"Item {i} of X holds NaN or infinity. Remove it.")
+        return list(rows)
+
+    def size(self, sample: Any) -> int:  # noqa: ARG002  all have one size
+        """Return the same for all."""
+        return 1
+
+    def feed(self, samples: Sequence[Any]) -> Feed:
+        """Stack them."""
+        return {self._name: np.stack(samples)}
+
+
+class Tokens:
+    """Texts and pairs of texts.
+
+    Parameters
+    ----------
+    form : mapping
+    tokenizer : str
+        The content of a tokenizer.json.
+    """
+
+    def __init__(self, form: Mapping[str, Any], tokenizer: str) -> None:
+        tokenizers = need("tokenizers", install="tokenizers", purpose="Reading texts")
+        self._form = form
+        self._tokenizer = tokenizers.Tokenizer.from_str(tokenizer)
+        # What a user writes is text: "[CLS]" in an e-mail is five characters, no command.
+        self._tokenizer.encode_special_tokens = True
+        self._cut = 0
+
+    def samples(self, X: Any) -> list[Any]:
+        """Tokenise."""
+        self._cut = 0
+        made = _each(read_texts(X), self._one)
+        if self._cut and self._form["truncation"] == "warn":
+            warnings.warn(
+                f"{self._cut} of {len(made)} texts were longer than {self._form['max_length']} "
+                "tokens, and were cut.",
+                TruncationWarning,
+                stacklevel=4,
+            )
+        return made
+
+    def _one(self, text: Any) -> dict[str, list[int]]:
+        form, prompt = self._form, self._form["prompt"]
+        pair = isinstance(text, tuple)
+        parts = (prompt + text[0], text[1]) if pair else (prompt + text,)
+        least = self._tokenizer.num_special_tokens_to_add(True)
+        if pair and form["max_length"] <= least:
+            raise BadItemError(
+                f"is a pair of texts, for which max_length={form['max_length']} leaves no room "
+                f"beside {least} special tokens"
+            )
+        try:
+            "".join(parts).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise BadItemError(
+                f"holds half a character (U+{ord(error.object[error.start]):04X} at position "
+                f"{error.start}), which is no text"
+            ) from error
+        found = self._tokenizer.encode(*parts)
+        if not found.ids:
+            raise BadItemError("is empty, and this network has no token that stands for nothing")
+        if found.overflowing:
+            self._cut += 1
+            if form["truncation"] == "error":
+                raise BadItemError(f"is longer than {form['max_length']} tokens; shorten it")
+        tokens = {"input_ids": found.ids}
+        return {**tokens, "token_type_ids": found.type_ids} if form["types"] else tokens
+
+    def size(self, sample: Any) -> int:
+        """Count tokens."""
+        return len(sample["input_ids"])
+
+    def feed(self, samples: Sequence[Any]) -> Feed:
+        """Pad on the right."""
+        longest = max(map(self.size, samples))
+        filler = {"input_ids": self._form["padding"]}
+        batch = {
+            name: np.array(
+                [one[name] + [filler.get(name, 0)] * (longest - self.size(one)) for one in samples],
+                np.int64,
+            )
+            for name in samples[0]
+        }
+        lengths = np.array([self.size(one) for one in samples])
+        batch["attention_mask"] = (np.arange(longest) < lengths[:, None]).astype(np.int64)
+        return batch
+
+
+def reader(form: Mapping[str, Any], tokenizer: str) -> Reader:
+    """Choose what reads X, as the file says of its input."""
+    if form["kind"] == "texts":
+        return Tokens(form, tokenizer)
+    return Pictures(form) if form["kind"] == "pictures" else Arrays(form)
