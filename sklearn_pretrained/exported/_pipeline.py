@@ -79,7 +79,7 @@ class ExportedPipeline:
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Labels or numbers.
         """
-        return self.outputs(self.samples(X), "predict")["predict"]
+        return self._given("predict", X)
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Compute the probability of each class.
@@ -94,7 +94,7 @@ class ExportedPipeline:
         ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``.
         """
-        return self.outputs(self.samples(X), "predict_proba")["predict_proba"]
+        return self._given("predict_proba", X)
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Compute what the classifier decides by.
@@ -109,7 +109,7 @@ class ExportedPipeline:
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Distances to the border between classes.
         """
-        return self.outputs(self.samples(X), "decision_function")["decision_function"]
+        return self._given("decision_function", X)
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Compute the rows that the pipeline's transform gives.
@@ -126,7 +126,7 @@ class ExportedPipeline:
         ndarray of shape (n_samples, n_features)
             Rows, float32.
         """
-        return self.outputs(self.samples(X), "transform")["transform"]
+        return self._given("transform", X)
 
     def samples(self, X: Any) -> list[Any]:
         """Prepare items for the network.
@@ -162,12 +162,7 @@ class ExportedPipeline:
         dict of str to ndarray
             Under the names that were asked for.
         """
-        known = self.facts_["outputs"]
-        for name in asked:
-            if name not in known:
-                raise AttributeError(
-                    f"This pipeline has no {name!r}; its file gives {', '.join(known)}."
-                )
+        known = {name: self._known(name) for name in asked}
         places, parts = [], []
         for batch in self._batches(samples, batch_size or self.batch_size):
             feed = self._reader.feed([samples[i] for i in batch])
@@ -179,6 +174,19 @@ class ExportedPipeline:
             name: self._formed(column, known[name])
             for name, column in zip(asked, columns, strict=True)
         }
+
+    def _given(self, name: str, X: Any) -> NDArray[Any]:
+        self._known(name)  # before anything is read
+        return self.outputs(self.samples(X), name)[name]
+
+    def _known(self, name: str) -> dict[str, Any]:
+        outputs: dict[str, Any] = self.facts_["outputs"]
+        if name not in outputs:
+            raise AttributeError(
+                f"This pipeline has no {name!r}; its file gives {', '.join(outputs)}."
+            )
+        found: dict[str, Any] = outputs[name]
+        return found
 
     def _batches(self, samples: Sequence[Any], most: int) -> list[list[int]]:
         """Put samples of like size together, and only equal ones where others would show."""
