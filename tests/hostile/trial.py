@@ -134,7 +134,7 @@ def _thumbnail() -> nn.Module:
 
 def text_row(item: Any) -> np.ndarray | None:
     """Compute the row of a text, or of a pair, with transformers alone."""
-    parts = item if isinstance(item, tuple | list) and len(item) == 2 else [item]
+    parts = item if isinstance(item, tuple) and len(item) == 2 else [item]
     if not all(isinstance(part, str) and _is_whole(part) for part in parts):
         return None
     tokenizer, encoder = _reader()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..._process import remembered
+from ...exceptions import LayerError
 from .._backbone import Backbone
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _mirror(batch: Any) -> Any:
         return {**batch, "pixel_values": _mirror(batch["pixel_values"])}
     if isinstance(batch, Tensor) and batch.ndim == 4:  # noqa: PLR2004
         return batch.flip(-1)
-    raise ValueError(
+    raise LayerError(
         "augment='flip' mirrors batches of images (N, C, H, W), but this network takes other "
         "inputs. Use augment=None."
     )
