@@ -12,14 +12,14 @@ from ._featurizer import BaseFeaturizer
 
 Estimator = TypeVar("Estimator")
 
-_KINDS = {
-    "_bert": "BertCLSFeaturizer",
-    "_image": "PretrainedImageFeaturizer",
-    "_module": "ModuleFeaturizer",
-    "_text": "PretrainedTextFeaturizer",
-    "finetuning._classifier": "FineTunedClassifier",
-    "finetuning._regressor": "FineTunedRegressor",
-}
+_KINDS = (
+    "BertCLSFeaturizer",
+    "FineTunedClassifier",
+    "FineTunedRegressor",
+    "ModuleFeaturizer",
+    "PretrainedImageFeaturizer",
+    "PretrainedTextFeaturizer",
+)
 
 
 def embed_weights(estimator: Estimator) -> Estimator:
@@ -96,7 +96,7 @@ def skops_trusted() -> list[str]:
     Examples
     --------
     >>> from sklearn_pretrained import skops_trusted
-    >>> "sklearn_pretrained._image.PretrainedImageFeaturizer" in skops_trusted()
+    >>> "sklearn_pretrained.PretrainedImageFeaturizer" in skops_trusted()
     True
     """
-    return [f"sklearn_pretrained.{module}.{name}" for module, name in _KINDS.items()]
+    return [f"sklearn_pretrained.{name}" for name in _KINDS]

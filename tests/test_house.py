@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import subprocess
 import sys
@@ -81,6 +82,27 @@ def test_every_parameter_is_documented_with_its_default(name):
     documented = re.findall(r"^    (\w+) : ", kind.__doc__.split("Attributes")[0], re.MULTILINE)
 
     assert documented == list(kind.__init__.__annotations__)[:-1]
+
+
+@pytest.mark.parametrize("name", _PUBLIC)
+def test_public_classes_name_the_package_as_their_module(name):
+    """So that pickles and skops never name a module that may move."""
+    public = getattr(sklearn_pretrained, name)
+    if isinstance(public, type) and not name.endswith("Display"):
+        assert public.__module__ == "sklearn_pretrained"
+
+
+@pytest.mark.parametrize("name", ["FineTunedClassifier", "FineTunedRegressor", "ModuleHandle"])
+def test_examples_of_classes_that_are_imported_late_run(name):
+    """Those of all others are found by `pytest --doctest-modules`."""
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    runner = doctest.DocTestRunner(optionflags=flags)
+    public = getattr(sklearn_pretrained, name)
+    for example in doctest.DocTestFinder(recurse=False).find(public, name, globs={}):
+        runner.run(example)
+
+    assert runner.summarize(verbose=False).failed == 0
+    assert runner.tries > 0
 
 
 def test_files_stay_small():

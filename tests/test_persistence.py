@@ -179,7 +179,7 @@ def test_what_skops_must_trust_is_the_featurizers_alone(pictures):
     pipeline.fit(pictures, [0, 1])
     asked = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
 
-    assert asked == ["sklearn_pretrained._image.PretrainedImageFeaturizer"]
+    assert asked == ["sklearn_pretrained.PretrainedImageFeaturizer"]
     kinds = (
         BertCLSFeaturizer,
         ModuleFeaturizer,

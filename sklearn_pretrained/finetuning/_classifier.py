@@ -153,6 +153,8 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
     [0, 1, 2, 3]
     """
 
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
     _parameter_constraints = {
         **BaseFineTuned._parameter_constraints,
         "objective": [StrOptions({"cross_entropy", "contrastive"})],

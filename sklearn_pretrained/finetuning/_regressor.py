@@ -131,6 +131,8 @@ class FineTunedRegressor(RegressorMixin, BaseFineTuned):
     (2,)
     """
 
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
     _parameter_constraints = {
         **BaseFineTuned._parameter_constraints,
         "objective": [StrOptions({"squared_error", "contrastive"})],

@@ -37,6 +37,8 @@ class ModuleHandle:
     True
     """
 
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
     def __init__(self, module: nn.Module) -> None:
         if not isinstance(module, nn.Module):
             raise TypeError(f"ModuleHandle takes an nn.Module, got {type(module).__name__}.")
