@@ -112,7 +112,7 @@ class Slow(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Run, and let one interrupt at leisure."""
-        if os.environ.get("SLOW") and not x.is_meta:
+        if os.getenv("SLOW") and not x.is_meta:
             print("forward", flush=True)
             time.sleep(0.05)
         return super().forward(x)
@@ -128,7 +128,7 @@ class Fatal(nn.Sequential):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Run, or die when the first rows have been stored."""
         self.n += not x.is_meta
-        flag = os.environ.get("FATAL", "")
+        flag = os.getenv("FATAL", "")
         if self.n > 14 and flag and Path(flag).exists():
             with contextlib.suppress(FileNotFoundError):
                 Path(flag).unlink()
@@ -144,11 +144,11 @@ class Hungry(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Allocate, and touch what was allocated."""
-        if not x.is_meta and os.environ.get("HUNGRY"):
+        if not x.is_meta and os.getenv("HUNGRY"):
             torch.zeros(len(x), 1 << 24)
         raised = {"python": MemoryError, "torch": torch.OutOfMemoryError}
-        if not x.is_meta and len(x) > 3 and os.environ.get("RAISES") in raised:
-            raise raised[os.environ["RAISES"]]("no more")
+        if not x.is_meta and len(x) > 3 and os.getenv("RAISES") in raised:
+            raise raised[os.getenv("RAISES")]("no more")
         return super().forward(x)
 
 
