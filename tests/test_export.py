@@ -237,6 +237,10 @@ def test_nothing_is_written_where_a_step_moves(tmp_path):
         export_onnx(pipeline, tmp_path / "moved.onnx", examples=X[:9])
     assert list(tmp_path.iterdir()) == []
     export_onnx(pipeline, tmp_path / "moved.onnx", examples=X[:9], tolerance=0.1)
+    (tmp_path / "other").touch()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["moved.onnx", "other"]
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # others may read it
 
 
 @pytest.mark.parametrize(

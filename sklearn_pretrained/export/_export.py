@@ -98,9 +98,8 @@ def export_onnx(
     }
     expected = [("network", {"features": features}), *((s.name, _named(s)) for s in steps)]
     target = Path(path)
-    handle, name = tempfile.mkstemp(".onnx", f".{target.stem}-", target.absolute().parent)
-    os.close(handle)
-    try:
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.absolute().parent) as folder:
+        name = str(Path(folder, target.name))
         _write(graph, name, facts, network.tokenizer)
         runtime = ExportedPipeline(name)
         facts = runtime.facts_
@@ -117,8 +116,6 @@ def export_onnx(
         _write(graph, name, facts, network.tokenizer)
         del runtime
         os.replace(name, target)  # noqa: PTH105  one call that replaces what is there
-    finally:
-        Path(name).unlink(missing_ok=True)
     return facts
 
 
