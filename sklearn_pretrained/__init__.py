@@ -56,16 +56,6 @@ __all__ = [
     "skops_trusted",
 ]
 
-# Files name the package alone, so that a module may move.
-for _kind in (
-    BertCLSFeaturizer,
-    FeatureCache,
-    ModuleFeaturizer,
-    PretrainedImageFeaturizer,
-    PretrainedTextFeaturizer,
-):
-    _kind.__module__ = __name__
-
 _LAZY = {
     "AdaptationDisplay": ".finetuning",
     "BertCLSFeaturizer": "._bert",

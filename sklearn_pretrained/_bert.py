@@ -122,6 +122,8 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
     [1]
     """
 
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
     _parameter_constraints = {
         **PretrainedTextFeaturizer._parameter_constraints,
         "pooling": [StrOptions({"cls", "pooler", "none"})],

@@ -164,6 +164,8 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
     (2, 1304)
     """
 
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
     _parameter_constraints = {
         **BaseFeaturizer._parameter_constraints,
         "image_size": [Interval(Integral, 1, None, closed="left"), None],

@@ -121,6 +121,8 @@ class ModuleFeaturizer(BaseFeaturizer):
     (1797, 32)
     """
 
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
     def __init__(
         self,
         model: Any,

@@ -149,6 +149,8 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     (2, 384)
     """
 
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
     _parameter_constraints = {
         **BaseFeaturizer._parameter_constraints,
         "model": [str],

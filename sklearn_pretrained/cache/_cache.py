@@ -62,6 +62,8 @@ class FeatureCache:
     {'rows': 0, 'bytes': 0, 'hits': 0, 'misses': 0, 'forwards': 0}
     """
 
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
     lasting = True
 
     def __init__(self, path: str | os.PathLike[str], max_size: int | None = None) -> None:
