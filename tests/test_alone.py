@@ -186,7 +186,7 @@ def test_complex_weights_have_no_reduced_precision(monkeypatch):
     monkeypatch.setattr("sklearn_pretrained.running._devices.is_native", lambda *_: True)
     ours = featurizer(Filter(), layer="output", dtype="bfloat16").fit(X)
 
-    with pytest.raises(ValueError, match=r"complex numbers \('h'\).*dtype='float32'"):
+    with pytest.raises(ValueError, match=r"complex weights \('h'\).*dtype='float32'"):
         ours.transform(X)
 
 

@@ -389,7 +389,7 @@ def test_bad_images_become_rows_of_nan_and_are_listed(pictures):
         ({"pooling": "median"}, ValueError, "'pooling' parameter"),
         ({"pooling": "cls"}, LayerError, "has no class token; use pooling='avg'"),
         ({"layer": [1, 2], "pooling": "none"}, ValueError, "one layer at a time"),
-        ({"device": "cuda:99"}, ValueError, "not on this machine"),
+        ({"device": "cuda:99"}, ValueError, "is not available"),
         ({"device": "tpu9000"}, ValueError, "is not a valid device"),
         ({"device": [None]}, ValueError, "'None' is not a valid device"),
         ({"device": ["cpu", 3]}, ValueError, "'3' is not a valid device"),

@@ -52,8 +52,8 @@ def prepare(image: Pixels, geometry: Mapping[str, Any]) -> Pixels:
     height, width = image.shape[:2]
     if resize**2 * (max(height, width) / min(height, width)) > _MOST_PIXELS:
         raise BadItemError(
-            f"is too elongated, with {width}×{height} pixels: made as large as the network wants "
-            f"its shorter side ({resize}), it would fill the memory; crop it first"
+            f"is too elongated ({width}×{height} pixels): resizing its shorter side to "
+            f"{resize} pixels would exhaust the memory; crop it first"
         )
     short = min(height, width)
     size = [resize if side == short else int(resize * side / short) for side in (height, width)]

@@ -3,7 +3,8 @@
 from ._classifier import FineTunedClassifier
 from ._display import AdaptationDisplay
 from ._regressor import FineTunedRegressor
-from ._report import AdaptationReport, Way, adaptation_report
+from ._report import AdaptationReport, adaptation_report
+from ._trial import Way
 
 __all__ = [
     "AdaptationDisplay",

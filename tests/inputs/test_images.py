@@ -158,7 +158,11 @@ def test_flattened_rows_become_images_again():
         (photo(), {}, r"single PIL image received.*\[X\]"),
         (PIXELS, {}, r"looks like one image"),
         (np.zeros((5, 64)), {}, "image_shape=\\(8, 8\\)"),
-        (np.zeros((5, 64)), {"image_shape": (8, 9)}, "makes 72 values, but the rows of X have 64"),
+        (
+            np.zeros((5, 64)),
+            {"image_shape": (8, 9)},
+            "requires 72 values, but the rows of X have 64",
+        ),
         (np.zeros((5, 64)), {"image_shape": (64,)}, "image_shape must be"),
         (np.zeros((2, 3, 4, 5, 6)), {}, r"\(N, H, W, C\)"),
         (pd.DataFrame({"a": ["x"], "b": ["y"]}), {}, "ColumnTransformer"),
