@@ -155,13 +155,13 @@ class Attending(nn.Module):
         (lambda: export(make_mlp().train(), (8,)), "training mode"),
         (lambda: export(Attending(), (4, 8)), "training mode .*dropout_p=0.1"),
         (lambda: export(make_mlp().eval(), (8,), batch=3, dynamic={}), "exactly 3. Export it for"),
-        (lambda: export(nn.Linear(8, 2), (5, 8)), r"shape \(5, 8\), and \(8,\) is what"),
+        (lambda: export(nn.Linear(8, 2), (5, 8)), r"shape \(5, 8\), but would receive \(8,\)"),
         (
             lambda: torch.export.export(
                 nn.Bilinear(8, 8, 1), (torch.zeros(2, 8), torch.zeros(2, 8)),
                 dynamic_shapes=({0: ANY}, {0: ANY}),
             ),
-            "reads 2 inputs",
+            "takes 2 inputs",
         ),
     ],
 )  # fmt: skip
