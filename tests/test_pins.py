@@ -203,7 +203,7 @@ def test_a_network_that_gives_other_rows_than_items_is_refused(X):
     """Which row is whose would be a guess."""
     ours = ModuleFeaturizer(Wide(lambda y: y[:1]), layer="output", cache=None)
 
-    with pytest.raises(LayerError, match=r"gives 1 rows for 20 items"):
+    with pytest.raises(LayerError, match="returns 1 rows for 20 items"):
         ours.fit_transform(X)
 
 

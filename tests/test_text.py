@@ -313,7 +313,7 @@ def test_a_text_column_stands_beside_numbers():
     ("kind", "parameters", "error", "message"),
     [
         (PretrainedTextFeaturizer, {"layer": 7}, LayerError, "7 main stages, 0 to 6"),
-        (PretrainedTextFeaturizer, {"pooling": "avg"}, ValueError, "'pooling' parameter"),
+        (PretrainedTextFeaturizer, {"pooling": "gem"}, ValueError, "'pooling' parameter"),
         (PretrainedTextFeaturizer, {"max_length": 600}, ValueError, "accepts at most 512 tokens"),
         (PretrainedTextFeaturizer, {"max_length": 2}, ValueError, "no room for text"),
         (BertCLSFeaturizer, {"pooling": "pooler", "layer": 3}, LayerError, "Use pooling='cls'"),

@@ -227,7 +227,7 @@ def test_mistaken_names_are_told_the_nearest():
     """Of networks and of tags."""
     with pytest.raises(ValueError, match="Did you mean 'timm/convnext_tiny'"):
         record("convnext_tniy")
-    with pytest.raises(ValueError, match=r"no weights 'nonsense' of resnet18, only .*'a1_in1k'"):
+    with pytest.raises(ValueError, match=r"no weights 'nonsense' for resnet18, only .*'a1_in1k'"):
         record("resnet18.nonsense")
     with pytest.raises(ValueError, match="not a place that timm reads from"):
         record("ftp:somewhere")

@@ -186,7 +186,7 @@ def test_what_cannot_be_read_is_refused_with_the_fix(clip, dinov2, tmp_path):
         PretrainedImageFeaturizer(str(clip), image_size=64).fit(["an item"])
     with pytest.raises(LayerError, match="no layer 'projection'"):
         PretrainedImageFeaturizer(str(dinov2), layer="projection").fit(["an item"])
-    with pytest.raises(ValueError, match=r"dinov2.*reads images.*PretrainedImageFeaturizer"):
+    with pytest.raises(ValueError, match=r"dinov2.*is an image network.*PretrainedImageFeaturizer"):
         PretrainedTextFeaturizer(str(dinov2)).fit(["an item"])
     transformers.PixtralImageProcessor().save_pretrained(dinov2)
     with pytest.raises(ValueError, match="PixtralImageProcessor, which does more than resize"):
