@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
 
+from sklearn_pretrained import release
 from sklearn_pretrained.running import _engine
 
 
@@ -26,6 +29,13 @@ def patches(pictures: list[np.ndarray]) -> list[np.ndarray]:
         for top in (0, 100, 200)
         for left in (0, 120, 240, 360)
     ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _released() -> Iterator[None]:
+    """Leave nothing of one file's networks and rows in memory for the next."""
+    yield
+    release()
 
 
 @pytest.fixture

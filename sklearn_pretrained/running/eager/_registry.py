@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
 from typing import Any
@@ -47,6 +48,7 @@ def load(
             alike = [other for other in _loaded if other[-3] == str(device)]
             for other in alike[:-MOST_NETWORKS]:
                 del _loaded[other]
+                _free()
         _loaded.move_to_end(key)
         return _loaded[key]
 
@@ -146,7 +148,18 @@ def _faster(
 def unload() -> None:
     """Let go of every loaded network."""
     with _lock:
-        _loaded.clear()
+        if _loaded:
+            _loaded.clear()
+            _free()
+
+
+def _free() -> None:
+    """Free the memory of networks that went.
+
+    Hooks and forwards refer to the modules that hold them, and Python looks for such circles when
+    there are many objects, not when they are large.
+    """
+    gc.collect()
 
 
 @in_children
