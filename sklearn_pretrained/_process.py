@@ -107,12 +107,16 @@ def release() -> None:
     """
     for store in kept().values():
         store.clear()
-    gc.collect()  # hooks and the modules that hold them refer to each other
-    _give_back_pages()
+    give_back_memory()
 
 
-def _give_back_pages() -> None:
-    """Let glibc return the memory that it keeps for later; other C libraries have no such call."""
+def give_back_memory() -> None:
+    """Collect what refers to itself, and let glibc return the pages that it keeps for later.
+
+    Hooks and forwards refer to the modules that hold them, and Python looks for such circles when
+    there are many objects, not when they are large. Other C libraries return pages by themselves.
+    """
+    gc.collect()
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)

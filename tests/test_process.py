@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+from torch import nn
 
 import sklearn_pretrained
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, _process, release
@@ -94,3 +98,24 @@ def test_a_change_of_the_process_is_made_once_and_told():
         assert "nothing, for a test" in _process.changes().values()
     finally:
         del _process._changes[f"{change.__module__}.{change.__qualname__}"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the size from /proc")
+def test_memory_of_networks_that_went_is_given_back_to_the_system():
+    """Though the pages that a forward frees are kept for the next one."""
+    page = os.sysconf("SC_PAGE_SIZE")
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * page
+
+    wide = nn.Sequential(nn.Linear(8, 4000), nn.ReLU(), nn.Linear(4000, 8000))
+    featurizer = ModuleFeaturizer(wide, cache=None, device="cpu").fit(np.ones((2, 8), np.float32))
+    del wide
+    release()
+    before = resident()
+    featurizer.transform(np.ones((100, 8), np.float32))
+    held = resident() - before
+    release()
+
+    assert held > 100e6  # a copy of 128 MB
+    assert resident() - before < held / 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections import OrderedDict
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..._process import in_children, keep
+from ..._process import give_back_memory, in_children, keep
 from ...backbones._backbone import Backbone
 from ...exceptions import WeightsError, pinned_were
 from ._loaded import Arrangement, LoadedNetwork
@@ -48,7 +47,7 @@ def load(
             alike = [other for other in _loaded if other[-3] == str(device)]
             for other in alike[:-MOST_NETWORKS]:
                 del _loaded[other]
-                _free()
+                give_back_memory()
         _loaded.move_to_end(key)
         return _loaded[key]
 
@@ -150,16 +149,7 @@ def unload() -> None:
     with _lock:
         if _loaded:
             _loaded.clear()
-            _free()
-
-
-def _free() -> None:
-    """Free the memory of networks that went.
-
-    Hooks and forwards refer to the modules that hold them, and Python looks for such circles when
-    there are many objects, not when they are large.
-    """
-    gc.collect()
+            give_back_memory()
 
 
 @in_children
