@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._module import ModuleFeaturizer
     from ._persistence import embed_weights, skops_trusted
     from ._process import release
+    from ._ranking import rank_features
     from ._text import PretrainedTextFeaturizer
     from .backbones import ModuleHandle, list_backbones, register_backbone
     from .cache._cache import FeatureCache, memory_cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._sklearn import StrOptions
 from ._text import MINILM, PretrainedTextFeaturizer
@@ -135,16 +135,16 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
         *,
         weights: str | None = "default",
         layer: Any = "penultimate",
-        pooling: str = "cls",
+        pooling: Literal["cls", "pooler", "none"] = "cls",
         max_length: int | None = None,
         truncation: str = "warn",
         prompt: str | None = None,
-        batch_size: int | str = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         device: str | Sequence[str] = "auto",
-        dtype: str = "float32",
+        dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32",
         cache: Any = "memory",
         keep_layers: Any = "auto",
-        on_error: str = "raise",
+        on_error: Literal["raise", "nan"] = "raise",
         verbose: bool = False,
     ) -> None:
         super().__init__(

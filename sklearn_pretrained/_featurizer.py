@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         return clone_sharing(self, "model")
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Any:  # noqa: ARG002
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Check the parameters and record everything that determines the features.
 
         No item is passed through the network; that happens in `transform`.
@@ -97,7 +97,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
         """Fit, then compute the features of the same items.
 
         Parameters
@@ -124,7 +124,9 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         Parameters
         ----------
         X : array-like of items
-            Items, in any form that the class accepts.
+            One item per row, in a list, an array, a column of a DataFrame or a dataset. Images
+            may be paths, bytes, PIL images, arrays or tensors; texts are strings;
+            `ModuleFeaturizer` takes numeric rows.
 
         Returns
         -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._featurizer import BaseFeaturizer
 from ._sklearn import Interval, StrOptions, validate_rows
@@ -182,19 +182,19 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         *,
         weights: str | Path | None = "default",
         layer: Any = "penultimate",
-        pooling: str = "auto",
+        pooling: Literal["auto", "avg", "mean", "max", "gem", "cls", "flatten", "none"] = "auto",
         image_size: int | None = None,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
-        resize: str = "fast",
+        resize: Literal["fast", "exact"] = "fast",
         preprocessing: Callable[[Any], Any] | None = None,
-        augment: str | None = None,
-        batch_size: int | str = "auto",
+        augment: Literal["flip"] | None = None,
+        batch_size: int | Literal["auto"] = "auto",
         device: str | Sequence[str] = "auto",
-        dtype: str = "float32",
+        dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32",
         cache: Any = "memory",
         keep_layers: Any = "auto",
-        on_error: str = "raise",
+        on_error: Literal["raise", "nan"] = "raise",
         verbose: bool = False,
     ) -> None:
         self.model = model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._featurizer import BaseFeaturizer
 from ._sklearn import validate_rows
@@ -129,13 +129,13 @@ class ModuleFeaturizer(BaseFeaturizer):
         *,
         weights: str | Path = "default",
         layer: Any = "penultimate",
-        pooling: str = "auto",
-        batch_size: int | str = "auto",
+        pooling: Literal["auto", "avg", "mean", "max", "gem", "cls", "flatten", "none"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         device: str | Sequence[str] = "auto",
-        dtype: str = "float32",
+        dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32",
         cache: Any = "memory",
         keep_layers: Any = "auto",
-        on_error: str = "raise",
+        on_error: Literal["raise", "nan"] = "raise",
         verbose: bool = False,
     ) -> None:
         self.model = model

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from sklearn.base import BaseEstimator
-from sklearn.base import _fit_context as fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
@@ -17,16 +16,16 @@ from sklearn.utils.validation import _num_samples as number_of_rows
 from sklearn.utils.validation import validate_data
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:  # scikit-learn < 1.9 has no callbacks
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stand-in: there is nothing to support."""
 
-    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method as it is."""
-        return method
+    _with_callbacks = None
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 __all__ = [
     "CallbackSupportMixin",
@@ -44,6 +43,20 @@ __all__ = [
     "validate_rows",
     "with_callbacks",
 ]
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
+    """Check the parameters before `fit` runs; the method keeps its type."""
+    checked: Callable[[Method], Method] = _fit_context(
+        prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
+    return checked
+
+
+def with_callbacks(method: Method) -> Method:
+    """Let scikit-learn's callbacks follow `fit`, where there are any; the method keeps its type."""
+    followed: Method = _with_callbacks(method) if _with_callbacks else method
+    return followed
 
 
 class TypeNamed(HasMethods):  # scikit-learn takes no other kinds than its own

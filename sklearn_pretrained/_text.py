@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,16 +167,16 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         *,
         weights: str | None = "default",
         layer: Any = "penultimate",
-        pooling: str = "auto",
+        pooling: Literal["auto", "mean", "avg", "cls", "pooler", "max", "last", "none"] = "auto",
         max_length: int | None = None,
         truncation: str = "warn",
         prompt: str | None = None,
-        batch_size: int | str = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         device: str | Sequence[str] = "auto",
-        dtype: str = "float32",
+        dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32",
         cache: Any = "memory",
         keep_layers: Any = "auto",
-        on_error: str = "raise",
+        on_error: Literal["raise", "nan"] = "raise",
         verbose: bool = False,
     ) -> None:
         self.model = model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import re
 import subprocess
@@ -63,6 +64,20 @@ def test_the_shipped_weights_are_those_that_notice_names():
 # that say nothing for a method.
 _NOT_ASKED = {"ES01", "EX01", "GL01", "GL08", "RT03", "SA01", "SA04", "YD01", "PR01", "SS06"}
 _PUBLIC = [name for name in sklearn_pretrained.__all__ if not name.startswith("__")]
+
+
+def test_what_a_program_can_import_a_type_checker_and_an_editor_can_see():
+    """The lists of public names agree: what is imported when asked for, and what types know."""
+    tree = ast.parse(Path(sklearn_pretrained.__file__).read_text())
+    typed = {
+        alias.name
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for one in block.body
+        for alias in one.names
+    }
+
+    assert typed == set(sklearn_pretrained._LAZY) == set(_PUBLIC)
 
 
 @pytest.mark.parametrize("name", _PUBLIC)
