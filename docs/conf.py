@@ -27,7 +27,7 @@ html_theme_options = {
 }
 html_sidebars = {"index": [], "changelog": [], "benchmarks": []}
 html_show_sourcelink = False
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
 myst_heading_anchors = 3
 autosummary_generate = True
