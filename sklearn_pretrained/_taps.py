@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ._ears import Ear, listening
+from ._listeners import Listener, listening
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class _Reading:
         """Whether the rest of the forward is of no use."""
         return self.error is not None or len(self.found) == len(self.taps)
 
-    def ears(self, network: nn.Module) -> dict[nn.Module, Ear]:
+    def listeners(self, network: nn.Module) -> dict[nn.Module, Listener]:
         """Return who listens where."""
         sides: dict[nn.Module, dict[str, list[Tap]]] = {}
         for tap in self.taps:
@@ -91,7 +91,7 @@ class _Reading:
             return lambda _module, output: self._hear(taps, output)
 
         return {
-            module: Ear(
+            module: Listener(
                 before(taps["input"]) if "input" in taps else None,
                 after(taps["output"]) if "output" in taps else None,
             )
@@ -133,7 +133,7 @@ def read(
     """
     reading = _Reading(taps, stops=stops)
     try:
-        with listening(reading.ears(network)):
+        with listening(reading.listeners(network)):
             call(network)
     except _EnoughError:
         pass

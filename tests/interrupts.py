@@ -34,7 +34,7 @@ from torch import nn
 import sklearn_pretrained
 from sklearn_pretrained import FeatureCache, ModuleFeaturizer, PretrainedTextFeaturizer
 from sklearn_pretrained.running import eager
-from sklearn_pretrained.running.eager._unbroken import NAME
+from sklearn_pretrained.running.eager._uninterrupted import NAME
 from tests import text_zoo
 from tests.conftest import relative_error
 

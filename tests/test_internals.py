@@ -15,7 +15,7 @@ from sklearn_pretrained.running.eager._internals import INTERNALS
 
 PACKAGE = Path(sklearn_pretrained.__file__).parent
 NAMES = sorted(name for one in INTERNALS for name in one.names)
-PLACES = [PACKAGE / "_ears.py", PACKAGE / "_beside.py", PACKAGE / "_taps.py"]
+PLACES = [PACKAGE / "_listeners.py", PACKAGE / "_shared_copy.py", PACKAGE / "_taps.py"]
 ON_X86 = {"_reorder_convolution_weight", "_reorder_linear_weight"}
 
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from .._warn import warn
 from ..backbones import Backbone
 from ..exceptions import BadItemError, LayerError
-from ._alone import check_alone
 from ._batches import batches
 from ._prepare import OnBad, windows
 from ._reading import Reading, is_out_of_memory, joined, width_of
 from ._runner import Runner, Underway
+from ._steady import check_steady
 
 Finished = list[tuple[list[int], NDArray[np.float32]]]
 
@@ -110,7 +110,7 @@ def embed(
             runner = next(turns)
             chosen = [samples[i] for i in batch]
             rows = _halving(chosen, functools.partial(forward, runner, reading), runner)
-            check_alone(runner, reading, chosen, functools.partial(joined, rows))
+            check_steady(runner, reading, chosen, functools.partial(joined, rows))
             underway.append(([good[i] for i in batch], rows))
             if len(underway) > gpus:
                 yield from finish(*underway.popleft())

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..._ears import Ear, listening
+from ..._listeners import Listener, listening
 from ..._precisions import precision_of
 from ..._taps import tensors
 from ...backbones import Backbone
@@ -50,8 +50,8 @@ def _steps(
     def after(module: nn.Module, output: Any) -> None:
         steps.append((names[module], given.pop(), of_item(output)))
 
-    ear = Ear(before, after)
-    with network.running(), torch.inference_mode(), listening(dict.fromkeys(names, ear)):
+    listener = Listener(before, after)
+    with network.running(), torch.inference_mode(), listening(dict.fromkeys(names, listener)):
         backbone.call(network.module, batch)
     return steps
 

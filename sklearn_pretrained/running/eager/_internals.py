@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..._ears import Ear, listening
+from ..._listeners import Listener, listening
 from .fast import is_native
 from .fast._convs import packs
 from .fast._linears import is_there
@@ -44,8 +44,10 @@ class Internal:
 def _hooks_hear() -> bool:
     heard: list[Any] = []
     module = nn.Identity()
-    ear = Ear(lambda *given: heard.append(given[2]), lambda _module, gave: heard.append(gave))
-    with listening({module: ear}):
+    listener = Listener(
+        lambda *given: heard.append(given[2]), lambda _module, gave: heard.append(gave)
+    )
+    with listening({module: listener}):
         module(input=1)
     module(input=2)
     return heard == [{"input": 1}, 1]

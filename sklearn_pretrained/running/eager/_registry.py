@@ -13,7 +13,7 @@ from ..._process import give_back_memory, in_children, keep
 from ...backbones._backbone import Backbone
 from ...exceptions import WeightsError, pinned_were
 from ._loaded import Arrangement, LoadedNetwork
-from ._unbroken import unbroken
+from ._uninterrupted import uninterrupted
 from .fast import fast_paths, speed_up
 from .packed import find_packing, padding_shows
 
@@ -34,7 +34,7 @@ def load(
     key = (*_what(backbone), pinned, *how)
     with _lock:
         if key not in _loaded:
-            network = unbroken(lambda: _make(backbone, device, dtype))
+            network = uninterrupted(lambda: _make(backbone, device, dtype))
             # What was read while it was loaded may have changed since it was looked at.
             _check_pinned(backbone, pinned)
             if (*_what(backbone), pinned, *how) != key:
@@ -83,7 +83,7 @@ def _make(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> Loade
         device,
         dtype,
         tuple(_freeze(one, device, dtype) for one in backbone.build_trained()),
-        rearrange=lambda: unbroken(lambda: _rearranged(backbone, module, device, dtype)),
+        rearrange=lambda: uninterrupted(lambda: _rearranged(backbone, module, device, dtype)),
         patience=patience,
     )
 

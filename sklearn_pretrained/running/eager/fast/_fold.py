@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...._ears import is_input_read, is_output_read, is_plain
+from ...._listeners import is_input_read, is_output_read, is_plain
 from ._convs import Convolve, activation_name, convolution, takes_activation
 from ._pairs import Flow
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from ...._ears import is_input_read, is_output_read, is_plain
+from ...._listeners import is_input_read, is_output_read, is_plain
 from ...._process import remembered
 from ._linears import Linear, is_there, packed
 from ._pairs import Flow

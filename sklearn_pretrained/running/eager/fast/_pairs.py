@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ...._ears import Ear, listening
+from ...._listeners import Listener, listening
 from ...._taps import tensors
 
 _Key = tuple[int, int]
@@ -135,11 +135,11 @@ def flow(network: nn.Module, call: Callable[[nn.Module], Any]) -> Flow:
     watch = _Watch()
     watch.running.append(network)
     names = {module: name for name, module in network.named_modules()}
-    ear = Ear(watch.before, watch.after)
-    ears = dict.fromkeys(names, ear)
+    listener = Listener(watch.before, watch.after)
+    listeners = dict.fromkeys(names, listener)
     # not in inference mode, whose tensors do not count the operations in place
     plain = torch.inference_mode(mode=False), torch.no_grad()
-    with plain[0], plain[1], listening(ears), watch.values, watch:
+    with plain[0], plain[1], listening(listeners), watch.values, watch:
         result = list(tensors(call(network)))
     for tensor in result:
         watch.touched_by[watch.key(tensor)].add(network)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...._beside import beside
-from ...._ears import forget
+from ...._listeners import forget
+from ...._shared_copy import shared_copy
 from ...._taps import tensors
 from ._attention import attend_blockwise
 from ._fold import fold
@@ -69,7 +69,7 @@ def speed_up(
     with full_precision(device, dtype):
         original = None if exact is None else exact()
         try:
-            faster = beside(network)
+            faster = shared_copy(network)
             seen = flow(faster, call)
             right = _Right.of(seen.result, original, call)
         except Exception:  # a network that cannot be copied or watched is run as it is
@@ -84,7 +84,7 @@ def speed_up(
         taken: list[Step] = []
         faster = network
         for step in steps:
-            tried = beside(network)
+            tried = shared_copy(network)
             if _holds(tried, call, [*taken, step], seen, right):
                 faster, taken = tried, [*taken, step]
         return faster

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...._beside import beside
 from ...._precisions import precision_of
+from ...._shared_copy import shared_copy
 from ....backbones.transformers._loading import quietly
 from . import _attention, _mpnet
 from ._segments import Segments, UnpackableError, active, packed
@@ -92,7 +92,7 @@ def find_packing(network: nn.Module, config: Any) -> tuple[nn.Module, Packing] |
     with contextlib.suppress(
         UnpackableError, RuntimeError, ValueError, TypeError, IndexError, AttributeError
     ):
-        network = beside(network)
+        network = shared_copy(network)
         _replace_attention(network)
         paddings = _paddings(network, config)
         for padding in (None, *paddings):

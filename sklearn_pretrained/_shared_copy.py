@@ -1,4 +1,4 @@
-"""A loaded network → another one beside it, of the same tensors, that may be rearranged."""
+"""A loaded network → a copy that shares its tensors and may be rearranged."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 
-def beside(network: nn.Module) -> nn.Module:
-    """Copy all of a network but its tensors, which both share and neither may write to.
+def shared_copy(network: nn.Module) -> nn.Module:
+    """Copy everything in a network except its tensors, which both share and neither may write to.
 
-    What is done to the copy is seen by nobody until it is put in the network's place, so whatever
-    fails or is interrupted on the way leaves nothing behind.
+    Nobody sees the copy until it takes the network's place, so whatever fails or is interrupted
+    before that leaves nothing behind.
     """
     memo: dict[int, Any] = {}
     with torch.inference_mode(mode=False), torch.no_grad():

@@ -37,7 +37,7 @@ _BY_BATCH = (
 Rows = NDArray[np.float32]
 
 
-def check_alone(
+def check_steady(
     runner: Runner, reading: Reading, samples: Sequence[Any], rows: Callable[[], Rows]
 ) -> None:
     """Run items of a batch alone, unless that was done for these layers, and compare.

@@ -1,4 +1,4 @@
-"""A module → whoever listens, in this thread, to what it is given and gives.
+"""A module → the listeners that see its inputs and outputs, in their own thread only.
 
 Hooks belong to a network, forwards to a thread. So the hooks are put on a module once, stay there,
 and ask who listens to the forward that they find themselves in: several threads run one network at
@@ -21,7 +21,7 @@ _KEY = "sklearn_pretrained"
 
 
 @dataclass(frozen=True)
-class Ear:
+class Listener:
     """What to call with a module and what it is given, or with a module and what it gives."""
 
     before: Callable[[nn.Module, Any, Any], None] | None = None
@@ -29,39 +29,39 @@ class Ear:
 
 
 class _Thread(threading.local):
-    ears: Mapping[nn.Module, Ear] = {}
+    listeners: Mapping[nn.Module, Listener] = {}
 
 
 _thread = _Thread()
 
 
 def _before(module: nn.Module, args: Any, kwargs: Any) -> None:
-    ear = _thread.ears.get(module)
-    if ear is not None and ear.before is not None:
-        ear.before(module, args, kwargs)
+    listener = _thread.listeners.get(module)
+    if listener is not None and listener.before is not None:
+        listener.before(module, args, kwargs)
 
 
 def _after(module: nn.Module, _args: Any, output: Any) -> None:
-    ear = _thread.ears.get(module)
-    if ear is not None and ear.after is not None:
-        ear.after(module, output)
+    listener = _thread.listeners.get(module)
+    if listener is not None and listener.after is not None:
+        listener.after(module, output)
 
 
 @contextlib.contextmanager
-def listening(ears: Mapping[nn.Module, Ear]) -> Iterator[None]:
+def listening(listeners: Mapping[nn.Module, Listener]) -> Iterator[None]:
     """Listen to these modules, and to no others, in what this thread runs inside the context."""
-    for module, ear in ears.items():
-        if ear.before is not None:
+    for module, listener in listeners.items():
+        if listener.before is not None:
             module._forward_pre_hooks_with_kwargs[_KEY] = True  # type: ignore[index]
             module._forward_pre_hooks[_KEY] = _before  # type: ignore[index]
-        if ear.after is not None:
+        if listener.after is not None:
             module._forward_hooks[_KEY] = _after  # type: ignore[index]
-    outer = _thread.ears
+    outer = _thread.listeners
     try:
-        _thread.ears = ears
+        _thread.listeners = listeners
         yield
     finally:
-        _thread.ears = outer
+        _thread.listeners = outer
 
 
 def forget(network: nn.Module) -> None:
@@ -73,14 +73,16 @@ def forget(network: nn.Module) -> None:
 
 def is_input_read(module: nn.Module) -> bool:
     """Say whether somebody in this thread sees what the module is given."""
-    ear = _thread.ears.get(module)
-    return (ear is not None and ear.before is not None) or _has_more(module._forward_pre_hooks)
+    listener = _thread.listeners.get(module)
+    return (listener is not None and listener.before is not None) or _has_more(
+        module._forward_pre_hooks
+    )
 
 
 def is_output_read(module: nn.Module) -> bool:
     """Say whether somebody in this thread sees what the module gives."""
-    ear = _thread.ears.get(module)
-    return (ear is not None and ear.after is not None) or _has_more(module._forward_hooks)
+    listener = _thread.listeners.get(module)
+    return (listener is not None and listener.after is not None) or _has_more(module._forward_hooks)
 
 
 def is_plain(module: nn.Module) -> bool:

@@ -10,7 +10,7 @@ NAME = "sklearn-pretrained-load"
 Result = TypeVar("Result")
 
 
-def unbroken(work: Callable[[], Result]) -> Result:
+def uninterrupted(work: Callable[[], Result]) -> Result:
     """Do the work to its end, and return what it gives or raise what it raises.
 
     Ctrl-C arrives in the main thread. There it may come while torch or transformers leave a
