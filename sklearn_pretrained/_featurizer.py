@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,7 +30,7 @@ from ._sklearn import (
 )
 from ._tally import Tally
 from ._warn import warn
-from .cache import hint_at_files, resolve_cache
+from .cache import Cache, hint_at_files, resolve_cache
 from .exceptions import RandomWeightsWarning
 from .pinned import PinnedState
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .backbones import Backbone
     from .inputs import BadItems, Items
     from .layers import Plan
+    from .running import Runners
 
 __all__ = ["BaseFeaturizer"]
 
@@ -136,6 +138,29 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         road = self.road()
         return self._rows(self._read(X, reset=False), road)
 
+    def stream(self, X: Any) -> Iterator[tuple[range, NDArray[np.float32]]]:
+        """Compute the features window by window, for more rows than memory holds.
+
+        X is read as far as the window that is asked for, and neither items nor features of a
+        window are kept once the next one is asked for. Features, errors, counts and the cache are
+        those of `transform`. What cannot be read is in ``bad_items_`` as soon as its window comes,
+        and warned of after the last.
+
+        Parameters
+        ----------
+        X : array-like of items
+            The items, as in `transform`.
+
+        Yields
+        ------
+        positions : range
+            Which items of X, in order.
+        rows : ndarray of shape (len(positions), n_features)
+            Their features, float32.
+        """
+        road = self.road()
+        return self._streamed(self._read(X, reset=False), road)
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Get output feature names: network, layer and number.
 
@@ -233,22 +258,46 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         return Road(backbone, plan, outputs, kept, recipe, self._canary(recipe, outputs))
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
-        from .running import Runners
-
-        runners = Runners(self.device, self.dtype_, self.weights_digest_, self.batch_size)
-        shown = road.backbone.name if self.verbose else None
-        raises = self.on_error == "raise"
-        with Tally(items, raises=raises, shown=shown, on_batch=on_batch) as tally:
-            cache = resolve_cache(self.cache, in_files=road.backbone.shareable)
-            rows = road.rows(items, cache, runners, tally)
+        with self._tally(items, road, on_batch) as tally:
+            rows = road.rows(items, *self._means(road), tally)
         self.counts_.add(tally.work)
         self._keep_canary(road.canary)
-        self._report(tally.bad, road.backbone)
+        cut = self._count_cut(tally.bad, road.backbone)
+        self.bad_items_ = tally.bad.report()
+        self._warn_of_cut(cut, road.backbone)
         return rows
 
-    def _report(self, bad: BadItems, backbone: Backbone) -> None:  # noqa: ARG002
-        """Tell what went wrong on the way."""
-        self.bad_items_ = bad.report()
+    def _streamed(self, items: Items, road: Road) -> Iterator[tuple[range, NDArray[np.float32]]]:
+        cut = 0
+        with self._tally(items, road) as tally:
+            try:
+                for window, rows in road.stream(items, *self._means(road), tally):
+                    cut += self._count_cut(tally.bad, road.backbone)
+                    self.bad_items_ = tally.bad.settle()
+                    yield window, rows
+            finally:  # also where the caller has seen enough
+                self.counts_.add(tally.work)
+                self._keep_canary(road.canary)
+        self.bad_items_ = tally.bad.report()
+        self._warn_of_cut(cut, road.backbone)
+
+    def _means(self, road: Road) -> tuple[Cache, Runners]:
+        """Return what knows rows, and what computes the others."""
+        from .running import Runners
+
+        cache = resolve_cache(self.cache, in_files=road.backbone.shareable)
+        return cache, Runners(self.device, self.dtype_, self.weights_digest_, self.batch_size)
+
+    def _tally(self, items: Items, road: Road, on_batch: Any = None) -> Tally:
+        shown = road.backbone.name if self.verbose else None
+        return Tally(items, raises=self.on_error == "raise", shown=shown, on_batch=on_batch)
+
+    def _count_cut(self, bad: BadItems, backbone: Backbone) -> int:  # noqa: ARG002
+        """Count the items of which the network sees a part."""
+        return 0
+
+    def _warn_of_cut(self, n: int, backbone: Backbone) -> None:
+        """Say once that items were cut."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weights_digest_")

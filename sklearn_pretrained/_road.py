@@ -80,7 +80,7 @@ class Road:
         asked = bundle(request.recipe, self.outputs)
         out = np.full((len(items), asked.width), np.nan, dtype=np.float32)
         first: dict[bytes, int] = {}
-        for window in _windows(items, runners.batch_size):
+        for window in windows(items, runners.batch_size):
             digests = request.tally.digests(window)
             again = {}
             for k, digest in enumerate(digests):
@@ -108,10 +108,11 @@ class Road:
         """
         request = self._request(items, cache, runners, tally)
         asked = bundle(request.recipe, self.outputs)
-        for window in _windows(items, runners.batch_size):
+        for window in windows(items, runners.batch_size):
             out = np.full((len(window), asked.width), np.nan, dtype=np.float32)
             self._through(request, window, request.tally.digests(window), out)
             yield window, self._formed(out, asked)
+            del out  # the caller's rows are his own to keep
 
     def _request(
         self, items: Items, cache: Cache, runners: Runners, tally: Tally | None
@@ -214,7 +215,7 @@ class _Computing:
             yield [i - start for i in where], rows
 
 
-def _windows(items: Items, batch_size: int | str) -> Iterator[range]:
+def windows(items: Items, batch_size: int | str) -> Iterator[range]:
     """Cut X into windows, so that what is read of one is still at hand when it is computed."""
     step = 1 if batch_size == "auto" else int(batch_size)
     size = -(-items.at_once // step) * step

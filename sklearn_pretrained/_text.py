@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from ._featurizer import BaseFeaturizer
 from ._outputs import PoolingNamed
+from ._road import Road, windows
 from ._sklearn import Interval, StrOptions
 from ._warn import warn
 from .exceptions import LayerError, TruncationWarning
 from .inputs._bad_items import BadItems
 
 if TYPE_CHECKING:
-    from ._road import Road
     from .backbones import Backbone
     from .inputs import Items
     from .layers import Layer, Plan
@@ -260,13 +260,27 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         self.bad_items_ = dict(sorted(bad.items()))
         return found
 
-    def _report(self, bad: BadItems, backbone: Any) -> None:
-        super()._report(bad, backbone)
-        if self.truncation != "warn" or "cut" in self._told:
+    def _streamed(self, items: Items, road: Road) -> Iterator[tuple[range, NDArray[Any]]]:
+        if self.pooling != "none":
+            yield from super()._streamed(items, road)
             return
+        from ._lengths import Some
+
+        bad: dict[int, str] = {}
+        for window in windows(items, self.batch_size):
+            rows = self._rows(Some(items, list(window)), road)
+            bad |= {window[k]: why for k, why in self.bad_items_.items()}
+            self.bad_items_ = dict(bad)
+            yield window, rows
+
+    def _count_cut(self, bad: BadItems, backbone: Any) -> int:
+        if self.truncation != "warn" or "cut" in self._told:
+            return 0
         # Of rows that were known, nobody has looked at the texts.
-        n = backbone.count_cut(bad.readable())
-        if n:
+        return backbone.count_cut(bad.readable())
+
+    def _warn_of_cut(self, n: int, backbone: Any) -> None:
+        if n and "cut" not in self._told:
             self._told.add("cut")
             warn(
                 f"{n} texts were longer than {backbone.max_length} tokens and were cut. Pass a "

@@ -25,7 +25,9 @@ class BadItems:
         self._raises = raises
         self._found: dict[int, str] = {}
         self._errors: dict[bytes, BadItemError] = {}
+        # Of the items from `_start` on that are not settled yet.
         self._digests: list[bytes | None] = []
+        self._start = 0
 
     def add(self, i: int, error: BadItemError) -> None:
         """Note that item ``i`` cannot be read."""
@@ -35,7 +37,8 @@ class BadItems:
                 f"{message}. Remove it, or pass on_error='nan' to get a row of NaN for it."
             ) from error
         self._found[i] = message
-        digest = self._digests[i] if i < len(self._digests) else None
+        k = i - self._start
+        digest = self._digests[k] if k < len(self._digests) else None
         if digest is not None:
             self._errors[digest] = error
 
@@ -48,21 +51,27 @@ class BadItems:
                 self.add(i, error)
                 digest = None
             self._digests.append(digest)
-        return self._digests[window.start :]
+        return self._digests[window.start - self._start :]
 
     def readable(self) -> Iterator[tuple[bytes, Any]]:
-        """Yield digest and content of each item that could be read."""
-        for i, digest in enumerate(self._digests):
+        """Yield digest and content of each item that could be read and is not settled."""
+        for i, digest in enumerate(self._digests, self._start):
             if digest is not None and i not in self._found and digest not in self._errors:
                 yield digest, self._items.load(i)
 
-    def report(self) -> dict[int, str]:
-        """Return what was found, in the order of X, and warn of it once."""
+    def settle(self) -> dict[int, str]:
+        """Forget the digests of items that are over; return what was found, in the order of X."""
         # Of equal items only the first was tried.
-        for i, digest in enumerate(self._digests if self._errors else ()):
+        for i, digest in enumerate(self._digests if self._errors else (), self._start):
             if digest is not None and digest in self._errors:
                 self._found.setdefault(i, f"{self._items.name(i)} {self._errors[digest]}")
-        found = dict(sorted(self._found.items()))
+        self._start += len(self._digests)
+        self._digests, self._errors = [], {}
+        return dict(sorted(self._found.items()))
+
+    def report(self) -> dict[int, str]:
+        """Return what was found, in the order of X, and warn of it once."""
+        found = self.settle()
         if found:
             warn(
                 f"{len(found)} items of X could not be read, and their rows are NaN; see the "
