@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._text import PretrainedTextFeaturizer
     from .backbones import ModuleHandle, list_backbones, register_backbone
     from .cache._cache import FeatureCache, memory_cache
+    from .cache._shared import SharedFeatureCache
     from .export import export_onnx
     from .finetuning import (
         AdaptationDisplay,
@@ -42,6 +43,7 @@ __all__ = [
     "ModuleHandle",
     "PretrainedImageFeaturizer",
     "PretrainedTextFeaturizer",
+    "SharedFeatureCache",
     "__version__",
     "adaptation_report",
     "cheapest_within_one_se",
@@ -69,6 +71,7 @@ _LAZY = {
     "ModuleHandle": ".backbones",
     "PretrainedImageFeaturizer": "._image",
     "PretrainedTextFeaturizer": "._text",
+    "SharedFeatureCache": ".cache._shared",
     "adaptation_report": ".finetuning",
     "cheapest_within_one_se": ".inspection",
     "embed_weights": "._persistence",

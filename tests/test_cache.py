@@ -163,7 +163,7 @@ def test_a_cache_parameter_names_a_cache(cache, tmp_path):
     assert resolve_cache(cache) is cache
     assert resolve_cache(str(tmp_path / "rows")) == FeatureCache(tmp_path / "rows")
     assert resolve_cache(tmp_path / "rows") == FeatureCache(tmp_path / "rows")
-    with pytest.raises(TypeError, match="the path of a file or a FeatureCache, got int 3"):
+    with pytest.raises(TypeError, match="or a SharedFeatureCache, got int 3"):
         resolve_cache(3)
 
 

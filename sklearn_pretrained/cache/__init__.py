@@ -2,6 +2,15 @@
 
 from ._cache import FeatureCache, memory_cache, resolve_cache
 from ._policy import Cache, Work
+from ._shared import SharedFeatureCache
 from ._workers import hint_at_files
 
-__all__ = ["Cache", "FeatureCache", "Work", "hint_at_files", "memory_cache", "resolve_cache"]
+__all__ = [
+    "Cache",
+    "FeatureCache",
+    "SharedFeatureCache",
+    "Work",
+    "hint_at_files",
+    "memory_cache",
+    "resolve_cache",
+]

@@ -9,10 +9,15 @@ from typing import Any, cast
 
 from .._process import remembered
 from .._recipe import Bundle
+from .._warn import warn
+from ..exceptions import CacheWarning
 from ._memory import MemoryStore, default_memory
+from ._mounts import network_mount
 from ._policy import Cache, Compute, Forecast, NoCache, RowCache, Work
+from ._shared import SharedFeatureCache
 from ._store import Rows
 from .disk import DiskStore
+from .segments._format import SUFFIX
 
 __all__ = [
     "Cache",
@@ -29,7 +34,7 @@ _LEAST = 1 << 20
 
 
 class FeatureCache:
-    """Features on disk, shared by processes, runs, and machines that mount the same folder.
+    """Features on disk, shared by the processes and runs of one machine.
 
     Each distinct item goes through a network once for all users of the file: processes claim the
     rows that they compute, wait for rows that others compute, and take over from a process that
@@ -37,7 +42,9 @@ class FeatureCache:
     checksum and computed again. Faults, such as a full disk, give a `CacheWarning`, never an
     error.
 
-    The file is opened on first use. It is a SQLite database that holds numbers, not pickles.
+    The file is opened on first use. It is a SQLite database that holds numbers, not pickles. Its
+    locks are not reliable on network mounts, where a `CacheWarning` is given; machines share a
+    `SharedFeatureCache`.
 
     Parameters
     ----------
@@ -52,6 +59,7 @@ class FeatureCache:
 
     See Also
     --------
+    SharedFeatureCache : Features in a folder, for several machines.
     sklearn_pretrained.PretrainedImageFeaturizer : Accepts it as its parameter ``cache``.
 
     Examples
@@ -282,6 +290,14 @@ def memory_cache() -> MemoryCache:
 @remembered("cache files in use", maxsize=16)
 def _of_file(path: str, max_size: int | None) -> RowCache:
     """Return what all caches of one file share in this process, whatever links lead to it."""
+    kind = network_mount(Path(path))
+    if kind is not None:
+        warn(
+            f"The cache file {path} lies on a network mount ({kind}), where the locks that keep a "
+            "SQLite file whole are not reliable. Several machines can share a folder: "
+            "cache='features/' or SharedFeatureCache; for one machine, use a path on its own disk.",
+            CacheWarning,
+        )
     return RowCache(DiskStore(Path(path), max_size))
 
 
@@ -297,10 +313,18 @@ def resolve_cache(cache: Any, *, in_files: bool = True) -> Cache:
     if not in_files and not isinstance(cache, MemoryCache):
         return memory_cache()
     if isinstance(cache, str | os.PathLike):
-        return FeatureCache(cache)
+        return SharedFeatureCache(cache) if _is_shared(cache) else FeatureCache(cache)
     if hasattr(cache, "fetch"):
         return cache
     raise TypeError(
-        "cache must be 'memory', None, the path of a file or a FeatureCache, got "
-        f"{type(cache).__name__} {cache!r}."
+        "cache must be 'memory', None, the path of a file or a FeatureCache, or a folder "
+        f"('features/') or a SharedFeatureCache, got {type(cache).__name__} {cache!r}."
     )
+
+
+def _is_shared(path: str | os.PathLike[str]) -> bool:
+    """Tell a folder that machines share: by its slash, or by what lies in it."""
+    if os.fspath(path).endswith(("/", os.sep)):
+        return True
+    folder = Path(path).expanduser()
+    return any(folder.glob(f"*{SUFFIX}")) and not (folder / "features.sqlite").exists()

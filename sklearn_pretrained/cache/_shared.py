@@ -1,0 +1,217 @@
+"""A folder → the cache in it that machines share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+from .._process import remembered
+from .._recipe import Bundle
+from ._policy import Compute, Forecast, RowCache, Work
+from ._store import Rows
+from .segments import SegmentStore
+from .segments._files import Files
+
+
+class SharedFeatureCache:
+    """Features in a folder, shared by machines that see the same folder.
+
+    Each process writes files of its own, which never change, under names of their own, and each
+    gets its name when it is whole. So there is no lock and no server, and a network mount is good
+    enough. Two processes that need the same row at the same time both compute it, which is waste
+    and never wrong; on one machine, `FeatureCache` lets processes divide the work instead. Rows
+    are written about every 10 seconds, and files of others are noticed after 5. A damaged file is
+    named by a `CacheWarning` and skipped. It needs the extra ``parquet``.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Path of the folder, which is created if needed. A ``~`` is expanded to your home folder.
+        ``cache="features/"``, with the slash at the end, is short for
+        ``cache=SharedFeatureCache("features")``.
+
+    See Also
+    --------
+    FeatureCache : Features in one file, for one machine.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import SharedFeatureCache
+    >>> cache = SharedFeatureCache("features")
+    >>> cache.stats()
+    {'rows': 0, 'bytes': 0, 'files': 0, 'hits': 0, 'misses': 0, 'forwards': 0}
+    """
+
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
+    lasting = True
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        if not isinstance(folder, str | os.PathLike):
+            raise TypeError(
+                f"folder must be a str or a Path, got {type(folder).__name__} {folder!r}."
+            )
+        # Absolute, since a worker process may start in another folder.
+        self.folder = Path(folder).expanduser().absolute()
+        if self.folder.is_file():
+            raise ValueError(
+                f"{self.folder} is a file, but a SharedFeatureCache is a folder. For a cache in "
+                "one file, pass FeatureCache(path)."
+            )
+
+    @property
+    def _rows(self) -> RowCache:
+        return _of_folder(os.path.realpath(self.folder))
+
+    @property
+    def _store(self) -> SegmentStore:
+        return cast(SegmentStore, self._rows.store)
+
+    def fetch(
+        self,
+        wanted: Bundle,
+        keep: Bundle,
+        digests: Sequence[bytes | None],
+        compute: Compute,
+        out: Rows,
+        *,
+        forecast: Forecast | None = None,
+        waiting: Callable[[int], None] | None = None,
+    ) -> Work:
+        """Fill rows with known features, and compute and store the others.
+
+        This is called by featurizers.
+
+        Parameters
+        ----------
+        wanted : Bundle
+            The outputs that each row holds.
+        keep : Bundle
+            The outputs to store for each row that is computed.
+        digests : sequence of bytes or None
+            Key of each item. None leaves that row unchanged.
+        compute : callable
+            Function of positions and a bundle that yields positions and rows, batch by batch.
+        out : ndarray of shape (n, width)
+            Array to fill.
+        forecast : callable, default=None
+            Called with the number of requested, known and missing rows before any is computed.
+        waiting : callable, default=None
+            Never called: nobody is waited for.
+
+        Returns
+        -------
+        Work
+            Number of rows that were requested, known and computed.
+        """
+        return self._rows.fetch(
+            wanted, keep, digests, compute, out, forecast=forecast, waiting=waiting
+        )
+
+    def recall(self, recipe: str, name: str) -> bytes | None:
+        """Return a fact about a recipe's rows.
+
+        Parameters
+        ----------
+        recipe : str
+            Fingerprint of everything that determines the rows.
+        name : str
+            Name of the fact.
+
+        Returns
+        -------
+        bytes or None
+            The fact, or None if it is not known.
+        """
+        return self._rows.recall(recipe, name)
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
+        """Store a fact about a recipe's rows unless it is already known.
+
+        Parameters
+        ----------
+        recipe : str
+            Fingerprint of everything that determines the rows.
+        name : str
+            Name of the fact.
+        value : bytes
+            The fact.
+
+        Returns
+        -------
+        bytes
+            The stored fact: the one that another process stored earlier, or ``value``.
+        """
+        return self._rows.remember(recipe, name, value)
+
+    def stats(self) -> dict[str, int]:
+        """Return the size of the cache and how often this process used it.
+
+        Returns
+        -------
+        dict
+            ``rows``, ``bytes`` and ``files`` in the folder and, of this process, requests for
+            distinct rows that were known (``hits``) or not (``misses``), and rows passed through a
+            network (``forwards``).
+        """
+        return self._store.stats()
+
+    def verify(self) -> dict[str, int]:
+        """Check all rows, and set files aside that are damaged.
+
+        Their names then end with ``.damaged``.
+
+        Returns
+        -------
+        dict
+            Number of valid ``rows``, and of ``damaged`` files.
+        """
+        from .segments._compact import verify
+
+        store = self._store
+        found = verify(Files(store.folder, store.damaged))
+        store.refresh()
+        return found
+
+    def compact(self, rows_per_file: int = 65536) -> int:
+        """Merge small files into larger ones, which are faster to open.
+
+        Others may read and write meanwhile. Run it in one process at a time. What `featurize` wrote
+        stays as it is.
+
+        Parameters
+        ----------
+        rows_per_file : int, default=65536
+            Maximum number of rows in a merged file.
+
+        Returns
+        -------
+        int
+            By how many the number of files decreased.
+        """
+        from .segments._compact import compact
+
+        store = self._store
+        gone = compact(Files(store.folder, store.damaged), rows_per_file)
+        store.refresh()
+        return gone
+
+    def __sklearn_clone__(self) -> SharedFeatureCache:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SharedFeatureCache) and self.folder == other.folder
+
+    def __hash__(self) -> int:
+        return hash(self.folder)
+
+    def __repr__(self) -> str:
+        return f"SharedFeatureCache({str(self.folder)!r})"
+
+
+@remembered("folders of features in use", maxsize=16)
+def _of_folder(folder: str) -> RowCache:
+    """Return what all caches of one folder share in this process, whatever links lead to it."""
+    return RowCache(SegmentStore(Path(folder)))

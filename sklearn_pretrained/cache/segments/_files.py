@@ -1,0 +1,220 @@
+"""The files of a folder → which bundles they hold, where each row is, and the rows themselves."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..._recipe import Bundle
+from ._format import CHECKSUM, DIGEST, GROUP, SUFFIX, Rows, arrow, checksums, head_of, matrix
+from ._index import Index
+
+# Bytes of rows that were read and may be asked for again.
+_HELD = 256 << 20
+
+
+class DamagedError(Exception):
+    """What a file holds is not what was written."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One file.
+
+    Parameters
+    ----------
+    path : Path
+    bundle : Bundle
+    kind : str
+    n_rows : int
+    """
+
+    path: Path
+    bundle: Bundle
+    kind: str
+    n_rows: int
+
+
+class Files:
+    """What is known of a folder: looked through once, and then only for what came or went.
+
+    Parameters
+    ----------
+    folder : Path
+    on_damage : callable
+        Told the name of a file that is damaged, and why.
+    """
+
+    def __init__(self, folder: Path, on_damage: Callable[[str, str], None]) -> None:
+        self.folder, self._on_damage = folder, on_damage
+        self.segments: dict[int, Segment] = {}
+        self._numbers: dict[str, int] = {}
+        self._next = 0
+        self._unread: dict[Bundle, list[int]] = {}
+        self._indexes: dict[Bundle, Index] = {}
+        self._groups: OrderedDict[tuple[int, int], tuple[list[Any], Any, Rows]] = OrderedDict()
+        self._held = 0
+
+    def refresh(self) -> None:
+        """Look which files came and went."""
+        try:
+            with os.scandir(self.folder) as found:
+                names = {
+                    e.name for e in found if e.name.endswith(SUFFIX) and not e.name.startswith(".")
+                }
+        except FileNotFoundError:
+            names = set()
+        for name in self._numbers.keys() - names:
+            self._forget(self._numbers.pop(name))
+        for name in sorted(names - self._numbers.keys()):
+            self._meet(name)
+
+    def _meet(self, name: str) -> None:
+        _, parquet = arrow()
+        number, self._next = self._next, self._next + 1
+        path = self.folder / name
+        try:
+            with parquet.ParquetFile(path) as file:
+                head, n_rows = head_of(file.schema_arrow), file.metadata.num_rows
+        except FileNotFoundError:
+            return
+        except Exception as error:  # pyarrow raises what it likes on damaged files
+            head = None
+            self._on_damage(name, _said(error))
+        self._numbers[name] = number
+        if head is not None:
+            self.segments[number] = Segment(path, head.bundle, head.kind, n_rows)
+            self._unread.setdefault(head.bundle, []).append(number)
+
+    def _forget(self, number: int) -> None:
+        segment = self.segments.pop(number, None)
+        if segment is None:
+            return
+        if number in self._unread.get(segment.bundle, ()):
+            self._unread[segment.bundle].remove(number)
+        elif segment.bundle in self._indexes:
+            self._indexes[segment.bundle].drop(number)
+        for key in [key for key in self._groups if key[0] == number]:
+            self._held -= self._groups.pop(key)[2].nbytes
+
+    def bundles(self, recipe: str) -> list[Bundle]:
+        """List the bundles of a recipe, the newest first."""
+        found = dict.fromkeys(
+            segment.bundle
+            for segment in reversed(self.segments.values())
+            if segment.bundle.recipe == recipe
+        )
+        return list(found)
+
+    def index(self, bundle: Bundle) -> Index:
+        """Return where the rows of a bundle lie."""
+        index = self._indexes.setdefault(bundle, Index())
+        for number in self._unread.pop(bundle, []):
+            try:
+                index.add(number, self.digests(number))
+            except (DamagedError, FileNotFoundError) as error:
+                self._give_up(number, error)
+        return index
+
+    def digests(self, number: int) -> list[bytes | None]:
+        """Read the digests of a file."""
+        _, parquet = arrow()
+        with (
+            _told(),
+            parquet.ParquetFile(
+                self.segments[number].path, page_checksum_verification=True
+            ) as file,
+        ):
+            return file.read([DIGEST], use_threads=False).column(0).to_pylist()
+
+    def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
+        """Return the rows, None for each that is not there, or no longer what was stored."""
+        found: list[Rows | None] = [None] * len(digests)
+        files, rows = self.index(bundle).find(digests)
+        wanted: dict[tuple[int, int], list[int]] = {}
+        for place in np.flatnonzero(files >= 0).tolist():
+            group = int(rows[place]) // GROUP
+            wanted.setdefault((int(files[place]), group), []).append(place)
+        gone: set[int] = set()
+        for (number, group), places in sorted(wanted.items()):
+            if number in gone:
+                continue
+            try:
+                for i, row in self._rows(number, group, places, digests, rows):
+                    found[i] = row
+            except (DamagedError, FileNotFoundError) as error:
+                gone.add(number)
+                self._give_up(number, error)
+        if gone:  # another file may hold them too
+            missing = [i for i, row in enumerate(found) if row is None and files[i] in gone]
+            again = self.get(bundle, [digests[i] for i in missing])
+            for i, other in zip(missing, again, strict=True):
+                found[i] = other
+        return found
+
+    def _rows(
+        self, number: int, group: int, places: list[int], digests: Sequence[bytes], rows: Any
+    ) -> Iterator[tuple[int, Rows]]:
+        there, sums, values = self._group(number, group)
+        offsets = [int(rows[i]) % GROUP for i in places]
+        if max(offsets) >= len(there):
+            raise DamagedError("it is shorter than it was")
+        same = [(i, k) for i, k in zip(places, offsets, strict=True) if there[k] == digests[i]]
+        taken = [k for _, k in same]
+        right = checksums(self.segments[number].bundle, [there[k] for k in taken], values[taken])
+        if (right != sums[taken]).any():
+            raise DamagedError("a row does not match its checksum")
+        for i, k in same:
+            yield i, values[k]
+
+    def _group(self, number: int, group: int) -> tuple[list[Any], Any, Rows]:
+        key = (number, group)
+        if key in self._groups:
+            self._groups.move_to_end(key)
+            return self._groups[key]
+        read = self.read(number, group)
+        self._groups[key] = read
+        self._held += read[2].nbytes
+        while self._held > _HELD and len(self._groups) > 1:
+            self._held -= self._groups.popitem(last=False)[1][2].nbytes
+        return read
+
+    def read(self, number: int, group: int) -> tuple[list[Any], Any, Rows]:
+        """Read digests, checksums and rows of one group of a file."""
+        _, parquet = arrow()
+        segment = self.segments[number]
+        names = [name for name, _ in segment.bundle.outputs]
+        with _told(), parquet.ParquetFile(segment.path) as file:
+            table = file.read_row_group(group, [DIGEST, CHECKSUM, *names], use_threads=False)
+            sums = table.column(CHECKSUM).fill_null(0).to_numpy()
+            values = matrix(table, names)
+            if values.shape[1] != segment.bundle.width:
+                raise DamagedError("its columns have other widths than it says")
+            return table.column(DIGEST).to_pylist(), sums, values
+
+    def _give_up(self, number: int, error: Exception) -> None:
+        if isinstance(error, DamagedError):
+            self._on_damage(self.segments[number].path.name, str(error))
+        self._forget(number)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn whatever pyarrow says of damage into one error."""
+    try:
+        yield
+    except (DamagedError, FileNotFoundError):
+        raise
+    except Exception as error:
+        raise DamagedError(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

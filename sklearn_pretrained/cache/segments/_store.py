@@ -1,0 +1,235 @@
+"""Rows at rest in a folder of immutable files: verbs of a store that never fail their caller.
+
+Each writer makes files of its own, so writers need no lock: two that compute the same rows waste
+work, and harm nothing. A file has its name once it is whole and on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..._process import hold_during_forks
+from ..._recipe import Bundle
+from ..._warn import warn
+from ...exceptions import CacheWarning
+from .._store import Patience, Rows
+from ..disk._format import seal, unseal
+from ._files import Files
+from ._format import arrow, to_table, unique_name, write
+
+# Seconds after which the folder is looked through for files that others wrote.
+FRESH = 5.0
+# Seconds of work that a killed process loses at most; fewer make more files.
+HOLD = 10.0
+# And a file is written no earlier than after so many times as long as writing one took.
+PARTS = 20
+# Seconds for which a disk that takes no file is left alone.
+PAUSE = 30.0
+
+
+class SegmentStore:
+    """Rows in a folder that processes and machines share.
+
+    Parameters
+    ----------
+    folder : Path
+    hold : float or None, default=None
+        Seconds for which rows are kept in memory before they are written; None means `HOLD`.
+    """
+
+    def __init__(self, folder: Path, hold: float | None = None) -> None:
+        arrow()
+        self.folder, self.hold = folder, HOLD if hold is None else hold
+        self.files = Files(folder, self.damaged)
+        self.price = 0.0
+        self._counts = {"hits": 0, "misses": 0, "forwards": 0}
+        self._looked = self._paused = -np.inf
+        self._said: set[str] = set()
+        self._facts: dict[tuple[str, str], bytes] = {}
+        self._lock = threading.RLock()
+        hold_during_forks(self)
+
+    # -- what is there
+
+    def bundles(self, recipe: str) -> list[Bundle]:
+        """List the bundles of a recipe, the newest first."""
+        with self._lock:
+            if time.monotonic() - self._looked > FRESH:
+                self.refresh()
+            return self.files.bundles(recipe)
+
+    def refresh(self) -> None:
+        """Look now for files that others wrote or removed."""
+        with self._lock:
+            self._looked = time.monotonic()
+            try:
+                self.files.refresh()
+            except OSError as error:
+                self._warn(f"cannot be read ({error})")
+
+    def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
+        """Return the rows; None for those that are not there, or no longer what was stored."""
+        with self._lock:
+            known = set(self.files.segments)
+            try:
+                found = self.files.get(bundle, digests)
+                if known <= self.files.segments.keys():
+                    return found
+                # Somebody merged files meanwhile: the rows are in another one.
+                self.refresh()
+                missing = [i for i, row in enumerate(found) if row is None]
+                again = self.files.get(bundle, [digests[i] for i in missing])
+                for i, row in zip(missing, again, strict=True):
+                    found[i] = row
+            except OSError as error:
+                self._warn(f"cannot be read ({error})")
+                return [None] * len(digests)
+            return found
+
+    # -- storing
+
+    def put(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> bool:
+        """Store rows in a file of their own; tell whether it worked."""
+        began = time.monotonic()
+        if began - self._paused < PAUSE or not len(digests):
+            return False
+        try:
+            write(to_table(bundle, digests, rows), self.folder / unique_name())
+        except OSError as error:
+            self._paused = began
+            self._warn(f"takes no rows ({error})")
+            return False
+        took = time.monotonic() - began
+        self.price = min(took, 1.2 * self.price) if self.price else took
+        with self._lock:
+            self.refresh()
+        return True
+
+    def claim(self, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> SegmentClaim:  # noqa: ARG002
+        """Prepare to compute rows; nobody else is told."""
+        return SegmentClaim(self, keep)
+
+    def wait(self, wanted: Bundle, missing: Sequence[bytes], patience: Patience) -> None:
+        """Wait for nobody: what others compute is not known here."""
+
+    # -- facts
+
+    def recall(self, recipe: str, name: str) -> bytes | None:
+        """Return a fact about a recipe's rows, None where it is not known."""
+        if (recipe, name) not in self._facts:
+            try:
+                found = unseal(recipe, name, self._place(recipe, name).read_bytes())
+            except OSError:
+                found = None
+            if found is None:
+                return None
+            self._facts[recipe, name] = found
+        return self._facts[recipe, name]
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
+        """Note a fact, unless it is known; return what is known."""
+        known = self.recall(recipe, name)
+        if known is not None:
+            return known
+        place = self._place(recipe, name)
+        temporary = place.with_name(f".{place.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(seal(recipe, name, value))
+            try:
+                # The first of two writers gives the file its name.
+                os.link(temporary, place)
+                temporary.unlink()
+            except FileExistsError:
+                found = self.recall(recipe, name)
+                if found is not None:
+                    temporary.unlink()
+                    return found
+                temporary.replace(place)  # what was there is damaged
+            except OSError:
+                temporary.replace(place)  # this file system has no links
+        except OSError as error:
+            self._warn(f"takes no facts ({error})")
+        self._facts[recipe, name] = value
+        return value
+
+    def _place(self, recipe: str, name: str) -> Path:
+        hashed = hashlib.sha256(f"{recipe}\n{name}".encode()).hexdigest()
+        return self.folder / "facts" / hashed[:32]
+
+    # -- statistics, and what went wrong
+
+    def count(self, hits: int = 0, misses: int = 0, forwards: int = 0) -> None:
+        """Add to the statistics, which are this process's."""
+        with self._lock:
+            for name, more in (("hits", hits), ("misses", misses), ("forwards", forwards)):
+                self._counts[name] += more
+
+    def stats(self) -> dict[str, int]:
+        """Count rows, bytes and files of the folder, and hits, misses and forwards of ours."""
+        with self._lock:
+            self.refresh()
+            there = list(self.files.segments.values())
+            size = sum(s.path.stat().st_size for s in there if s.path.exists())
+            rows = sum(s.n_rows for s in there)
+            return {"rows": rows, "bytes": size, "files": len(there), **self._counts}
+
+    def damaged(self, name: str, why: str) -> None:
+        """Say that a file is damaged."""
+        self._warn(f"holds a damaged file, {name} ({why}), whose rows are computed again")
+
+    def _warn(self, what: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            warn(f"The folder of features {self.folder} {what}.", CacheWarning)
+
+    # -- forks
+
+    def before_fork(self) -> None:
+        """Let no thread be in the middle of a change."""
+        self._lock.acquire()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on."""
+        if in_child:
+            self._lock = threading.RLock()
+        else:
+            self._lock.release()
+
+
+class SegmentClaim:
+    """Rows that one thread computes, collected until it is worth a file."""
+
+    def __init__(self, store: SegmentStore, bundle: Bundle) -> None:
+        self._store, self._bundle = store, bundle
+        self._digests: list[bytes] = []
+        self._rows: list[Rows] = []
+        self._since = time.monotonic()
+
+    def take(self, missing: Sequence[bytes], start: int, most: int) -> tuple[list[bytes], int]:  # noqa: ARG002
+        """Take all that is missing."""
+        return list(missing[start:]), len(missing)
+
+    def keep(self, digests: Sequence[bytes], rows: Rows) -> None:
+        """Collect rows, and write them when they are some seconds' work."""
+        self._digests += digests
+        self._rows.append(np.array(rows))
+        held = time.monotonic() - self._since
+        if held >= max(self._store.hold, PARTS * self._store.price):
+            self.release()
+
+    def release(self) -> None:
+        """Write what was collected."""
+        digests, rows = self._digests, self._rows
+        self._digests, self._rows = [], []
+        if digests:
+            self._store.put(self._bundle, digests, np.concatenate(rows))
+        self._since = time.monotonic()
