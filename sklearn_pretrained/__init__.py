@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .backbones import ModuleHandle, list_backbones, register_backbone
     from .cache._cache import FeatureCache, memory_cache
     from .cache._shared import SharedFeatureCache
+    from .contributions import ContributionDisplay
     from .export import export_onnx
     from .finetuning import (
         AdaptationDisplay,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdaptationDisplay",
     "BertCLSFeaturizer",
+    "ContributionDisplay",
     "FeatureCache",
     "FineTunedClassifier",
     "FineTunedRegressor",
@@ -63,6 +65,7 @@ __all__ = [
 _LAZY = {
     "AdaptationDisplay": ".finetuning",
     "BertCLSFeaturizer": "._bert",
+    "ContributionDisplay": ".contributions",
     "FeatureCache": ".cache._cache",
     "FineTunedClassifier": ".finetuning",
     "FineTunedRegressor": ".finetuning",

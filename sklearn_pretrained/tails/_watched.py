@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._pooling import pool
+from .._pooling import WHOLE, pool
 from ..backbones import Backbone
 from ..exceptions import LayerError
 from ..layers import Layer
@@ -91,6 +91,8 @@ class WatchedNetwork:
             return pool(x, pooling, layer.layout, trained=self._behind)
         # Some encoders pad each text further, on the right.
         mask = nn.functional.pad(mask, (0, x.shape[1] - mask.shape[1]))
+        if pooling in WHOLE:  # padding is nobody's
+            x = x.masked_fill(~mask.bool().unsqueeze(-1), 0)
         return pool(x, pooling, layer.layout, mask, self._behind)
 
     def tail(self, layer: Layer) -> Tail:

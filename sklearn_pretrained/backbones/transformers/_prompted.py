@@ -10,7 +10,7 @@ from ..._process import remembered
 from ...exceptions import BadItemError
 from ...inputs._digest import of_text
 from ._token_batches import Tokens
-from ._tokenizer import Text, TextTokenizer
+from ._tokenizer import Piece, Text, TextTokenizer
 
 _MOST_REMEMBERED = 1 << 17  # some 15 MB
 Read = Sequence[tuple[Tokens, bool] | BadItemError]
@@ -43,6 +43,10 @@ class PromptedTexts:
         if self.truncation == "warn":
             self._remember([*map(of_text, texts)], read)
         return [self._sample(one) for one in read]
+
+    def pieces(self, text: Text) -> list[Piece]:
+        """Return what each token stands for, those of the prompt among them."""
+        return self.tokenizer.pieces(self._prompted(text))
 
     def count_cut(self, texts: Iterable[tuple[bytes, Text]]) -> int:
         """Count the texts that are cut, given by digest and content, whether read here or not."""

@@ -23,7 +23,7 @@ from ._positions import most_tokens
 from ._prompted import PromptedTexts
 from ._sentence_folders import sentence_folder
 from ._token_batches import Tokens, padded
-from ._tokenizer import Text, TextTokenizer, text_tokenizer
+from ._tokenizer import Piece, Text, TextTokenizer, text_tokenizer
 
 _DECODER = re.compile("CausalLM|LMHeadModel")
 _random_digests: dict[str, str] = {}
@@ -277,6 +277,10 @@ class TextBackbone(Backbone):
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
         return self._prompted.prepare(contents)
+
+    def pieces(self, text: Text) -> list[Piece]:
+        """Return what each token of a text stands for, in order."""
+        return self._prompted.pieces(text)
 
     def count_cut(self, texts: Iterable[tuple[bytes, Text]]) -> int:
         """Count the texts that are cut, given by digest and content, whether read here or not."""

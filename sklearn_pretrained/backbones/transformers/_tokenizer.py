@@ -25,6 +25,22 @@ _TRIED = ["a text", "Two  words, [SEP] “quoted”\n\n12.5€ 中文 <s>naïve<
 
 
 @dataclass(frozen=True)
+class Piece:
+    """What one token stands for.
+
+    Parameters
+    ----------
+    text : str
+        The part of the text, or the name of a special token.
+    is_special : bool
+        Whether the tokenizer added it.
+    """
+
+    text: str
+    is_special: bool
+
+
+@dataclass(frozen=True)
 class TextTokenizer:
     """A tokenizer of a folder, for one length.
 
@@ -56,6 +72,18 @@ class TextTokenizer:
             encoded = self.backend.encode_batch_fast(portion)
             for i, (begun, found) in enumerate(zip(portion, encoded, strict=True), start):
                 made.append(self._one(texts[i], self._more(texts[i], begun, found)))
+        return made
+
+    def pieces(self, text: Text) -> list[Piece]:
+        """Return what each token stands for, in order."""
+        pair = text if isinstance(text, tuple) else (text,)
+        found = self.backend.encode(*pair)
+        made = []
+        for token, (start, end), which in zip(
+            found.tokens, found.offsets, found.sequence_ids, strict=True
+        ):
+            text = "" if which is None else pair[which][start:end].strip()
+            made.append(Piece(text or token, which is None))
         return made
 
     def _beginning(self, text: Text, letters: int) -> Text:

@@ -1,0 +1,5 @@
+"""A fitted pipeline and one picture or text → what each of its places adds to the decision."""
+
+from ._display import ContributionDisplay
+
+__all__ = ["ContributionDisplay"]
