@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .._optional import need
 from ..exceptions import FormatError
+from ._answer import Answer
 from ._reading import reader
 
 FORMAT = 1
@@ -66,67 +67,44 @@ class ExportedPipeline:
         if self.facts_["classes"] is not None:
             self.classes_ = np.array(self.facts_["classes"], self.facts_["classes_dtype"])
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict as the pipeline does.
+    predict = Answer(
+        "Predict as the pipeline does.",
+        "(n_samples,) or (n_samples, n_outputs)",
+        "Labels or numbers.",
+    )
+    predict_proba = Answer(
+        "Compute the probability of each class.",
+        "(n_samples, n_classes)",
+        "In the order of ``classes_``.",
+    )
+    decision_function = Answer(
+        "Compute what the classifier decides by.",
+        "(n_samples,) or (n_samples, n_classes)",
+        "Distances to the border between classes.",
+    )
+    transform = Answer(
+        "Compute the rows that the last step reads, or gives where it is no predictor.",
+        "(n_samples, n_features)",
+        "Rows, float32.",
+    )
+
+    def answer(self, name: str, X: Any) -> NDArray[Any]:
+        """Compute one output of the file.
 
         Parameters
         ----------
-        X : array-like of items
-            Pictures in any form, texts, or rows of numbers: what the featurizer reads.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Labels or numbers.
-        """
-        return self._given("predict", X)
-
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Compute the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of items
-            As in `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``.
-        """
-        return self._given("predict_proba", X)
-
-    def decision_function(self, X: Any) -> NDArray[Any]:
-        """Compute what the classifier decides by.
-
-        Parameters
-        ----------
+        name : str
+            Among ``facts_["outputs"]``.
         X : array-like of items
             As in `predict`.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Distances to the border between classes.
+        ndarray of shape (n_samples, ...)
+            What the pipeline gives.
         """
-        return self._given("decision_function", X)
-
-    def transform(self, X: Any) -> NDArray[Any]:
-        """Compute the rows that the pipeline's transform gives.
-
-        Where it ends in a classifier or regressor, the rows that this one reads.
-
-        Parameters
-        ----------
-        X : array-like of items
-            As in `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            Rows, float32.
-        """
-        return self._given("transform", X)
+        self.known(name)  # before anything is read
+        return self.outputs(self.samples(X), name)[name]
 
     def samples(self, X: Any) -> list[Any]:
         """Prepare items for the network.
@@ -162,7 +140,7 @@ class ExportedPipeline:
         dict of str to ndarray
             Under the names that were asked for.
         """
-        known = {name: self._known(name) for name in asked}
+        known = {name: self.known(name) for name in asked}
         places, parts = [], []
         for batch in self._batches(samples, batch_size or self.batch_size):
             feed = self._reader.feed([samples[i] for i in batch])
@@ -175,11 +153,19 @@ class ExportedPipeline:
             for name, column in zip(asked, columns, strict=True)
         }
 
-    def _given(self, name: str, X: Any) -> NDArray[Any]:
-        self._known(name)  # before anything is read
-        return self.outputs(self.samples(X), name)[name]
+    def known(self, name: str) -> dict[str, Any]:
+        """Say what the file knows of one of its outputs.
 
-    def _known(self, name: str) -> dict[str, Any]:
+        Parameters
+        ----------
+        name : str
+            Among ``facts_["outputs"]``.
+
+        Returns
+        -------
+        dict
+            The graph's tensor, and how it is read.
+        """
         outputs: dict[str, Any] = self.facts_["outputs"]
         if name not in outputs:
             raise AttributeError(

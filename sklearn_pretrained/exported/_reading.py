@@ -147,18 +147,13 @@ class Tokens:
         if pair and form["max_length"] <= least:
             raise BadItemError(
                 f"is a pair of texts, for which max_length={form['max_length']} leaves no room "
-                f"beside {least} special tokens"
+                f"after {least} special tokens; export it with a larger one"
             )
-        try:
-            "".join(parts).encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise BadItemError(
-                f"holds half a character (U+{ord(error.object[error.start]):04X} at position "
-                f"{error.start}), which is no text"
-            ) from error
         found = self._tokenizer.encode(*parts)
         if not found.ids:
-            raise BadItemError("is empty, and this network has no token that stands for nothing")
+            raise BadItemError(
+                "is empty, and this tokenizer adds no special tokens, so there is nothing to encode"
+            )
         if found.overflowing:
             self._cut += 1
             if form["truncation"] == "error":

@@ -26,20 +26,15 @@ class Texts:
 
     def digest(self, i: int) -> bytes:
         """Hash the UTF-8 form."""
-        try:
-            return _digest.of_text(self.load(i))
-        except UnicodeEncodeError as error:
-            raise BadItemError(
-                f"contains a lone surrogate (U+{ord(error.object[error.start]):04X} at position "
-                f"{error.start}), which is not valid text; decode its source with the right "
-                "encoding, or repair it with text.encode('utf-8', 'replace').decode()"
-            ) from error
+        return _digest.of_text(self.load(i))
 
     def load(self, i: int) -> Text:
         """Return one text as a plain `str`, or a pair of them."""
         source = self._sources[i]
         if isinstance(source, str):
-            return str.__str__(source)  # the text itself, also of a member of an enumeration
+            return _whole(
+                str.__str__(source)
+            )  # the text itself, also of a member of an enumeration
         if is_missing(source):
             raise BadItemError("is missing")
         if isinstance(source, bytes):
@@ -57,7 +52,7 @@ class Texts:
     @staticmethod
     def _pair(source: tuple[Any, ...]) -> Text:
         if len(source) == _PAIR and all(isinstance(part, str) for part in source):
-            return str.__str__(source[0]), str.__str__(source[1])
+            return _whole(str.__str__(source[0])), _whole(str.__str__(source[1]))
         if any(is_missing(part) for part in source):
             raise BadItemError("is a pair with a missing text")
         raise BadItemError(
@@ -70,6 +65,18 @@ class Texts:
     def name(self, i: int) -> str:
         """Say which item."""
         return f"Item {i} of X"
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadItemError(
+            f"contains a lone surrogate (U+{ord(text[error.start]):04X} at position "
+            f"{error.start}), which is not valid text; decode its source with the right "
+            "encoding, or repair it with text.encode('utf-8', 'replace').decode()"
+        ) from error
+    return text
 
 
 def read_texts(X: Any) -> Texts:

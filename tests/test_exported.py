@@ -1,0 +1,87 @@
+"""The runtime of exported files: what it reads and refuses is what the library does."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from sklearn_pretrained import PretrainedImageFeaturizer, PretrainedTextFeaturizer, export_onnx
+from sklearn_pretrained.exceptions import TruncationWarning
+from sklearn_pretrained.exported import ExportedPipeline, load
+
+from .hostile import images, texts, trial
+
+
+@pytest.fixture(scope="module")
+def both_of_images(patches, tmp_path_factory):
+    """A featurizer over images, and its file."""
+    featurizer = PretrainedImageFeaturizer(image_size=64, layer=1, cache=None).fit(patches)
+    path = tmp_path_factory.mktemp("exported") / "images.onnx"
+    export_onnx(featurizer, path, examples=patches[:3])
+    return featurizer, load(path, threads=1)
+
+
+@pytest.fixture(scope="module")
+def both_of_texts(tmp_path_factory):
+    """The same over texts."""
+    featurizer = trial.texts(on_error="raise").fit(["a text"])
+    path = tmp_path_factory.mktemp("exported") / "texts.onnx"
+    export_onnx(featurizer, path, examples=["a text", "another"])
+    return featurizer, load(path, threads=1)
+
+
+def outcome(transform, item):
+    """Return a row, or the kind of an error and what it says up to its advice."""
+    try:
+        (row,) = transform([item])
+    except Exception as error:
+        return type(error), str(error).partition(". Remove it")[0]
+    return row
+
+
+def differing(both, cases):
+    """List the items of which the two make another thing, and count rows and errors."""
+    wrong, rows = [], 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)
+        for name, item in cases:
+            ours, theirs = (outcome(one.transform, item) for one in both)
+            if isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray):
+                rows += 1
+                if not np.linalg.norm(ours - theirs) <= 1e-4 * np.linalg.norm(ours):
+                    wrong.append((name, "another row"))
+            elif isinstance(ours, np.ndarray) or isinstance(theirs, np.ndarray) or ours != theirs:
+                wrong.append((name, str(ours)[:150], str(theirs)[:150]))
+    return wrong, rows, len(cases) - rows
+
+
+def test_odd_images_are_the_same_row_or_the_same_error(both_of_images, tmp_path):
+    """Every mode, depth, turn and damage, bombs, and what only looks like an image."""
+    cases = images.all_made(tmp_path, tmp_path / "trap")[::2]
+    wrong, rows, errors = differing(both_of_images, cases)
+
+    assert wrong == []
+    assert rows + errors >= 200
+    assert min(rows, errors) > 80
+
+
+def test_odd_texts_are_the_same_row_or_the_same_error(both_of_texts):
+    """The naughty strings, all of Unicode, halves of characters, pairs, and what is no text."""
+    cases = [*texts.all_made()[::3], *texts.no_texts(), *islice(texts.halves(), 10)]
+    wrong, rows, errors = differing(both_of_texts, cases)
+
+    assert wrong == []
+    assert rows + errors >= 200
+    assert min(rows, errors * 10) > 100
+
+
+def test_a_file_has_the_methods_that_it_gives(both_of_images):
+    """So that hasattr tells, as in scikit-learn; their help says what they return."""
+    _, file = both_of_images
+
+    assert [hasattr(file, name) for name in ("transform", "predict")] == [True, False]
+    assert file.transform.__name__ == "transform"
+    assert "in the order of ``classes_``" in ExportedPipeline.predict_proba.__doc__.lower()
