@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from sklearn_pretrained import PretrainedImageFeaturizer, PretrainedTextFeaturizer, export_onnx
+from sklearn_pretrained import PretrainedImageFeaturizer, export_onnx
 from sklearn_pretrained.exceptions import TruncationWarning
 from sklearn_pretrained.exported import ExportedPipeline, load
 
