@@ -32,9 +32,8 @@ class Texts:
         """Return one text as a plain `str`, or a pair of them."""
         source = self._sources[i]
         if isinstance(source, str):
-            return _whole(
-                str.__str__(source)
-            )  # the text itself, also of a member of an enumeration
+            # The text itself, also of a member of an enumeration.
+            return _whole(str.__str__(source))
         if is_missing(source):
             raise BadItemError("is missing")
         if isinstance(source, bytes):
