@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from .inspection import LayerScoreDisplay, cheapest_within_one_se
     from .layers import list_layers
+    from .zero_shot import ZeroShotClassifier
 
 __all__ = [
     "AdaptationDisplay",
@@ -46,6 +47,7 @@ __all__ = [
     "PretrainedImageFeaturizer",
     "PretrainedTextFeaturizer",
     "SharedFeatureCache",
+    "ZeroShotClassifier",
     "__version__",
     "adaptation_report",
     "cheapest_within_one_se",
@@ -75,6 +77,7 @@ _LAZY = {
     "PretrainedImageFeaturizer": "._image",
     "PretrainedTextFeaturizer": "._text",
     "SharedFeatureCache": ".cache._shared",
+    "ZeroShotClassifier": ".zero_shot",
     "adaptation_report": ".finetuning",
     "cheapest_within_one_se": ".inspection",
     "embed_weights": "._persistence",

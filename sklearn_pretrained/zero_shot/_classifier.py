@@ -1,0 +1,327 @@
+"""Names of classes → a classifier of images or texts: the estimator that users hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.preprocessing import normalize
+from sklearn.utils import assert_all_finite, check_consistent_length
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from .._precisions import PRECISIONS
+from .._sklearn import HasMethods, Interval, StrOptions, TypeNamed, fit_context
+from .._text import MINILM
+from ._labels import learn
+from ._networks import Readers, readers, similarity
+
+PICTURES = "This is a photo of {}."
+TEXTS = "This text is about {}."
+
+
+class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
+    """A classifier that knows its classes by their names.
+
+    The name of each class is written into templates, such as "This is a photo of {}.", and read by
+    the network's text encoder. An item belongs to the class whose prompts are most similar to it.
+    Items with labels can join the prompts: a ridge regression of the labels, in closed form over
+    cached features, is added to the similarities, and leave-one-out decides how much it counts.
+    Read more in the :doc:`User Guide </zero_shot>`.
+
+    Parameters
+    ----------
+    model : str, default="sentence-transformers/all-MiniLM-L6-v2"
+        A network over images and texts (CLIP, SigLIP), which classifies images, or a sentence
+        encoder, which classifies texts; by its name on the hub or the path of a folder.
+
+    weights : str or None, default="default"
+        A revision on the hub. None means random weights, which are only useful in tests.
+
+    templates : str or list of str, default="auto"
+        Sentences with ``{}`` in the place of the class. The features of several are averaged.
+        "auto" is "This is a photo of {}." for images, as in transformers' pipeline, and "This text
+        is about {}." for texts.
+
+    class_names : dict, default=None
+        Names of classes whose labels are not names, such as ``{0: "cat", 1: "dog"}``.
+
+    temperature : float or "auto", default="auto"
+        What cosine similarities are divided by. "auto" is the one that the network was trained
+        with; sentence encoders, which record none, have 0.05. It changes probabilities, and no
+        prediction unless labelled items joined.
+
+    label_weight : float or "auto", default="auto"
+        How much labelled items count beside the prompts. "auto" takes the weight with which
+        left-out items have the smallest log loss; 0 ignores labelled items.
+
+    batch_size : int or "auto", default="auto"
+        Number of items per forward pass. It affects speed and memory, never the results.
+
+    device : str, torch.device or list of them, default="auto"
+        Where the network runs, as in `PretrainedImageFeaturizer`.
+
+    dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
+        Precision of the network.
+
+    cache : "memory", path, FeatureCache or None, default="memory"
+        Where computed features are kept.
+
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+
+    featurizer_ : estimator
+        What reads items.
+
+    prompts_ : ndarray of shape (n_classes, n_features)
+        The features of each class's prompts, averaged and of length 1.
+
+    similarity_ : object
+        ``scale`` and ``bias`` of cosines, and whether each class is judged ``each_alone``.
+
+    coef_ : ndarray of shape (n_classes, n_features)
+        What decides the logits of features of length 1: prompts, and what labels added.
+
+    intercept_ : ndarray of shape (n_classes,)
+        Its constant part.
+
+    label_weight_ : float
+        How much labelled items count; 0 without any.
+
+    n_features_in_ : int
+        Number of columns of X, where items are rows of a table.
+
+    See Also
+    --------
+    PretrainedTextFeaturizer : Features of texts; ``layer="projection"`` for the shared space.
+
+    Notes
+    -----
+    Where a network judges each class alone (SigLIP), ``predict_proba`` gives its sigmoids, as
+    transformers' pipeline does, and rows need not sum to 1.
+
+    Examples
+    --------
+    >>> from sklearn_pretrained import ZeroShotClassifier
+    >>> classifier = ZeroShotClassifier().fit(None, ["sports", "cooking"])
+    >>> classifier.predict(["The striker scored twice.", "Simmer the onions in butter."])
+    array(['sports', 'cooking'], dtype='<U7')
+    """
+
+    __module__ = "sklearn_pretrained"  # files name the package alone
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "model": [str],
+        "weights": [str, None],
+        "templates": [str, list, tuple],
+        "class_names": [dict, None],
+        "temperature": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "label_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "device": [str, list, tuple, TypeNamed("torch.device")],
+        "dtype": [StrOptions({"auto", *PRECISIONS})],
+        "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
+        "verbose": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        model: str = MINILM,
+        *,
+        weights: str | None = "default",
+        templates: str | Sequence[str] = "auto",
+        class_names: dict[Any, str] | None = None,
+        temperature: float | str = "auto",
+        label_weight: float | str = "auto",
+        batch_size: int | str = "auto",
+        device: str | Sequence[str] = "auto",
+        dtype: str = "float32",
+        cache: Any = "memory",
+        verbose: bool = False,
+    ) -> None:
+        self.model = model
+        self.weights = weights
+        self.templates = templates
+        self.class_names = class_names
+        self.temperature = temperature
+        self.label_weight = label_weight
+        self.batch_size = batch_size
+        self.device = device
+        self.dtype = dtype
+        self.cache = cache
+        self.verbose = verbose
+
+    def _readers(self) -> Readers:
+        """Choose what reads items and prompts."""
+        names = ("batch_size", "device", "dtype", "cache", "verbose")
+        return readers(self.model, self.weights, {name: getattr(self, name) for name in names})
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None) -> ZeroShotClassifier:
+        """Read the names of the classes, and learn from labelled items where there are any.
+
+        Parameters
+        ----------
+        X : array-like of items or None
+            Labelled images or texts. None learns from names alone.
+        y : array-like
+            The label of each item, or without items the classes.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+        """
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None: it holds the labels of X, or with X=None the names of the classes."
+            )
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        self.classes_, numbers = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+        found = self._readers()
+        if X is None:
+            self.featurizer_ = found.items.fit(_one_item(sees_pictures=found.sees_pictures))
+            rows = None
+        else:
+            check_consistent_length(X, y)
+            self.featurizer_ = found.items
+            rows = normalize(found.items.fit_transform(X).astype(np.float64))
+        self.prompts_ = self._read_prompts(found)
+        self.similarity_ = similarity(
+            found.prompts, self.temperature, sees_pictures=found.sees_pictures
+        )
+        scale, bias = self.similarity_.scale, self.similarity_.bias
+        self.coef_ = scale * self.prompts_
+        self.intercept_ = np.full(len(self.classes_), bias)
+        self.label_weight_ = 0.0
+        if rows is not None:
+            learned = learn(rows, numbers, self._logits(rows), self.label_weight)
+            self.coef_ += learned.weight * learned.coef
+            self.intercept_ += learned.weight * learned.intercept
+            self.label_weight_ = learned.weight
+        return self
+
+    def _read_prompts(self, found: Readers) -> NDArray[np.float64]:
+        templates = [self.templates] if isinstance(self.templates, str) else list(self.templates)
+        if templates == ["auto"]:
+            templates = [PICTURES if found.sees_pictures else TEXTS]
+        wrong = [one for one in templates if not isinstance(one, str) or "{}" not in one]
+        if wrong or not templates:
+            raise ValueError(
+                f"templates must be sentences with {{}} in the place of the class, got {templates}."
+            )
+        named = self.class_names or {}
+        names = [str(named.get(label, label)) for label in self.classes_.tolist()]
+        texts = [one.replace("{}", name) for name in names for one in templates]
+        rows = normalize(found.prompts.fit_transform(texts).astype(np.float64))
+        return normalize(rows.reshape(len(names), len(templates), -1).mean(axis=1))
+
+    def _logits(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return rows @ self.coef_.T + self.intercept_
+
+    def _judge(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        return self._logits(normalize(self.featurizer_.transform(X).astype(np.float64)))
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return the logits: scaled similarities, with what labels added.
+
+        Parameters
+        ----------
+        X : array-like of items
+            Images or texts.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples,)
+            One column for each class; of two classes, by how much the second is ahead.
+        """
+        logits = self._judge(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits  # noqa: PLR2004
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return how probable each class is, by the network's own temperature.
+
+        Parameters
+        ----------
+        X : array-like of items
+            Images or texts.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            One column for each class.
+        """
+        logits = self._judge(X)
+        return expit(logits) if self.similarity_.each_alone else softmax(logits, axis=1)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict each item's class.
+
+        Parameters
+        ----------
+        X : array-like of items
+            Images or texts.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The labels.
+        """
+        logits = self._judge(X)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def provenance(self) -> Any:
+        """Say what decides the results: network, weights, preprocessing, versions, prompts.
+
+        Returns
+        -------
+        Provenance
+            As it was at fit. It prints as text for a model card; ``to_dict()`` is for programs.
+        """
+        from ..pinned._provenance import Provenance
+
+        check_is_fitted(self)
+        recorded = self.featurizer_.provenance().to_dict()
+        own = {
+            "estimator": type(self).__name__,
+            "templates": self.templates,
+            "classes": self.classes_.tolist(),
+            "label_weight": self.label_weight_,
+        }
+        return Provenance({**recorded, **own})
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns of X, where items are rows of a table."""
+        return self.featurizer_.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> Any:
+        """Names of X's columns, where it had any."""
+        return self.featurizer_.feature_names_in_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coef_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        return tags
+
+
+def _one_item(*, sees_pictures: bool) -> list[Any]:
+    return [np.zeros((8, 8, 3), np.uint8)] if sees_pictures else ["a text"]

@@ -1,0 +1,90 @@
+"""A model's name → what reads its items, what reads prompts, and how similarity becomes logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .._image import PretrainedImageFeaturizer
+from .._text import PretrainedTextFeaturizer
+
+SENTENCES = 20.0
+"""The factor that sentence encoders are usually trained with, which no file of theirs records."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How a cosine becomes a logit, and logits probabilities.
+
+    Parameters
+    ----------
+    scale, bias : float
+        ``scale * cosine + bias``.
+    each_alone : bool
+        Whether a class is likely or not whatever the others are, as SigLIP was trained.
+    """
+
+    scale: float
+    bias: float = 0.0
+    each_alone: bool = False
+
+
+@dataclass(frozen=True)
+class Readers:
+    """What reads items and prompts into one space.
+
+    Parameters
+    ----------
+    items, prompts : featurizer
+    sees_pictures : bool
+    """
+
+    items: Any
+    prompts: Any
+    sees_pictures: bool
+
+
+def readers(model: str, weights: str | None, common: dict[str, Any]) -> Readers:
+    """Choose the featurizers: towers of a network over images and texts, or one text encoder."""
+    from ..backbones.transformers._folders import find_folder, is_vision
+
+    revision = weights if weights not in {None, "default"} else None
+    folder = find_folder(model, revision, what="network")
+    if not is_vision(folder):
+        texts = PretrainedTextFeaturizer(model, weights=weights, **common)
+        return Readers(texts, texts, sees_pictures=False)
+    return Readers(
+        PretrainedImageFeaturizer(model, weights=weights, layer="projection", **common),
+        PretrainedTextFeaturizer(model, weights=weights, layer="projection", **common),
+        sees_pictures=True,
+    )
+
+
+def similarity(prompts: Any, temperature: float | str, *, sees_pictures: bool) -> Similarity:
+    """Find how the network that reads prompts was trained to compare.
+
+    Parameters
+    ----------
+    prompts : PretrainedTextFeaturizer
+        Fitted.
+    temperature : float or "auto"
+        What cosines are divided by; "auto" is the network's own.
+    sees_pictures : bool
+        Whether the network reads images too, so that its files hold a temperature.
+    """
+    own = None
+    if sees_pictures:
+        from ..backbones.transformers._comparing import scale_and_bias
+
+        own = scale_and_bias(prompts.find_backbone())
+    if temperature != "auto":
+        bias = own[1] if own else None
+        return Similarity(1 / float(temperature), bias or 0.0, each_alone=bias is not None)
+    if own is None:
+        if sees_pictures:
+            raise ValueError(
+                f"{prompts.model} records no temperature; pass temperature=, such as 0.01."
+            )
+        return Similarity(SENTENCES)
+    scale, bias = own
+    return Similarity(scale, bias or 0.0, each_alone=bias is not None)
