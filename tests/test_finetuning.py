@@ -30,6 +30,8 @@ from sklearn_pretrained.backbones._weights import digest_of
 from sklearn_pretrained.exceptions import LayerError, WeightsError
 from sklearn_pretrained.finetuning._activations import Activations
 from sklearn_pretrained.finetuning._heads import affine
+from sklearn_pretrained.finetuning._held_out import is_worse
+from sklearn_pretrained.finetuning._tasks import Classes
 from sklearn_pretrained.finetuning._training import Training
 from sklearn_pretrained.running.eager import load
 
@@ -82,9 +84,7 @@ def test_training_gains_over_the_probe_and_says_how_much(small, digits):
 
     assert [record["epoch"] for record in estimator.history_] == list(range(11))
     scores = [record["score"] for record in estimator.history_]
-    assert (
-        estimator.best_epoch_ == np.argmax(scores) or max(scores) == scores[estimator.best_epoch_]
-    )
+    assert estimator.best_epoch_ == np.argmin([r["held_out_loss"] for r in estimator.history_])
     assert estimator.improvement_ == scores[estimator.best_epoch_] - scores[0] > 0
     assert estimator.score(X[200:], y[200:]) > frozen.score(X[200:], y[200:])
     assert frozen.history_ == []
@@ -110,6 +110,35 @@ def test_where_no_epoch_is_better_the_frozen_probe_is_kept(small, digits):
     assert estimator.improvement_ == 0
     assert estimator.train_from_ is None
     assert estimator.changed_ == {}
+    np.testing.assert_array_equal(estimator.predict(X), frozen.predict(X))
+
+
+def test_a_lower_loss_is_no_gain_where_clearly_fewer_rows_are_right():
+    """Beyond two standard errors of the difference; within them the loss decides."""
+    right = np.ones(100, dtype=bool)
+    weights = np.ones(100)
+
+    assert not is_worse(right, np.arange(100) >= 3, weights)
+    assert is_worse(right, np.arange(100) >= 6, weights)
+    assert not is_worse(np.arange(100) >= 6, right, weights)
+    assert not is_worse(right, right, weights)
+
+
+def test_a_network_that_learned_to_be_wrong_is_put_back(small, digits, monkeypatch):
+    """The probe is kept, with the network that it was fitted on, and the gain is none."""
+    X, y = digits
+    monkeypatch.setattr(Classes, "hits", lambda self, decided, rows: next(judged))
+    judged = iter([np.ones(60, dtype=bool), *[np.zeros(60, dtype=bool)] * 4] * 2)
+    monkeypatch.setattr(Classes, "score", lambda self, decided, rows, weights: 1.0)
+    estimator = tuned(small, epochs=4).fit(X, y)
+    frozen = clone(estimator).set_params(train_from=None).fit(X, y)
+
+    assert (
+        min(r["held_out_loss"] for r in estimator.history_[1:])
+        < (estimator.history_[0]["held_out_loss"])
+    )
+    assert estimator.best_epoch_ == 0
+    assert estimator.train_from_ is None
     np.testing.assert_array_equal(estimator.predict(X), frozen.predict(X))
 
 

@@ -71,6 +71,49 @@ def test_a_tail_gives_the_whole_networks_result_for_any_number_of_items():
         torch.testing.assert_close(tail(activation[3:4].clone()), whole[3:4])
 
 
+def test_batch_norms_are_folded_while_the_tail_is_there():
+    """A batch norm behind a convolution costs no pass of its own; released, all is as it was."""
+    backbone = backbones.find("resnet18", weights=None)
+    made = plan(backbone)
+    watched = WatchedNetwork(backbone, [(made.layers["penultimate"], "flatten")], CPU)
+    tail = watched.tail(made.layers["layer3"])
+    folded = [name for name, part in tail.network.named_modules() if "forward" in vars(part)]
+    assert {"layer4.0.conv1", "layer4.0.bn1", "layer4.0.downsample.1"} <= set(folded)
+    assert "layer3.0.conv1" not in folded
+    watched.release()
+
+    assert not any("forward" in vars(part) for part in watched.network.modules())
+
+
+class BesideTheNorm(nn.Module):
+    """A convolution that a sum reads too, besides its batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.conv = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+        self.norm, self.head = nn.BatchNorm2d(4), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run all."""
+        x = self.conv(self.first(x))
+        return self.head((x + self.norm(x)).mean((2, 3)))
+
+
+def test_a_convolution_that_others_read_too_keeps_its_batch_norm_apart():
+    """The result says so, and the tail is the whole network all the same."""
+    torch.manual_seed(0)
+    network = BesideTheNorm()
+    network.norm.running_mean.fill_(1.0)
+    backbone = find("own", network)
+    made = plan(backbone)
+    tail = tail_of(backbone, "first", [(made.layers["output"], "flatten")], device=CPU)
+    x = torch.randn(2, *made.layers["first"].shape)
+    conv = network.eval().conv(x)
+    expected = network.head((conv + network.norm(conv)).mean((2, 3)))
+
+    torch.testing.assert_close(tail(x), expected)
+
+
 def test_nothing_below_the_layer_runs():
     """What the cached activation stands for costs nothing again."""
     network = make_convnet()

@@ -61,7 +61,7 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
 
     learning_rate : float or "auto", default="auto"
         The highest rate, of AdamW. It rises over the first fifth of the steps and sinks to
-        nothing, and lower layers have down to 0.6 of it. "auto" is 5e-5 for networks that norm
+        nothing, and lower layers have down to 0.8 of it. "auto" is 5e-5 for networks that norm
         each row alone (transformers, ConvNeXt), and else 1e-3.
 
     batch_size : int, default=16
@@ -74,7 +74,9 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
         How much the rows of each class count.
 
     validation_fraction : float, default=0.2
-        Share of the rows, or of the groups, that are held out and decide which epoch was best;
+        Share of the rows, or of the groups, that are held out. The epoch of the lowest loss on them
+        is the best, unless it labels fewer of them right than the frozen probe, beyond two standard
+        errors;
         then all rows are trained on for as long. With 0, and where there are too few rows, the
         last epoch is kept.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..tails import Tail
 from ._activations import Activations
 from ._heads import affine
-from ._held_out import held_out
+from ._held_out import held_out, is_worse
 from ._objectives import likeness
 from ._training import Course, Settings, Training
 
@@ -46,6 +46,7 @@ def fit_tail(
     try:
         course = Course()
         interrupt = work.train(train, held, course)
+        work.doubt(course, held)
         estimator.history_, estimator.best_epoch_ = course.history, course.best
         if course.best == 0:
             estimator._freeze(work.features(usable), y[usable], weights[usable])
@@ -84,6 +85,7 @@ class _Work:
         self.is_contrastive = estimator.objective == "contrastive"
         self.probe: Any = None
         self.training: Training | None = None
+        self.hits: list[NDArray[np.bool_] | None] = []
 
     def features(self, rows: Indices) -> NDArray[np.float32]:
         """Compute features of the network as it is."""
@@ -97,13 +99,25 @@ class _Work:
 
     def _start(self, rows: Indices) -> Training:
         """Begin with the network as it was pretrained, and a head fitted on its features."""
-        with torch.no_grad():
-            for name, parameter in self.tail.parameters().items():
-                parameter.copy_(self.before[name])
+        self._reset()
         features = self.features(rows)
         self.probe = self.estimator._fitted_head(features, self.y[rows], self.weights[rows])
         head = None if self.is_contrastive else self._linear(features)
         return Training(self.tail, self.activations, head, self._settings(), self.random)
+
+    def _reset(self) -> None:
+        with torch.no_grad():
+            for name, parameter in self.tail.parameters().items():
+                parameter.copy_(self.before[name])
+
+    def doubt(self, course: Course, held: Indices) -> None:
+        """Go back to the probe where the best epoch labels clearly fewer rows right than it did."""
+        if not self.hits or course.best == 0:
+            return
+        then, now = self.hits[0], self.hits[course.best]
+        if then is not None and now is not None and is_worse(then, now, self.weights[held]):
+            course.best = 0
+            self._reset()
 
     def _linear(self, features: NDArray[np.float32]) -> nn.Linear:
         name = repr(self.probe)
@@ -184,7 +198,9 @@ class _Work:
         features, weights = training.features(held), self.weights[held]
         if training.head is None:
             head = self._head_on(training, rows)
-            found = {"score": self.task.score(head.predict(features), held, weights)}
+            decided = head.predict(features)
+            self.hits.append(self.task.hits(decided, held))
+            found = {"score": self.task.score(decided, held, weights)}
             costs = self.task.unlikeliness(head, features, held)
             if costs is not None:
                 found["held_out_loss"] = float(np.average(costs, weights=weights))
@@ -192,8 +208,10 @@ class _Work:
         with torch.inference_mode():
             scores = training.head(torch.from_numpy(features).to(self.device)).cpu()
             costs = self.task.loss()(scores, torch.from_numpy(self.task.columns[held])).numpy()
+        decided = self.task.from_scores(scores.numpy())
+        self.hits.append(self.task.hits(decided, held))
         return {
-            "score": self.task.score(self.task.from_scores(scores.numpy()), held, weights),
+            "score": self.task.score(decided, held, weights),
             "held_out_loss": float(np.average(costs, weights=weights)),
         }
 

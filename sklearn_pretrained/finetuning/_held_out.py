@@ -1,4 +1,4 @@
-"""Targets, and groups where there are any → the rows to train on and those that are held out."""
+"""Targets, and groups where there are any → rows to train on, others held out; what these say."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
 Indices = NDArray[np.intp]
+_ERRORS = 2.0
 
 
 def held_out(
@@ -55,3 +56,12 @@ def held_out(
     if y is not None and len(np.unique(y[train])) < len(np.unique(y)):
         return nothing  # some label is in the held-out groups alone
     return rows[train], rows[test]
+
+
+def is_worse(then: NDArray[Any], now: NDArray[Any], weights: NDArray[np.float64]) -> bool:
+    """Tell whether fewer rows are right than were, beyond two standard errors of the difference."""
+    gains = now.astype(float) - then.astype(float)
+    gain = np.average(gains, weights=weights)
+    shares = weights / weights.sum()
+    error = np.sqrt(np.sum(shares**2 * (gains - gain) ** 2))
+    return bool(gain < -_ERRORS * error)

@@ -45,7 +45,7 @@ class FineTunedRegressor(RegressorMixin, BaseFineTuned):
 
     learning_rate : float or "auto", default="auto"
         The highest rate, of AdamW. It rises over the first fifth of the steps and sinks to
-        nothing, and lower layers have down to 0.6 of it. "auto" is 5e-5 for networks that norm
+        nothing, and lower layers have down to 0.8 of it. "auto" is 5e-5 for networks that norm
         each row alone (transformers, ConvNeXt), and else 1e-3.
 
     batch_size : int, default=16

@@ -123,6 +123,9 @@ class Numbers:
         """Turn scores into predictions."""
         return scores * self._scale + self._mean
 
+    def hits(self, decided: NDArray[Any], rows: NDArray[np.intp]) -> None:
+        """Return nothing: a number is hardly ever right, only near."""
+
     def unlikeliness(self, head: Any, features: Any, rows: NDArray[np.intp]) -> None:
         """Return nothing: the score tells as much."""
 

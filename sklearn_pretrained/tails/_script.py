@@ -96,6 +96,11 @@ class Script:
         for name, module in self._played.items():
             module.forward = self._player(name, module.forward)
 
+    @property
+    def names(self) -> Collection[str]:
+        """Names of the submodules that act."""
+        return self._played.keys()
+
     def remove(self) -> None:
         """Give the submodules their own forwards back."""
         for name, module in self._played.items():

@@ -36,6 +36,8 @@ class Tail:
     ----------
     trained : tuple of str
         Names of the parameters that decide the outputs, in the order of the network.
+    channels_last : bool
+        Whether maps are laid out as convolutions read them fastest.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Tail:
     ) -> None:
         self.network, self.layer, self.even, self.cheap = network, layer, even, cheap
         self.trained: tuple[str, ...] = ()
+        self.channels_last = False
         self._script, self._over, self._blank, self._mask = script, over, blank, mask
         self._reduce, self._outputs = reduce, outputs
 
@@ -85,6 +88,8 @@ class Tail:
         Tensor of shape (N, D)
             The pooled outputs, side by side.
         """
+        if self.channels_last and activations.ndim == 4:  # noqa: PLR2004
+            activations = activations.contiguous(memory_format=torch.channels_last)
         lengths = [1] * len(activations) if lengths is None else lengths
         batch = self._blank(lengths)
         mask = self._mask(batch)

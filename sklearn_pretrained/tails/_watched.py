@@ -14,6 +14,7 @@ from ..exceptions import LayerError
 from ..layers import Layer
 from ..running.eager.packed import padding_shows
 from ._cut import Cut, reading
+from ._folded import Folded
 from ._forms import Size, forms
 from ._runs import Key, Run, watch
 from ._script import Act, Scene, Script
@@ -54,6 +55,7 @@ class WatchedNetwork:
         if self.even:  # only items of one length may meet
             self._samples = self._samples[:1]
         self._script: Script | None = None
+        self._folded: Folded | None = None
         self._runs = self._watched()
 
     def _collate(self, samples: Sequence[Any]) -> Any:
@@ -109,6 +111,7 @@ class WatchedNetwork:
         try:
             activation, whole = self._whole(layer, batch, mask)
             tail = self._settled(cut, layer, batch, activation, lengths)
+            self._fold(tail, activation, whole)
             with torch.inference_mode():
                 error = _distance(tail(activation.clone(), lengths), whole)
             tail.trained = self._trained(cut, tail, activation, lengths)
@@ -123,6 +126,9 @@ class WatchedNetwork:
 
     def release(self) -> None:
         """Let the network do again what it is made for."""
+        if self._folded is not None:
+            self._folded.undo()
+            self._folded = None
         if self._script is not None:
             self._script.remove()
             self._script = None
@@ -192,6 +198,25 @@ class WatchedNetwork:
                     raise LayerError(f"later layers also use {key[0]!r}")
                 cut.open(key)
         raise LayerError("later layers use more than the output of this layer")
+
+    def _fold(self, tail: Tail, activation: Tensor, whole: Tensor) -> None:
+        """Let convolutions do the work of the batch norms behind them, where that is the same."""
+        if self.has_lengths:
+            return
+
+        def run() -> Tensor:
+            return tail(activation.clone())
+
+        assert self._script is not None
+        self._folded = Folded(self.network, run, apart=self._script.names)
+        if not self._folded.pairs:
+            return
+        tail.channels_last = True
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.inference_mode():
+            if not _distance(run(), whole) <= TOLERANCE:  # something else reads what lies between
+                self._folded.undo()
+                self._folded = None
 
     def _is_fixed(self, key: Key, batch: Any, lengths: Sequence[int] | None) -> bool:
         """Tell whether a run gives the same whatever the items are, such as their places."""
