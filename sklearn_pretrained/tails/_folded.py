@@ -37,8 +37,9 @@ class Folded:
     ) -> None:
         self.pairs = _pairs(network, run, apart)
         for conv, norm in self.pairs:
-            conv.forward = _convolving(conv, norm)
-            norm.forward = _as_it_is
+            module: Any
+            for module, forward in ((conv, _convolving(conv, norm)), (norm, _as_it_is)):
+                module.forward = forward
 
     def undo(self) -> None:
         """Give the modules their own forwards back."""

@@ -212,7 +212,7 @@ class WatchedNetwork:
         if not self._folded.pairs:
             return
         tail.channels_last = True
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(memory_format=torch.channels_last)
         with torch.inference_mode():
             if not _distance(run(), whole) <= TOLERANCE:  # something else reads what lies between
                 self._folded.undo()
