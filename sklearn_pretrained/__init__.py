@@ -30,7 +30,12 @@ if TYPE_CHECKING:
         FineTunedRegressor,
         adaptation_report,
     )
-    from .inspection import LayerScoreDisplay, cheapest_within_one_se
+    from .inspection import (
+        FeatureMapDisplay,
+        LayerScoreDisplay,
+        NeighborsDisplay,
+        cheapest_within_one_se,
+    )
     from .layers import list_layers
     from .zero_shot import ZeroShotClassifier
 
@@ -39,11 +44,13 @@ __all__ = [
     "BertCLSFeaturizer",
     "ContributionDisplay",
     "FeatureCache",
+    "FeatureMapDisplay",
     "FineTunedClassifier",
     "FineTunedRegressor",
     "LayerScoreDisplay",
     "ModuleFeaturizer",
     "ModuleHandle",
+    "NeighborsDisplay",
     "PretrainedImageFeaturizer",
     "PretrainedTextFeaturizer",
     "SharedFeatureCache",
@@ -69,11 +76,13 @@ _LAZY = {
     "BertCLSFeaturizer": "._bert",
     "ContributionDisplay": ".contributions",
     "FeatureCache": ".cache._cache",
+    "FeatureMapDisplay": ".inspection",
     "FineTunedClassifier": ".finetuning",
     "FineTunedRegressor": ".finetuning",
     "LayerScoreDisplay": ".inspection",
     "ModuleFeaturizer": "._module",
     "ModuleHandle": ".backbones",
+    "NeighborsDisplay": ".inspection",
     "PretrainedImageFeaturizer": "._image",
     "PretrainedTextFeaturizer": "._text",
     "SharedFeatureCache": ".cache._shared",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..inspection._items import first_featurizer
 from ._estimator import Explained, explained
 from ._linear import columns, linear
 from ._occlusion import occluded_picture, occluded_text
@@ -43,7 +44,9 @@ def occlusion(
 ) -> dict[str, Any]:
     """Find how the score falls as each place is hidden."""
     parts = explained(estimator)
-    featurizer = _first_featurizer(parts.whole)
+    featurizer = first_featurizer(parts.whole)
+    if featurizer is None:
+        raise ValueError("method='occlusion' needs one of this package's featurizers.")
     content = featurizer._read([item], reset=False).load(0)  # noqa: SLF001  one of us
     if isinstance(content, np.ndarray):
         if getattr(featurizer, "image_shape", None) is not None or content.ndim != 3:  # noqa: PLR2004
@@ -79,26 +82,6 @@ def _words(reading: ItemReading, places: Places) -> list[str]:
     names = [piece.text for piece in pieces]
     # Some encoders read padding as a part of every text.
     return names + ["[PAD]"] * (len(places.shares) - len(names))
-
-
-def _first_featurizer(estimator: Any) -> Any:
-    """Find the featurizer that reads the items, wherever it stands."""
-    from .._featurizer import BaseFeaturizer
-
-    fitted = [getattr(estimator, "featurizer_", None), *_steps(estimator)]
-    found = next((one for one in fitted if isinstance(one, BaseFeaturizer)), None)
-    if found is None:
-        raise ValueError("method='occlusion' needs one of this package's featurizers.")
-    return found
-
-
-def _steps(estimator: Any) -> list[Any]:
-    """List the steps of pipelines and unions, however deep."""
-    inner = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None) or []
-    steps: list[Any] = []
-    for _, step in inner:
-        steps += [step, getattr(step, "featurizer_", None), *_steps(step)]
-    return steps
 
 
 def _approximate(why: str) -> ValueError:

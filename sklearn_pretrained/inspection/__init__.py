@@ -1,7 +1,16 @@
-"""Searches that are done → what they tell, as plots and tables."""
+"""Searches that are done, and rows of features → what they tell, as plots and tables."""
 
 from ._display import LayerScoreDisplay
+from ._feature_map import FeatureMapDisplay
+from ._neighbors import NeighborsDisplay
 from ._refit import cheapest_within_one_se
 from ._scores import Curve, LayerScore
 
-__all__ = ["Curve", "LayerScore", "LayerScoreDisplay", "cheapest_within_one_se"]
+__all__ = [
+    "Curve",
+    "FeatureMapDisplay",
+    "LayerScore",
+    "LayerScoreDisplay",
+    "NeighborsDisplay",
+    "cheapest_within_one_se",
+]
