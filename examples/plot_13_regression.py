@@ -1,0 +1,65 @@
+"""
+A number from a picture
+=======================
+
+How far is the camera from the ground? Patches of gravel are cut at many distances, and ridge
+regression over features of a frozen network tells the distance of patches of a part that it never
+saw.
+"""
+
+# %%
+# Patches at distances between 1 and 4
+# ------------------------------------
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+from skimage import data
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import PredictionErrorDisplay, r2_score
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_pretrained import PretrainedImageFeaturizer
+
+ground = data.gravel()
+random = np.random.default_rng(0)
+
+
+def patches(n, left, right):
+    """Cut patches of a part of the ground, and tell how far the camera was."""
+    X, y = [], random.uniform(1, 4, n)
+    for distance in y:
+        side = int(48 * distance)
+        i, j = random.integers(0, 512 - side), random.integers(left, right - side + 1)
+        X.append(Image.fromarray(ground[i : i + side, j : j + side]).resize((64, 64)))
+    return X, y
+
+
+X_train, y_train = patches(200, 0, 256)
+X_test, y_test = patches(150, 256, 512)
+
+# %%
+# Which layer knows distances?
+# ----------------------------
+
+best = {}
+for layer in ("features.3", "features.6", "features.13", "penultimate"):
+    featurizer = PretrainedImageFeaturizer(image_size=96, layer=layer)
+    pipeline = make_pipeline(featurizer, StandardScaler(), RidgeCV(np.logspace(-1, 5, 13)))
+    best[layer] = cross_val_score(pipeline, X_train, y_train, cv=5).mean(), pipeline
+    print(f"{layer:12} R² {best[layer][0]:.3f}")
+_, pipeline = max(best.values(), key=lambda found: found[0])
+
+# %%
+# Distances over unseen gravel
+# ----------------------------
+
+found = pipeline.fit(X_train, y_train).predict(X_test)
+_, ax = plt.subplots(layout="constrained")
+PredictionErrorDisplay.from_predictions(
+    y_test, found, kind="actual_vs_predicted", ax=ax, scatter_kwargs={"color": "#0072B2"}
+)
+ax.set_title(f"R² {r2_score(y_test, found):.3f} on the right half of the ground")
+plt.show()
