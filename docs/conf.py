@@ -25,10 +25,14 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_context = {"default_mode": "auto"}
 html_sidebars = {"index": [], "changelog": [], "benchmarks": []}
 html_show_sourcelink = False
 myst_enable_extensions = ["colon_fence", "deflist"]
-exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
+exclude_patterns = [
+    *("_build", "auto_examples/*.ipynb", "auto_examples/*.py"),
+    *("sg_execution_times.rst", "auto_examples/sg_execution_times.rst"),
+]
 myst_heading_anchors = 3
 autosummary_generate = True
 numpydoc_show_class_members = False
