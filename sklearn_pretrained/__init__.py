@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .cache._shared import SharedFeatureCache
     from .contributions import ContributionDisplay
     from .export import export_onnx
+    from .files import featurize, read_features
     from .finetuning import (
         AdaptationDisplay,
         FineTunedClassifier,
@@ -60,12 +61,14 @@ __all__ = [
     "cheapest_within_one_se",
     "embed_weights",
     "export_onnx",
+    "featurize",
     "list_backbones",
     "list_layers",
     "load_image_folder",
     "memory_cache",
     "near_duplicate_groups",
     "rank_features",
+    "read_features",
     "register_backbone",
     "release",
     "skops_trusted",
@@ -91,12 +94,14 @@ _LAZY = {
     "cheapest_within_one_se": ".inspection",
     "embed_weights": "._persistence",
     "export_onnx": ".export",
+    "featurize": ".files",
     "list_backbones": ".backbones",
     "list_layers": ".layers",
     "load_image_folder": "._image_folder",
     "memory_cache": ".cache._cache",
     "near_duplicate_groups": "._duplicates",
     "rank_features": "._ranking",
+    "read_features": ".files",
     "register_backbone": ".backbones",
     "release": "._process",
     "skops_trusted": "._persistence",

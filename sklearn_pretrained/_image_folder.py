@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 # What networks are trained and tested on; Pillow reads many others, some of them programs.
-_SUFFIXES = (
+SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
     *(".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".tga"),
 )
@@ -73,7 +73,7 @@ def load_image_folder(
     top = Path(container_path).expanduser()
     if not top.is_dir():
         raise NotADirectoryError(f"There is no folder {str(top)!r}.")
-    wanted = _SUFFIXES if allowed_extensions is None else allowed_extensions
+    wanted = SUFFIXES if allowed_extensions is None else allowed_extensions
     endings = tuple(ending.lower() for ending in wanted)
     filenames: list[str] = []
     target: list[int] = []
@@ -84,7 +84,7 @@ def load_image_folder(
             odd_files.append(str(entry))
             continue
         found: list[str] = []
-        for file in _files(entry, odd_files):
+        for file in files_in(entry, odd_files):
             is_image = file.name.lower().endswith(endings) and not file.name.startswith(".")
             (found if is_image else odd_files).append(str(file))
         if not found:
@@ -109,7 +109,7 @@ def load_image_folder(
     )
 
 
-def _files(folder: Path, odd_files: list[str], above: tuple[str, ...] = ()) -> Iterator[Path]:
+def files_in(folder: Path, odd_files: list[str], above: tuple[str, ...] = ()) -> Iterator[Path]:
     """Yield the files in a folder and in those within it, sorted."""
     real = os.path.realpath(folder)
     if real in above:
@@ -119,6 +119,6 @@ def _files(folder: Path, odd_files: list[str], above: tuple[str, ...] = ()) -> I
         if not entry.exists() or (entry.is_dir() and entry.name.startswith(".")):
             odd_files.append(str(entry))
         elif entry.is_dir():
-            yield from _files(entry, odd_files, (*above, real))
+            yield from files_in(entry, odd_files, (*above, real))
         else:
             yield entry

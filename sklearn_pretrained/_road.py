@@ -117,12 +117,27 @@ class Road:
     def _request(
         self, items: Items, cache: Cache, runners: Runners, tally: Tally | None
     ) -> _Request:
-        recipe = self.recipe
+        recipe = self.named(cache, runners)
         if self.canary is not None:
-            if getattr(cache, "lasting", False):
-                recipe = self._name_in(cache, runners, self.canary)
             self.canary.recall()  # rows that are known are not computed again
         return _Request(items, cache, runners, tally or Tally(items), recipe)
+
+    def named(self, cache: Cache, runners: Runners) -> str:
+        """Return what the rows are called in a cache.
+
+        Parameters
+        ----------
+        cache, runners
+            As in `rows`.
+
+        Returns
+        -------
+        str
+            The recipe, or another name where other versions filled the cache with other rows.
+        """
+        if self.canary is not None and getattr(cache, "lasting", False):
+            return self._name_in(cache, runners, self.canary)
+        return self.recipe
 
     def _name_in(self, cache: Cache, runners: Runners, canary: Canary) -> str:
         """Find what the rows are called in a cache that other versions may have filled."""

@@ -1,8 +1,8 @@
 """What fit pinned → plain state in files, and checks that it still holds."""
 
 from ._canary import Canary
-from ._provenance import versions
+from ._provenance import Provenance, versions
 from ._state import PinnedState
 from ._upgrades import name_in
 
-__all__ = ["Canary", "PinnedState", "name_in", "versions"]
+__all__ = ["Canary", "PinnedState", "Provenance", "name_in", "versions"]

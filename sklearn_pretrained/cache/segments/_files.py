@@ -74,9 +74,10 @@ class Files:
         for name in self._numbers.keys() - names:
             self._forget(self._numbers.pop(name))
         for name in sorted(names - self._numbers.keys()):
-            self._meet(name)
+            self.meet(name)
 
-    def _meet(self, name: str) -> None:
+    def meet(self, name: str) -> None:
+        """Read what a file that came says of itself."""
         _, parquet = arrow()
         number, self._next = self._next, self._next + 1
         path = self.folder / name

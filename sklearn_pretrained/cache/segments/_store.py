@@ -101,8 +101,9 @@ class SegmentStore:
         began = time.monotonic()
         if began - self._paused < PAUSE or not len(digests):
             return False
+        name = unique_name()
         try:
-            write(to_table(bundle, digests, rows), self.folder / unique_name())
+            write(to_table(bundle, digests, rows), self.folder / name)
         except OSError as error:
             self._paused = began
             self._warn(f"takes no rows ({error})")
@@ -110,7 +111,7 @@ class SegmentStore:
         took = time.monotonic() - began
         self.price = min(took, 1.2 * self.price) if self.price else took
         with self._lock:
-            self.refresh()
+            self.files.meet(name)
         return True
 
     def claim(self, wanted: Bundle, keep: Bundle, *, is_warm: bool) -> SegmentClaim:  # noqa: ARG002

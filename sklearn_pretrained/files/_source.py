@@ -1,0 +1,201 @@
+"""A folder, a glob, a table in files or any X → portions of it, each with what is carried along."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .._image_folder import SUFFIXES, files_in
+from ..cache.segments._format import arrow
+
+_TABLES = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+# What stands for a place in X, where items have no name.
+ROW = "row"
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Some rows of a source.
+
+    Parameters
+    ----------
+    X : sequence
+        The items, as a featurizer takes them.
+    carried : pyarrow.Table
+        The other columns, with the keys.
+    names : sequence of str
+        What errors call the items.
+    """
+
+    X: Any
+    carried: Any
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where items come from.
+
+    Parameters
+    ----------
+    portions : callable
+        Yields portions of so many rows.
+    count : callable
+        Counts all rows.
+    key : str
+        The column that names an item.
+    said : str
+        What the source is called.
+    """
+
+    portions: Callable[[int], Iterator[Portion]]
+    count: Callable[[], int]
+    key: str
+    said: str
+
+
+def find(source: Any, *, column: str | None, key: str | None, texts: bool) -> Source:
+    """Find out what a source is."""
+    if not isinstance(source, str | os.PathLike):
+        return _of_sequence(source)
+    path = os.path.expanduser(os.fspath(source))  # noqa: PTH111  a glob is no path
+    if Path(path).is_dir():
+        images = [str(file) for file in files_in(Path(path), []) if _is_image(file)]
+        return _of_paths(images, Path(path), path, texts=texts)
+    # A glob of the whole path: ** may begin anywhere.
+    found = [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))  # noqa: PTH207
+    kinds = {Path(one).suffix.lower() for one in found}
+    if len(kinds) == 1 and kinds <= _TABLES.keys():
+        return _of_tables(found, _TABLES[kinds.pop()], path, column, key, texts=texts)
+    images = [one for one in found if _is_image(Path(one))]
+    if kinds and not images:
+        raise ValueError(
+            f"{path!r} is neither a folder or glob of images nor a table; tables end with "
+            f"{', '.join(_TABLES)}."
+        )
+    return _of_paths(images, None, path, texts=texts)
+
+
+def _is_image(path: Path) -> bool:
+    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+
+
+def _of_paths(images: list[str], top: Path | None, said: str, *, texts: bool) -> Source:
+    pa, _ = arrow()
+    if texts:
+        raise ValueError(
+            f"Texts come from a column of a table ({', '.join(_TABLES)}), got {said!r}."
+        )
+    if not images:
+        raise ValueError(f"No images in {said!r}; their names end with {', '.join(SUFFIXES)}.")
+
+    def portions(n: int) -> Iterator[Portion]:
+        for start in range(0, len(images), n):
+            paths = images[start : start + n]
+            keys = paths if top is None else [Path(p).relative_to(top).as_posix() for p in paths]
+            yield Portion(paths, pa.table({"path": pa.array(keys, pa.string())}), keys)
+
+    return Source(portions, lambda: len(images), "path", said)
+
+
+def _of_sequence(X: Any) -> Source:
+    pa, _ = arrow()
+    if not hasattr(X, "__len__"):
+        raise TypeError(
+            f"source must be a path, a glob or an X with a length, got {type(X).__name__}."
+        )
+
+    def portions(n: int) -> Iterator[Portion]:
+        for start in range(0, len(X), n):
+            rows = range(start, min(start + n, len(X)))
+            names = [f"Item {i} of X" for i in rows]
+            yield Portion(rows, pa.table({ROW: pa.array(rows, pa.int64())}), names)
+
+    return Source(portions, lambda: len(X), ROW, f"X ({type(X).__name__})")
+
+
+def _of_tables(
+    paths: list[str], kind: str, said: str, column: str | None, key: str | None, *, texts: bool
+) -> Source:
+    pa, _ = arrow()
+    table = _Tables(paths, kind)
+    names = table.names
+    items = _choose(names, column, said)
+    if key is not None and key not in names:
+        raise ValueError(f"{said!r} has no column {key!r}; it has {', '.join(map(repr, names))}.")
+    base = str(Path(paths[0]).parent)
+
+    def portions(n: int) -> Iterator[Portion]:
+        start = 0
+        for part in table.portions(n):
+            values = part.column(items).to_pylist()
+            if not texts:  # paths are written as they are seen from the table
+                values = [os.path.join(base, v) if isinstance(v, str) else v for v in values]  # noqa: PTH118
+            held = part.schema.field(items).type
+            # Images themselves are not copied.
+            is_text = pa.types.is_string(held) or pa.types.is_large_string(held)
+            carried = part if is_text else part.drop_columns([items])
+            row = pa.array(range(start, start + len(part)), pa.int64())
+            called = [f"Row {start + k} of {said}" for k in range(len(part))]
+            start += len(part)
+            if key is None:
+                carried = carried.add_column(0, ROW, row)
+            yield Portion(values, carried, called)
+
+    return Source(portions, table.count, key or ROW, said)
+
+
+def _choose(names: list[str], column: str | None, said: str) -> str:
+    if column is None and len(names) == 1:
+        return names[0]
+    if column in names:
+        return str(column)
+    what = "Pass the column of the items" if column is None else f"It has no column {column!r}"
+    raise ValueError(f"{said!r} has the columns {', '.join(map(repr, names))}. {what}: column=…")
+
+
+class _Tables:
+    """Files of rows, read portion by portion."""
+
+    def __init__(self, paths: list[str], kind: str) -> None:
+        pa, _ = arrow()
+        ds = import_module("pyarrow.dataset")
+        form: Any = kind
+        if kind == "csv":
+            csv = import_module("pyarrow.csv")
+            # A file of characters says no types: "007" stays what it is.
+            with csv.open_csv(paths[0]) as reader:
+                names = reader.schema.names
+            convert = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+            form = ds.CsvFileFormat(
+                csv.ParseOptions(newlines_in_values=True), convert_options=convert
+            )
+        self._dataset = ds.dataset(paths, format=form)
+        self.names: list[str] = self._dataset.schema.names
+
+    def count(self) -> int:
+        """Count all rows."""
+        return self._dataset.count_rows()
+
+    def portions(self, n: int) -> Iterator[Any]:
+        """Yield tables of n rows; the last is shorter."""
+        pa, _ = arrow()
+        waiting: list[Any] = []
+        there = 0
+        for batch in self._dataset.to_batches(
+            batch_size=n, batch_readahead=1, fragment_readahead=1, use_threads=False
+        ):
+            while there + len(batch) >= n:
+                yield pa.Table.from_batches([*waiting, batch.slice(0, n - there)])
+                batch = batch.slice(n - there)  # noqa: PLW2901  what is left of it
+                waiting, there = [], 0
+            if len(batch):
+                waiting.append(batch)
+                there += len(batch)
+        if waiting:
+            yield pa.Table.from_batches(waiting)
