@@ -1,6 +1,7 @@
 """Images or tables in files → features in files, and back into arrays."""
 
-from ._featurize import Featurized, featurize
+from ._featurize import featurize
 from ._read import Features, read_features
+from ._run import Featurized
 
 __all__ = ["Features", "Featurized", "featurize", "read_features"]

@@ -1,0 +1,85 @@
+"""A folder as the cache of one run, its items by their names, and what is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .._recipe import Bundle
+from .._tally import Tally
+from ..cache._policy import RowCache, Work
+from . import _parts
+from ._bar import Bar
+
+
+class Journal:
+    """The folder as a cache: what is computed is there before the file that it belongs in."""
+
+    lasting = True
+
+    def __init__(self, rows: RowCache, dtype: str) -> None:
+        self._rows, self._dtype = rows, dtype
+        self.recall, self.remember = rows.recall, rows.remember
+        self.digests: list[bytes | None] = []
+
+    def fetch(
+        self,
+        wanted: Bundle,
+        keep: Bundle,
+        digests: Sequence[bytes | None],
+        compute: Any,
+        out: Any,
+        **told: Any,
+    ) -> Work:
+        """Fill rows, rounded as they are stored."""
+        self.digests = list(digests)
+        work = self._rows.fetch(
+            self._named(wanted), self._named(keep), digests, compute, out, **told
+        )
+        if self._dtype != "float32":
+            limit = np.finfo(self._dtype).max
+            fits = np.abs(out) <= limit
+            out[fits] = out[fits].astype(self._dtype)
+        return work
+
+    def _named(self, bundle: Bundle) -> Bundle:
+        return replace(bundle, recipe=_parts.recipe_as(bundle.recipe, self._dtype))
+
+
+class Named:
+    """Some items, under the names that they have in their source."""
+
+    def __init__(self, items: Any, positions: Sequence[int], names: Sequence[str]) -> None:
+        self._items, self._positions, self._names = items, positions, names
+        self.at_once, self.let_go = items.at_once, items.let_go
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def digest(self, i: int) -> bytes:
+        """Hash an item's content."""
+        return self._items.digest(self._positions[i])
+
+    def load(self, i: int) -> Any:
+        """Return an item's content."""
+        return self._items.load(self._positions[i])
+
+    def name(self, i: int) -> str:
+        """Say which item."""
+        return self._names[i]
+
+
+class Counting(Tally):
+    """Tells the bar of each batch."""
+
+    def __init__(self, items: Any, bar: Bar) -> None:
+        super().__init__(items, raises=False)
+        self._bar = bar
+
+    def done(self, n: int) -> None:
+        """Count rows that went through the network."""
+        super().done(n)
+        self._bar.add(n)
