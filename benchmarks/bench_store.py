@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_pretrained._recipe import Bundle
+from sklearn_pretrained.cache import Request
 from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.cache._policy import RowCache
 from sklearn_pretrained.cache.disk import DiskStore
@@ -70,8 +71,8 @@ def known(store, width, n):
         for part in batches(positions):
             yield part, rng.normal(size=(len(part), bundle.width)).astype(np.float32)
 
-    cache.fetch(wanted, bundle, digests, compute, out)
-    return 1e6 / rate(n, lambda: cache.fetch(wanted, bundle, digests, None, out))[0]
+    cache.fetch(Request(wanted, bundle, digests, compute, out))
+    return 1e6 / rate(n, lambda: cache.fetch(Request(wanted, bundle, digests, None, out)))[0]
 
 
 print(f"{'':27}{'by the clock':>16}{'of CPU time':>16}")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ._outputs import Output, bundle, in_order, key
 from ._recipe import Bundle
 from ._tally import Tally
-from .cache import Cache
+from .cache import Cache, Request
 
 if TYPE_CHECKING:
     from .backbones import Backbone
@@ -163,21 +163,17 @@ class Road:
         self, request: _Request, window: range, digests: Sequence[bytes | None], out: Rows
     ) -> None:
         """Fill one window's rows: those that are known, then those that must be computed."""
-        recipe = request.recipe
-        asked, keep = bundle(recipe, self.outputs), bundle(recipe, self.kept)
-        compute = _Computing(self, request, window)
         tally = request.tally
-        tally.work.add(
-            request.cache.fetch(
-                asked,
-                keep,
-                digests,
-                compute,
-                out,
-                forecast=tally.forecast,
-                waiting=tally.waiting,
-            )
+        asked = Request(
+            bundle(request.recipe, self.outputs),
+            bundle(request.recipe, self.kept),
+            digests,
+            _Computing(self, request, window),
+            out,
+            tally.forecast,
+            tally.waiting,
         )
+        tally.work.add(request.cache.fetch(asked))
         request.items.let_go()
 
     def _formed(self, out: Rows, asked: Bundle) -> Rows:

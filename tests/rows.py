@@ -6,6 +6,7 @@ import numpy as np
 import xxhash
 
 from sklearn_pretrained._recipe import Bundle
+from sklearn_pretrained.cache import Request
 
 BUNDLE = Bundle("recipe", (("layer", 300), ("deeper", 212)))
 
@@ -47,5 +48,5 @@ def fetch(cache, digests: list[bytes], bundle: Bundle = BUNDLE, **options):
     """Ask a cache for rows; return them, and the digests that were computed."""
     seen: list[bytes] = []
     out = np.full((len(digests), bundle.width), np.nan, np.float32)
-    cache.fetch(bundle, bundle, digests, computing(digests, seen, **options), out)
+    cache.fetch(Request(bundle, bundle, digests, computing(digests, seen, **options), out))
     return out, seen

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
 from sklearn_pretrained._recipe import Bundle
+from sklearn_pretrained.cache import Request
 from sklearn_pretrained.cache._cache import (
     FeatureCache,
     NoCache,
@@ -49,7 +50,7 @@ class Computer:
 def fetch(cache, wanted, keep, digests, **options):
     computer = Computer(digests, **options)
     out = np.full((len(digests), wanted.width), np.nan, np.float32)
-    return cache.fetch(wanted, keep, digests, computer, out), out, computer.seen
+    return cache.fetch(Request(wanted, keep, digests, computer, out)), out, computer.seen
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_what_was_computed_before_an_interruption_is_kept(cache):
 
     out = np.empty((3, 3), np.float32)
     with pytest.raises(KeyboardInterrupt):
-        cache.fetch(ONE, ONE, digests, interrupted, out)
+        cache.fetch(Request(ONE, ONE, digests, interrupted, out))
 
     assert fetch(cache, ONE, ONE, digests)[2] == [b"y", b"z"]
 
@@ -132,7 +133,7 @@ def test_threads_that_ask_for_the_same_rows_compute_them_once(cache):
     outs = [np.empty((50, 3), np.float32) for _ in computers]
 
     def ask(k):
-        cache.fetch(ONE, ALL, digests, computers[k], outs[k])
+        cache.fetch(Request(ONE, ALL, digests, computers[k], outs[k]))
 
     threads = [threading.Thread(target=ask, args=(k,)) for k in range(8)]
     for thread in threads:

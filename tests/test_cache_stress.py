@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sklearn_pretrained.cache._cache import FeatureCache
+from sklearn_pretrained.cache import FeatureCache, Request
 from sklearn_pretrained.cache.disk import DiskStore
 from tests.rows import BUNDLE, digest_of, fetch, row_of, rows_of
 
@@ -64,7 +64,7 @@ def work(folder: Path, n: int, delay: float, pace: str = "uneven") -> None:
                 yield part, rows_of([asked[i] for i in part], bundle)
 
         out = np.full((len(asked), BUNDLE.width), np.nan, np.float32)
-        cache.fetch(BUNDLE, BUNDLE, asked, compute, out)
+        cache.fetch(Request(BUNDLE, BUNDLE, asked, compute, out))
         assert (out == rows_of(asked)).all(), "a wrong row"
         os.pwrite(acknowledged, str(first + len(asked)).encode().ljust(8), 0)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sklearn_pretrained.cache import FeatureCache, _pace
+from sklearn_pretrained.cache import FeatureCache, Request, _pace
 from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.cache._pace import Pace
 from sklearn_pretrained.cache._policy import RowCache
@@ -68,7 +68,7 @@ def test_a_disk_that_was_full_for_a_moment_leaves_no_claim_that_others_wait_for(
 
     out = np.empty((300, BUNDLE.width), np.float32)
     with pytest.warns(CacheWarning, match="database or disk is full"):
-        cache.fetch(BUNDLE, BUNDLE, DIGESTS, compute, out)
+        cache.fetch(Request(BUNDLE, BUNDLE, DIGESTS, compute, out))
     np.testing.assert_array_equal(out, rows_of(DIGESTS))
 
     assert claims_in(cache.path) > 0
@@ -89,7 +89,7 @@ def test_two_interrupts_leave_no_claim_that_others_wait_for(tmp_path, monkeypatc
 
     out = np.empty((300, BUNDLE.width), np.float32)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        cache.fetch(BUNDLE, BUNDLE, DIGESTS, interrupted, out)
+        cache.fetch(Request(BUNDLE, BUNDLE, DIGESTS, interrupted, out))
 
     assert claims_in(cache.path) > 0
     assert seconds_to_fetch(cache.path) < 1.5
@@ -166,7 +166,7 @@ def work(path: Path, delay: float, n: int = 300) -> None:
             print("a batch", flush=True)  # noqa: T201
 
     out = np.empty((n, BUNDLE.width), np.float32)
-    FeatureCache(path).fetch(BUNDLE, BUNDLE, DIGESTS[:n], compute, out)
+    FeatureCache(path).fetch(Request(BUNDLE, BUNDLE, DIGESTS[:n], compute, out))
     assert (out == rows_of(DIGESTS[:n])).all()
 
 

@@ -1,13 +1,15 @@
 """A ``cache`` parameter and digests → rows that are known, and who computes the others."""
 
 from ._cache import FeatureCache, memory_cache, resolve_cache
-from ._policy import Cache, Work
+from ._policy import Cache
+from ._request import Request, Work
 from ._shared import SharedFeatureCache
 from ._workers import hint_at_files
 
 __all__ = [
     "Cache",
     "FeatureCache",
+    "Request",
     "SharedFeatureCache",
     "Work",
     "hint_at_files",

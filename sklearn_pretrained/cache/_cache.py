@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from .._process import remembered
-from .._recipe import Bundle
 from .._warn import warn
 from ..exceptions import CacheWarning
+from ._lasting import LastingCache
 from ._memory import MemoryStore, default_memory
 from ._mounts import network_mount
-from ._policy import Cache, Compute, Forecast, NoCache, RowCache, Work
+from ._policy import Cache, NoCache, RowCache
 from ._shared import SharedFeatureCache
-from ._store import Rows
 from .disk import DiskStore
 from .segments._format import SUFFIX
 
-__all__ = [
-    "Cache",
-    "FeatureCache",
-    "MemoryCache",
-    "NoCache",
-    "RowCache",
-    "Work",
-    "memory_cache",
-    "resolve_cache",
-]
 # A file of a few pages: less would hold no rows.
 _LEAST = 1 << 20
 
 
-class FeatureCache:
+class FeatureCache(LastingCache):
     """Features on disk, shared by the processes and runs of one machine.
 
     Each distinct item goes through a network once for all users of the file: processes claim the
@@ -72,8 +60,6 @@ class FeatureCache:
 
     __module__ = "sklearn_pretrained"  # files name the package alone
 
-    lasting = True
-
     def __init__(self, path: str | os.PathLike[str], max_size: int | None = None) -> None:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"path must be a str or a Path, got {type(path).__name__} {path!r}.")
@@ -95,83 +81,6 @@ class FeatureCache:
     @property
     def _store(self) -> DiskStore:
         return cast(DiskStore, self._rows.store)
-
-    def fetch(
-        self,
-        wanted: Bundle,
-        keep: Bundle,
-        digests: Sequence[bytes | None],
-        compute: Compute,
-        out: Rows,
-        *,
-        forecast: Forecast | None = None,
-        waiting: Callable[[int], None] | None = None,
-    ) -> Work:
-        """Fill rows with known features, and compute and store the others.
-
-        This is called by featurizers.
-
-        Parameters
-        ----------
-        wanted : Bundle
-            The outputs that each row holds.
-        keep : Bundle
-            The outputs to store for each row that is computed.
-        digests : sequence of bytes or None
-            Key of each item. None leaves that row unchanged.
-        compute : callable
-            Function of positions and a bundle that yields positions and rows, batch by batch.
-        out : ndarray of shape (n, width)
-            Array to fill.
-        forecast : callable, default=None
-            Called with the number of requested, known and missing rows before any is computed.
-        waiting : callable, default=None
-            Called with the number of rows that others are computing before waiting for them.
-
-        Returns
-        -------
-        Work
-            Number of rows that were requested, known and computed.
-        """
-        return self._rows.fetch(
-            wanted, keep, digests, compute, out, forecast=forecast, waiting=waiting
-        )
-
-    def recall(self, recipe: str, name: str) -> bytes | None:
-        """Return a fact about a recipe's rows.
-
-        Parameters
-        ----------
-        recipe : str
-            Fingerprint of everything that determines the rows.
-        name : str
-            Name of the fact.
-
-        Returns
-        -------
-        bytes or None
-            The fact, or None if it is not known.
-        """
-        return self._rows.recall(recipe, name)
-
-    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
-        """Store a fact about a recipe's rows unless it is already known.
-
-        Parameters
-        ----------
-        recipe : str
-            Fingerprint of everything that determines the rows.
-        name : str
-            Name of the fact.
-        value : bytes
-            The fact.
-
-        Returns
-        -------
-        bytes
-            The stored fact: the one that another process stored earlier, or ``value``.
-        """
-        return self._rows.remember(recipe, name, value)
 
     def stats(self) -> dict[str, int]:
         """Return the size of the cache and how often it was used.
@@ -221,9 +130,6 @@ class FeatureCache:
     def clear(self) -> None:
         """Remove all rows and statistics; the file stays."""
         self._store.clear()
-
-    def __sklearn_clone__(self) -> FeatureCache:
-        return self
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FeatureCache) and self.path == other.path

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._recipe import Bundle
 from ._pace import Pace
-from ._store import Rows, Store, covers
+from ._places import Columns, Places
+from ._request import Request, Work
+from ._store import Store, covers
 
-# Yields positions with their rows: the bundle's, or the wanted outputs alone, where an item gives
-# nothing usable for those that would only be kept.
-Compute = Callable[[list[int], Bundle], Iterator[tuple[list[int], Rows]]]
-Forecast = Callable[[int, int, int], None]
-Columns = slice | NDArray[np.intp]
 # A way to a row: bundles that together hold what is wanted, each with the columns to take from
 # its record and the columns that they become.
 Way = list[tuple[Bundle, Columns, Columns]]
@@ -25,35 +20,6 @@ Way = list[tuple[Bundle, Columns, Columns]]
 _AT_ONCE = 1024
 # Recipes whose pace is remembered.
 _RECIPES = 64
-
-
-@dataclass
-class Work:
-    """What one request took, or several.
-
-    Parameters
-    ----------
-    asked : int
-        Rows asked for.
-    known : int
-        Rows that were known, or are the same as another of this request.
-    computed : int
-        Rows that went through the network.
-    bad : int
-        Rows of items that could not be read.
-    """
-
-    asked: int = 0
-    known: int = 0
-    computed: int = 0
-    bad: int = 0
-
-    def add(self, other: Work) -> None:
-        """Count another request too."""
-        self.asked += other.asked
-        self.known += other.known
-        self.computed += other.computed
-        self.bad += other.bad
 
 
 class Cache(Protocol):
@@ -67,22 +33,8 @@ class Cache(Protocol):
 
     lasting: bool
 
-    def fetch(
-        self,
-        wanted: Bundle,
-        keep: Bundle,
-        digests: Sequence[bytes | None],
-        compute: Compute,
-        out: Rows,
-        *,
-        forecast: Forecast | None = None,
-        waiting: Callable[[int], None] | None = None,
-    ) -> Work:
-        """Fill ``out`` with the wanted outputs of each item, computing what is not known.
-
-        Before it computes, it tells ``forecast`` how many rows are asked, known and missing; before
-        it waits for rows that others compute, it tells ``waiting`` how many.
-        """
+    def fetch(self, request: Request) -> Work:
+        """Fill the rows of a request, computing those that are not known."""
 
     def recall(self, recipe: str, name: str) -> bytes | None:
         """Return a fact about a recipe's rows, None where it is not known."""
@@ -91,69 +43,16 @@ class Cache(Protocol):
         """Note a fact, unless it is known; return what is known."""
 
 
-class _Places:
-    """Where each distinct item's row goes; items that could not be read are left out."""
-
-    def __init__(self, digests: Sequence[bytes | None], out: Rows) -> None:
-        self.first: dict[bytes, int] = {}
-        self._again: dict[bytes, list[int]] = {}
-        self._digests, self._out = digests, out
-        self._filled: set[bytes] = set()
-        self.readable = 0
-        for i, digest in enumerate(digests):
-            if digest is None:
-                continue
-            self.readable += 1
-            if self.first.setdefault(digest, i) != i:
-                self._again.setdefault(digest, []).append(i)
-
-    def fill(self, digest: bytes, row: Rows, into: Columns = slice(None)) -> None:
-        """Write a row, or some columns of it, wherever the item occurs."""
-        self._out[self.first[digest], into] = row
-        for i in self._again.get(digest, ()):
-            self._out[i, into] = row
-        self._filled.add(digest)
-
-    def work(self, computed: int = 0) -> Work:
-        """Count what was done so far."""
-        filled = len(self._filled) + sum(len(self._again.get(d, ())) for d in self._filled)
-        asked = len(self._out)
-        return Work(asked, filled - computed, computed, asked - filled)
-
-    def where(self, digests: Sequence[bytes]) -> list[int]:
-        """Return the position where each item occurs first."""
-        return [self.first[digest] for digest in digests]
-
-    def fill_at(self, positions: Sequence[int], rows: Rows) -> list[bytes]:
-        """Write the rows of items by their positions; return their digests."""
-        found: list[Any] = [self._digests[position] for position in positions]
-        for digest, row in zip(found, rows, strict=True):
-            self.fill(digest, row)
-        return found
-
-
 class NoCache:
     """Keeps nothing; equal items of one request are still computed once."""
 
     lasting = False
 
-    def fetch(
-        self,
-        wanted: Bundle,
-        keep: Bundle,  # noqa: ARG002
-        digests: Sequence[bytes | None],
-        compute: Compute,
-        out: Rows,
-        *,
-        forecast: Forecast | None = None,
-        waiting: Callable[[int], None] | None = None,  # noqa: ARG002
-    ) -> Work:
+    def fetch(self, request: Request) -> Work:
         """Compute every distinct item."""
-        places = _Places(digests, out)
-        computed, n = 0, len(places.first)
-        if forecast is not None:
-            forecast(len(digests), places.readable - n, n)
-        for positions, rows in compute(list(places.first.values()), wanted):
+        places, computed = Places(request), 0
+        request.forecast(len(request.out), places.repeated, len(places.first))
+        for positions, rows in request.compute(list(places.first.values()), request.wanted):
             computed += len(positions)
             places.fill_at(positions, rows)
         return places.work(computed)
@@ -181,31 +80,20 @@ class RowCache:
         self.store = store
         self._paces: dict[str, Pace] = {}
 
-    def fetch(
-        self,
-        wanted: Bundle,
-        keep: Bundle,
-        digests: Sequence[bytes | None],
-        compute: Compute,
-        out: Rows,
-        *,
-        forecast: Forecast | None = None,
-        waiting: Callable[[int], None] | None = None,
-    ) -> Work:
+    def fetch(self, request: Request) -> Work:
         """Serve known rows, compute the rest, and keep what they gave."""
-        places = _Places(digests, out)
+        wanted, places, computed = request.wanted, Places(request), 0
         missing = self._serve(wanted, list(places.first), places)
-        self.store.count(hits=len(places.first) - len(missing), misses=len(missing))
-        if forecast is not None:
-            forecast(len(digests), places.readable - len(missing), len(missing))
-        computed = 0
+        hits = len(places.first) - len(missing)
+        self.store.count(hits=hits, misses=len(missing))
+        request.forecast(len(request.out), hits + places.repeated, len(missing))
         while missing:
-            theirs, more = self._compute_what_is_free(missing, wanted, keep, places, compute)
+            theirs, more = self._compute_what_is_free(missing, request, places)
             computed += more
             if theirs:
-                if waiting is not None:
-                    waiting(len(theirs))
-                self.store.wait(wanted, theirs, self._pace(keep.recipe).patience(len(theirs)))
+                request.waiting(len(theirs))
+                patience = self._pace(request.keep.recipe).patience(len(theirs))
+                self.store.wait(wanted, theirs, patience)
             missing = self._serve(wanted, theirs, places)
         return places.work(computed)
 
@@ -218,14 +106,10 @@ class RowCache:
         return self.store.remember(recipe, name, value)
 
     def _compute_what_is_free(
-        self,
-        missing: list[bytes],
-        wanted: Bundle,
-        keep: Bundle,
-        places: _Places,
-        compute: Compute,
+        self, missing: list[bytes], request: Request, places: Places
     ) -> tuple[list[bytes], int]:
         """Compute, claim by claim, what nobody else does; return what others do."""
+        wanted, keep = request.wanted, request.keep
         pace = self._pace(keep.recipe)
         columns = _columns(keep, wanted)
         theirs: list[bytes] = []
@@ -243,7 +127,7 @@ class RowCache:
                 todo = self._serve(wanted, mine, places)
                 if todo:
                     # Items that turn out bad give no row, and would give none again.
-                    for positions, rows in pace.timed(compute(places.where(todo), keep)):
+                    for positions, rows in pace.timed(request.compute(places.where(todo), keep)):
                         computed += len(positions)
                         self.store.count(forwards=len(positions))
                         whole = rows.shape[1] == keep.width
@@ -263,7 +147,7 @@ class RowCache:
             self._paces.pop(next(iter(self._paces)), None)
         return pace
 
-    def _serve(self, wanted: Bundle, asked: list[bytes], places: _Places) -> list[bytes]:
+    def _serve(self, wanted: Bundle, asked: list[bytes], places: Places) -> list[bytes]:
         """Scatter the known rows; return the digests of the others."""
         ways = list(_ways(self.store.bundles(wanted.recipe), wanted)) if asked else []
         unknown = []
@@ -275,7 +159,7 @@ class RowCache:
             unknown += missing
         return unknown
 
-    def _walk(self, way: Way, asked: list[bytes], places: _Places) -> list[bytes]:
+    def _walk(self, way: Way, asked: list[bytes], places: Places) -> list[bytes]:
         records = [self.store.get(bundle, asked) for bundle, _, _ in way]
         rest = []
         for digest, parts in zip(asked, zip(*records, strict=True), strict=True):

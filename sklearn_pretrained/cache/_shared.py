@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 from .._process import remembered
-from .._recipe import Bundle
-from ._policy import Compute, Forecast, RowCache, Work
-from ._store import Rows
+from ._lasting import LastingCache
+from ._policy import RowCache
 from .segments import SegmentStore
 from .segments._files import Files
 
 
-class SharedFeatureCache:
+class SharedFeatureCache(LastingCache):
     """Features in a folder, shared by machines that see the same folder.
 
     Each process writes files of its own, which never change, under names of their own, and each
@@ -46,8 +44,6 @@ class SharedFeatureCache:
 
     __module__ = "sklearn_pretrained"  # files name the package alone
 
-    lasting = True
-
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         if not isinstance(folder, str | os.PathLike):
             raise TypeError(
@@ -68,83 +64,6 @@ class SharedFeatureCache:
     @property
     def _store(self) -> SegmentStore:
         return cast(SegmentStore, self._rows.store)
-
-    def fetch(
-        self,
-        wanted: Bundle,
-        keep: Bundle,
-        digests: Sequence[bytes | None],
-        compute: Compute,
-        out: Rows,
-        *,
-        forecast: Forecast | None = None,
-        waiting: Callable[[int], None] | None = None,
-    ) -> Work:
-        """Fill rows with known features, and compute and store the others.
-
-        This is called by featurizers.
-
-        Parameters
-        ----------
-        wanted : Bundle
-            The outputs that each row holds.
-        keep : Bundle
-            The outputs to store for each row that is computed.
-        digests : sequence of bytes or None
-            Key of each item. None leaves that row unchanged.
-        compute : callable
-            Function of positions and a bundle that yields positions and rows, batch by batch.
-        out : ndarray of shape (n, width)
-            Array to fill.
-        forecast : callable, default=None
-            Called with the number of requested, known and missing rows before any is computed.
-        waiting : callable, default=None
-            Never called: nobody is waited for.
-
-        Returns
-        -------
-        Work
-            Number of rows that were requested, known and computed.
-        """
-        return self._rows.fetch(
-            wanted, keep, digests, compute, out, forecast=forecast, waiting=waiting
-        )
-
-    def recall(self, recipe: str, name: str) -> bytes | None:
-        """Return a fact about a recipe's rows.
-
-        Parameters
-        ----------
-        recipe : str
-            Fingerprint of everything that determines the rows.
-        name : str
-            Name of the fact.
-
-        Returns
-        -------
-        bytes or None
-            The fact, or None if it is not known.
-        """
-        return self._rows.recall(recipe, name)
-
-    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
-        """Store a fact about a recipe's rows unless it is already known.
-
-        Parameters
-        ----------
-        recipe : str
-            Fingerprint of everything that determines the rows.
-        name : str
-            Name of the fact.
-        value : bytes
-            The fact.
-
-        Returns
-        -------
-        bytes
-            The stored fact: the one that another process stored earlier, or ``value``.
-        """
-        return self._rows.remember(recipe, name, value)
 
     def stats(self) -> dict[str, int]:
         """Return the size of the cache and how often this process used it.
@@ -197,9 +116,6 @@ class SharedFeatureCache:
         gone = compact(Files(store.folder, store.damaged), rows_per_file)
         store.refresh()
         return gone
-
-    def __sklearn_clone__(self) -> SharedFeatureCache:
-        return self
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SharedFeatureCache) and self.folder == other.folder

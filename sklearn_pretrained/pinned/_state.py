@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from .._outputs import Output
-from ..cache._cache import Work
+from ..cache import Work
 from ..exceptions import FormatError, WeightsError, pinned_were
 from ._canary import Canary
 from ._carried import pack, stand_in

@@ -1,0 +1,76 @@
+"""What a cache does whose rows outlive the process, wherever they lie."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+from ._policy import RowCache
+from ._request import Request, Work
+
+
+class LastingCache(ABC):
+    """A handle on a place where rows are kept: its clone is itself, and its pickle is the path."""
+
+    lasting = True
+
+    @property
+    @abstractmethod
+    def _rows(self) -> RowCache:
+        """What all handles on the same place share in this process."""
+
+    def fetch(self, request: Request) -> Work:
+        """Fill rows with known features, and compute and store the others.
+
+        This is called by featurizers.
+
+        Parameters
+        ----------
+        request : Request
+            The rows asked for, the function that computes them, and the array to fill.
+
+        Returns
+        -------
+        Work
+            Number of rows that were requested, known and computed.
+        """
+        return self._rows.fetch(request)
+
+    def recall(self, recipe: str, name: str) -> bytes | None:
+        """Return a fact about a recipe's rows.
+
+        Parameters
+        ----------
+        recipe : str
+            Fingerprint of everything that determines the rows.
+        name : str
+            Name of the fact.
+
+        Returns
+        -------
+        bytes or None
+            The fact, or None if it is not known.
+        """
+        return self._rows.recall(recipe, name)
+
+    def remember(self, recipe: str, name: str, value: bytes) -> bytes:
+        """Store a fact about a recipe's rows unless it is already known.
+
+        Parameters
+        ----------
+        recipe : str
+            Fingerprint of everything that determines the rows.
+        name : str
+            Name of the fact.
+        value : bytes
+            The fact.
+
+        Returns
+        -------
+        bytes
+            The stored fact: the one that another process stored earlier, or ``value``.
+        """
+        return self._rows.remember(recipe, name, value)
+
+    def __sklearn_clone__(self) -> Self:
+        return self
