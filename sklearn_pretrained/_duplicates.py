@@ -18,21 +18,21 @@ _ROUNDING = 1e-6
 
 
 def near_duplicate_groups(rows: Any, threshold: float | str = "auto") -> np.ndarray:
-    """Group rows that are nearly the same, so that no copy lies on both sides of a split.
+    """Group rows that are nearly equal, so that copies stay on one side of a split.
 
-    Two rows whose cosine distance is within the threshold share a group, and so do rows that a
-    chain of such pairs joins. Read more in the :doc:`User Guide </insight>`.
+    Two rows are in the same group if their cosine distance is within the threshold, or if they are
+    connected by a chain of such pairs. Read more in the :doc:`User Guide </insight>`.
 
     Parameters
     ----------
     rows : array-like of shape (n_samples, n_features)
-        What a featurizer's ``transform`` gives. Neither NaN nor infinity.
+        The output of a featurizer's ``transform``, without NaN and infinity.
     threshold : float or "auto", default="auto"
         Largest cosine distance of two near duplicates, from 0 (the same direction) to 2.
-        ``"auto"`` takes 0.4 times the upper quartile of the distances from each distinct row to its
-        nearest neighbour: copies lie in the lower part of these distances, and do not move the
-        upper quartile while at least a quarter of the rows has no copy. Beyond 4,096 rows, as many
-        evenly spaced ones are looked at, each against all others.
+        ``"auto"`` uses 0.4 times the upper quartile of the distances from each distinct row to its
+        nearest neighbour. Copies have small distances, which do not affect the upper quartile as
+        long as at least a quarter of the rows have no copy. With more than 4,096 rows, the
+        quartile is computed from 4,096 evenly spaced rows.
 
     Returns
     -------
@@ -46,9 +46,9 @@ def near_duplicate_groups(rows: Any, threshold: float | str = "auto") -> np.ndar
 
     Notes
     -----
-    Nothing is approximated: all pairs are looked at, in chunks, which is quadratic in time and
-    linear in memory, and meant for up to 100,000 rows. What is near is for the network to say:
-    pictures of one scene may be as near to each other as a picture and its tighter crop.
+    All pairs are compared, in chunks, without approximation. This takes quadratic time and linear
+    memory, and is meant for up to 100,000 rows. How close two images are depends on the network:
+    different images of one scene may be as close as an image and a crop of it.
 
     Examples
     --------

@@ -139,12 +139,11 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         return self._rows(self._read(X, reset=False), road)
 
     def stream(self, X: Any) -> Iterator[tuple[range, NDArray[np.float32]]]:
-        """Compute the features window by window, for more rows than memory holds.
+        """Compute the features window by window, for more rows than fit into memory.
 
-        X is read as far as the window that is asked for, and neither items nor features of a
-        window are kept once the next one is asked for. Features, errors, counts and the cache are
-        those of `transform`. What cannot be read is in ``bad_items_`` as soon as its window comes,
-        and warned of after the last.
+        X is read window by window, and the items and features of a window are not kept once the
+        next one is requested. Otherwise this works like `transform`. Items that cannot be read
+        are in ``bad_items_`` once their window is returned, and the warning follows the last one.
 
         Parameters
         ----------

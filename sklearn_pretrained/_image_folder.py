@@ -19,19 +19,19 @@ SUFFIXES = (
 def load_image_folder(
     container_path: str | os.PathLike[str], *, allowed_extensions: Sequence[str] | None = None
 ) -> Bunch:
-    """Find images whose folders name their classes.
+    """Find images in folders that are named after their classes.
 
-    No image is opened: the paths are what `PretrainedImageFeaturizer` reads, one at a time.
-    Folders within the folder of a class belong to the class. Read more in the
+    Images are not opened: `PretrainedImageFeaturizer` accepts the paths and reads them one at a
+    time. Subfolders of a class belong to that class. Read more in the
     :ref:`User Guide <data>`.
 
     Parameters
     ----------
     container_path : str or path
-        The folder that holds a folder for each class.
+        The folder that contains one folder per class.
     allowed_extensions : sequence of str, default=None
-        Endings of the files to take, such as ``[".jpg", ".png"]``, in capitals or not. None takes
-        those that photographs and drawings usually have.
+        File name extensions, such as ``[".jpg", ".png"]``, in upper or lower case. None uses the
+        common ones for images.
 
     Returns
     -------
@@ -41,15 +41,14 @@ def load_image_folder(
         data : ndarray of str
             Paths of the images, sorted by class and path.
         filenames : ndarray of str
-            The same, under the name that `sklearn.datasets.load_files` gives it.
+            The same, named as in `sklearn.datasets.load_files`.
         target : ndarray of int
-            The class of each image, as its place in ``target_names``.
+            The class of each image, as an index into ``target_names``.
         target_names : list of str
-            Names of the folders that hold images, sorted.
+            Names of the folders that contain images, sorted.
         odd_files : list of str
-            What was left out: files with other endings, files that belong to no class, whatever
-            has a name that begins with a dot, links that lead nowhere or round in a circle, and
-            folders of classes without images.
+            What was left out: files with other extensions, files outside the class folders, hidden
+            files, broken or circular links, and class folders without images.
 
     See Also
     --------
@@ -95,9 +94,9 @@ def load_image_folder(
         target_names.append(entry.name)
     if not filenames:
         raise ValueError(
-            f"No folder within {str(top)!r} holds images ({', '.join(endings)}). The images of "
-            "each class belong in a folder of their own; images without classes are read as a "
-            "list of paths: sorted(Path(folder).glob('*.jpg'))."
+            f"No folder within {str(top)!r} contains images ({', '.join(endings)}). Put the "
+            "images of each class into their own folder; for images without classes, pass a list of "
+            "paths: sorted(Path(folder).glob('*.jpg'))."
         )
     paths = np.array(filenames, dtype=object)
     return Bunch(

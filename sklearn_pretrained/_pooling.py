@@ -213,7 +213,7 @@ def _why_not(mode: str, shape: tuple[int, ...], layout: Layout | None) -> str | 
         return None
     if layout is None:
         return (
-            f"the axis that holds the channels of its output {shape} cannot be told; "
+            f"the channel axis of its output {shape} cannot be determined; "
             "use pooling='flatten' or 'none'"
         )
     is_tokens = len(shape) == 2 and layout.channel == 2  # noqa: PLR2004

@@ -33,7 +33,7 @@ class Progress:
         whole = asked == self._total
         if self._bar is None:
             more = f", {known:,} known, {missing:,} to compute" if whole else ""
-            self._open(f"{self._name}: {self._total:,} rows asked{more}", missing, whole=whole)
+            self._open(f"{self._name}: {self._total:,} rows requested{more}", missing, whole=whole)
         if not whole:
             self.add(asked - missing)
 
@@ -50,7 +50,7 @@ class Progress:
         if self._shown:
             from tqdm import tqdm
 
-            said = f"{self._name}: waiting for {rows:,} rows that others compute"
+            said = f"{self._name}: waiting for {rows:,} rows that others are computing"
             tqdm.write(said, file=sys.stderr)
 
     def add(self, rows: int) -> None:

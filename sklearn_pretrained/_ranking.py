@@ -61,21 +61,21 @@ def rank_features(
     Parameters
     ----------
     features : dict of str to array-like or featurizer
-        Candidates by name: their rows, of shape (n_samples, n_features), or a featurizer that turns
-        ``X`` into rows. One that is not fitted is cloned and fitted.
+        Candidates by name: rows of shape (n_samples, n_features), or a featurizer that computes
+        them from ``X``. A featurizer that is not fitted is cloned and fitted.
     X : list or array-like
-        Images or texts for the featurizers. None where all candidates are rows.
+        Images or texts for the featurizers. None if all candidates are rows.
     y : array-like of shape (n_samples,)
         Classes, or numbers for regression.
     task : {"auto", "classification", "regression"}, default="auto"
-        What ``y`` is for. "auto" takes whole numbers for classes, as scikit-learn does: say
+        The kind of target. "auto" treats integers as classes, as scikit-learn does; use
         "regression" for ages or counts.
 
     Returns
     -------
     FeatureRanking
         A tuple of records with ``name``, ``width``, ``ridge``, ``knn``, ``logme`` and ``h_score``,
-        sorted by ``ridge``; it has ``to_frame``, and prints as a table.
+        sorted by ``ridge``. It is printed as a table and has a method ``to_frame``.
 
     See Also
     --------
@@ -83,14 +83,14 @@ def rank_features(
 
     Notes
     -----
-    ``ridge`` and ``knn`` leave one row out at a time: accuracy for classes, R² for numbers. The
-    first is a ridge regression (on indicators for classes) in closed form, with the penalty of
-    least squared error, so it is slightly too good; over a few columns indicators can hide a class
-    that lies between two others. The second asks the five nearest rows by
+    ``ridge`` and ``knn`` are leave-one-out scores: accuracy for classification, R² for regression.
+    ``ridge`` is a ridge regression in closed form (on class indicators for classification). Its
+    penalty is chosen by the same leave-one-out error, so the score is slightly too high. With few
+    columns, it can miss a class that lies between two others. ``knn`` uses the five nearest rows by
     cosine distance. ``logme`` is the log evidence of a Bayesian linear model per row [1]_, with
     its two precisions at their maximum, averaged over classes. ``h_score`` is the trace of
-    ``pinv(cov(rows)) @ cov(class means)`` [2]_, and NaN for regression. Where there are more
-    features than rows the H-score says nothing: it is then near the number of classes less one.
+    ``pinv(cov(rows)) @ cov(class means)`` [2]_, and NaN for regression. If there are
+    more features than rows, it is close to the number of classes minus one and not meaningful.
 
     References
     ----------
@@ -114,7 +114,7 @@ def rank_features(
     continuous = type_of_target(y) == "continuous" if task == "auto" else task == "regression"
     classes = np.unique(y)
     if len(classes) < 2:  # noqa: PLR2004 (one value tells nothing apart)
-        raise ValueError("y has one value only, so no features can tell its rows apart.")
+        raise ValueError("y has only one distinct value, so features cannot be ranked.")
     targets = (y[:, None] if continuous else y[:, None] == classes).astype(float)
     ranks = []
     for name, candidate in features.items():

@@ -125,9 +125,9 @@ REFUSED: dict[str, tuple[Callable[[Path], SentenceTransformer], str]] = {
     "recurrence": (whole(st.LSTM(16, 4), st.Pooling(8)), "LSTM': it works on tokens"),
     "weighted layers": (
         whole(st.WeightedLayerPooling(16, 3, 1), st.Pooling(16)),
-        "WeightedLayerPooling': it mixes hidden states",
+        "WeightedLayerPooling': it combines hidden states",
     ),
-    "ways": (_router, "Router': it takes other ways"),
+    "ways": (_router, "Router': it processes queries"),
     "no pooling": (whole(), r"lists Transformer; supported are"),
     "a dense layer over tokens": (
         whole(st.Dense(16, 16, module_input_name="token_embeddings"), st.Pooling(16)),

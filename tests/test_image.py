@@ -341,13 +341,13 @@ def test_a_progress_bar_shows_rows_and_rate(patches, capsys):
     asking = featurizer(verbose=True, cache="memory")
     asking.fit_transform([*patches[:20], patches[0]])
     shown = capsys.readouterr().err
-    assert "mobilenet_v2: 21 rows asked, 1 known, 20 to compute" in shown
+    assert "mobilenet_v2: 21 rows requested, 1 known, 20 to compute" in shown
     assert "20/20" in shown
     assert "row/s" in shown
 
     asking.fit_transform(patches[:20])
     told = capsys.readouterr().err
-    assert told == "torchvision/mobilenet_v2: 20 rows asked, 20 known, 0 to compute\n"
+    assert told == "torchvision/mobilenet_v2: 20 rows requested, 20 known, 0 to compute\n"
 
 
 # -- what can be wrong

@@ -108,8 +108,11 @@ def test_a_folder_that_chooses_another_pooling_later_changes_no_row(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda layer: {}, r"it has no layer '1' any more"),
-        (lambda layer: {"1": _with(layer, module="2")}, r"was 1 \(output of 1.*is 1 \(output of 2"),
+        (lambda layer: {}, r"layer '1' no longer exists"),
+        (
+            lambda layer: {"1": _with(layer, module="2")},
+            r"was 1 \(output of 1.*now 1 \(output of 2",
+        ),
         (lambda layer: {"1": _with(layer, shape=(4,))}, r"run 1, 8, flatten.*run 1, 4, flatten"),
     ],
 )

@@ -190,7 +190,7 @@ def test_progress_over_windows_counts_all_rows(X, capsys):
     ours.fit_transform(X)
     shown = capsys.readouterr().err
 
-    assert "module/make_mlp: 23 rows asked\n" in shown
+    assert "module/make_mlp: 23 rows requested\n" in shown
     assert "23/23" in shown
 
 

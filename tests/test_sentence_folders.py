@@ -464,9 +464,9 @@ def test_a_trained_chain_reads_the_layer_that_it_was_trained_on(folder):
 
 
 def test_modules_that_do_not_fit_each_other_are_refused(folder):
-    """A dense layer of other columns than come to it."""
+    """A dense layer for another number of columns than it receives."""
     edit(folder, "1_Pooling/config.json", pooling_mode=["mean", "max"])
-    with pytest.raises(LayerError, match="2_Dense takes rows of 16 columns, and 32 come to it"):
+    with pytest.raises(LayerError, match="2_Dense expects 16 columns, but receives 32"):
         featurizer(folder).fit(TEXTS)
 
 

@@ -38,7 +38,7 @@ SECONDS = 300
 EXCEPTIONS: dict[str, str] = {
     "coat": (
         "modules for relative positions, which its blocks share, count as stages; their axes "
-        "cannot be told, so pooling is refused there"
+        "cannot be determined, so pooling is refused there"
     ),
     "deepseek_vit": "412 million parameters take longer than the limit on one core",
     "tnt": (

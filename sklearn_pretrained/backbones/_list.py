@@ -127,7 +127,7 @@ def _sources(source: str | None, *, searching: bool) -> list[Source]:
         if one is None:
             known = ["torchvision", "timm", *(other.name for other in others())]
             raise ValueError(
-                f"source={source!r} is not a known source of networks; known are "
+                f"source={source!r} is not a known source of networks; choose one of "
                 f"{', '.join(known)}. Use register_backbone to add one."
             )
         return [one]

@@ -31,8 +31,8 @@ class FeatureCache(LastingCache):
     error.
 
     The file is opened on first use. It is a SQLite database that holds numbers, not pickles. Its
-    locks are not reliable on network mounts, where a `CacheWarning` is given; machines share a
-    `SharedFeatureCache`.
+    locks are not reliable on network mounts, so a path on one gives a `CacheWarning`. To share
+    features between machines, use `SharedFeatureCache`.
 
     Parameters
     ----------

@@ -14,14 +14,14 @@ from .segments._files import Files
 
 
 class SharedFeatureCache(LastingCache):
-    """Features in a folder, shared by machines that see the same folder.
+    """Features in a folder, shared by all machines that can access the folder.
 
-    Each process writes files of its own, which never change, under names of their own, and each
-    gets its name when it is whole. So there is no lock and no server, and a network mount is good
-    enough. Two processes that need the same row at the same time both compute it, which is waste
-    and never wrong; on one machine, `FeatureCache` lets processes divide the work instead. Rows
-    are written about every 10 seconds, and files of others are noticed after 5. A damaged file is
-    named by a `CacheWarning` and skipped. It needs the extra ``parquet``.
+    Each process writes its own files under unique names and renames them when they are complete.
+    Files never change after that, so no locks or servers are needed, and the folder can be on a
+    network mount. If two processes need the same row at the same time, both compute it; on one
+    machine, `FeatureCache` divides the work between processes instead. Rows are written about
+    every 10 seconds, and files of other processes are noticed after 5 seconds. A damaged file is
+    skipped with a `CacheWarning` that names it. Requires the extra ``parquet``.
 
     Parameters
     ----------
@@ -78,9 +78,7 @@ class SharedFeatureCache(LastingCache):
         return self._store.stats()
 
     def verify(self) -> dict[str, int]:
-        """Check all rows, and set files aside that are damaged.
-
-        Their names then end with ``.damaged``.
+        """Check all rows and rename damaged files, adding ``.damaged`` to their names.
 
         Returns
         -------
@@ -97,8 +95,8 @@ class SharedFeatureCache(LastingCache):
     def compact(self, rows_per_file: int = 65536) -> int:
         """Merge small files into larger ones, which are faster to open.
 
-        Others may read and write meanwhile. Run it in one process at a time. What `featurize` wrote
-        stays as it is.
+        Other processes can read and write meanwhile, but run it in one process at a time. Files
+        written by `featurize` are not merged.
 
         Parameters
         ----------
@@ -108,7 +106,7 @@ class SharedFeatureCache(LastingCache):
         Returns
         -------
         int
-            By how many the number of files decreased.
+            Decrease in the number of files.
         """
         from .segments._compact import compact
 

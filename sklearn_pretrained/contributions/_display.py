@@ -17,31 +17,32 @@ _METHODS = ("exact", "occlusion")
 
 
 class ContributionDisplay:
-    """What each place of a picture, or each token of a text, adds to a decision.
+    """Contributions of the positions of an image, or the tokens of a text, to a decision.
 
-    Behind a mean over positions, a linear head is a sum: each position adds its own part to the
-    decision, and nothing is estimated. Scalers, PCA and other linear steps in between are included.
-    Use `from_estimator` to create a display. Printing it shows a table. Read more in the
-    :doc:`User Guide </insight>`.
+    If features are means over positions, the decision value of a linear head is a sum of one
+    contribution per position, without approximation. Scalers, PCA and other linear steps in
+    between are taken into account. Use `from_estimator` to create a display. Printing it shows a
+    table. Read more in the :doc:`User Guide </insight>`.
 
     Parameters
     ----------
     contributions : ndarray of shape (rows, columns) or (n_words,)
-        What each place of the picture, or each word, adds.
+        The contribution of each position of the image, or of each token.
     constant : float
-        What belongs to no place: intercept, and centres of scalers. NaN for an occlusion.
+        The part that belongs to no position: the intercept, and the centres of scalers. NaN for
+        occlusion.
     decision : float
-        The decision value, or with an occlusion the score of the whole item.
+        The decision value, or for occlusion the score of the whole item.
     class_ : object, default=None
-        The class that is decided for; None for a regression.
+        The class that is explained; None for regression.
     words : list of str, default=None
-        The tokens, special ones by their names; None for a picture.
+        The tokens, including special tokens; None for an image.
     pixels : ndarray of shape (height, width, 3), default=None
-        The picture.
+        The image.
     box : tuple of (left, top, right, bottom), default=None
-        The part of the picture that the network saw, in pixels.
+        The part of the image that the network receives, in pixels.
     method : {"exact", "occlusion"}, default="exact"
-        How the contributions were found.
+        How the contributions were computed.
 
     Attributes
     ----------
@@ -57,9 +58,9 @@ class ContributionDisplay:
     Notes
     -----
     ``contributions.sum() + constant`` is the decision value, up to the precision of the features
-    (about 1e-6 of the terms that are summed). A deep layer's place has seen more of the picture
-    than it covers, so a contribution tells where evidence is read, which need not be where its
-    cause lies. Where the encoder brings rows to length 1, the length is that of the whole row.
+    (about 1e-6 of the terms that are summed). A position of a deep layer depends on a larger part
+    of the image than it covers, so contributions show only roughly where the evidence is. If the
+    encoder L2-normalises rows, the norm is that of the whole row.
 
     Examples
     --------
@@ -122,17 +123,17 @@ class ContributionDisplay:
         item : image or text
             One item, in any form that the featurizer accepts.
         class_ : object, default=None
-            The class to explain; None is the one that is decided for. For a regression with
-            several targets, the number of the target.
+            The class to explain. None is the predicted class. For regression with several targets,
+            the index of the target.
         method : {"exact", "occlusion"}, default="exact"
-            "exact" needs a linear head over features that are a mean over positions, and raises an
-            error if they are not. "occlusion" goes with every estimator: it hides one place at a
-            time and shows how the score falls, which is an approximation and costs a forward pass
-            per place.
+            "exact" requires features that are means over positions and a linear head, and raises an
+            error otherwise. "occlusion" works with every estimator: it covers one position at a
+            time and shows how much the score decreases. This is an approximation, and takes one
+            forward pass per position.
         n_places : int, default=7
-            Rows and columns of the rectangles that an occlusion hides one by one.
+            Number of rows and columns of rectangles that occlusion covers one by one.
         verbose : bool, default=False
-            Whether an occlusion shows a progress bar.
+            Whether to show a progress bar for occlusion.
         ax : matplotlib Axes, default=None
             Axes to plot on. None creates a new figure.
         plot : bool, default=True
@@ -159,7 +160,7 @@ class ContributionDisplay:
     def plot(
         self, ax: Any = None, *, cmap: str = COLOURS, alpha: float = 0.6, colorbar: bool = True
     ) -> ContributionDisplay:
-        """Draw the contributions over the picture, or behind the words.
+        """Draw the contributions over the image, or behind the words.
 
         Parameters
         ----------
@@ -168,7 +169,7 @@ class ContributionDisplay:
         cmap : str, default="PuOr_r"
             A diverging colour map.
         alpha : float, default=0.6
-            Opacity of the colours over a picture.
+            Opacity of the colours over an image.
         colorbar : bool, default=True
             Whether to draw a colour bar.
 

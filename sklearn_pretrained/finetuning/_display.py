@@ -9,9 +9,9 @@ from ._report import AdaptationReport
 
 
 class AdaptationDisplay:
-    """Whether training pays: scores against what is trained, and against the number of rows.
+    """Scores of frozen and fine-tuned networks, against what is trained or the number of rows.
 
-    Use `from_report` to make one, or `from_estimator` to see one training's course.
+    Use `from_report` to create a display, or `from_estimator` to draw the history of one training.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ class AdaptationDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes with the drawing.
+        Axes with the plot.
     figure_ : matplotlib Figure
-        Figure that holds them.
+        Figure that contains the axes.
 
     See Also
     --------
@@ -73,8 +73,9 @@ class AdaptationDisplay:
         Parameters
         ----------
         kind : {"share", "cost", "rows"}, default="share"
-            Against the share of the network's work that is trained, against the seconds that a fit
-            takes, or against the number of rows, where the report has learning curves.
+            What the x axis shows: the share of the network's operations that are trained, the
+            seconds that a fit takes, or the number of training rows (if the report has learning
+            curves).
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
 
@@ -114,7 +115,7 @@ class AdaptationDisplay:
 
     @staticmethod
     def from_estimator(estimator: Any, *, ax: Any = None) -> Any:
-        """Draw the course of one training: losses, and the score on the rows held out.
+        """Draw the history of one training: losses, and the score on held-out rows.
 
         Parameters
         ----------
@@ -126,12 +127,12 @@ class AdaptationDisplay:
         Returns
         -------
         matplotlib Axes
-            The drawing; the dotted line is the frozen probe.
+            The axes; the dotted line is the score of the frozen features.
         """
         plt = need("matplotlib.pyplot", install="matplotlib", purpose="AdaptationDisplay")
         history = estimator.history_
         if not history:
-            raise ValueError("Nothing was trained, so there is no course to draw.")
+            raise ValueError("Nothing was trained, so there is no history to draw.")
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
         epochs = [record["epoch"] for record in history]

@@ -121,29 +121,29 @@ def adaptation_report(
     random_state: Any = 0,
     **parameters: Any,
 ) -> AdaptationReport:
-    """Compare the frozen network with training some of it, on the same folds.
+    """Compare the frozen network with fine-tuning from several layers, on the same folds.
 
     Parameters
     ----------
     featurizer : estimator
         One of this package's featurizers.
     X : array-like of items
-        As it takes them.
+        The items, as the featurizer accepts them.
     y : array-like
         Labels or numbers.
     cv : int or splitter, default=5
         The folds.
     groups : array-like, default=None
-        Rows of one group are in one fold.
+        Groups of rows; all rows of a group are in the same fold.
     depths : sequence of str, int or float, default=(-2, -3, -5)
-        Layers to train from; those above which nothing is trained are left out.
+        Values of ``train_from`` to try; layers above which there are no weights are skipped.
     layers : sequence of str, int or float, default=(0.6, 0.8, 1.0)
-        Layers that the best frozen one is chosen from, besides the featurizer's own, within each
+        Frozen layers to try in addition to the featurizer's own; the best is chosen within each
         fold.
     scoring : str or callable, default=None
-        What is compared; None is accuracy, or the coefficient of determination.
+        The score. None means accuracy for classification and R² for regression.
     train_sizes : sequence of float, default=()
-        Shares of each fold's rows to learn from too, for learning curves.
+        Fractions of the training rows of each fold, for learning curves.
     random_state : int, default=0
         As in `FineTunedClassifier`.
     **parameters : dict
@@ -152,12 +152,14 @@ def adaptation_report(
     Returns
     -------
     AdaptationReport
-        It prints as a table with a verdict; ``to_dict``, ``to_frame``, and `AdaptationDisplay`.
+        The results, printed as a table with a recommendation. It has methods ``to_dict`` and
+        ``to_frame``, and can be drawn by `AdaptationDisplay`.
 
     Notes
     -----
-    Folds share rows, so their scores vary less than those of new data would: the errors and p
-    values of the gains are those of Nadeau and Bengio's corrected test.
+    Folds share training rows, so their scores vary less than scores on independent data. The
+    standard errors and p-values of the gains are corrected for this with the method of Nadeau and
+    Bengio.
 
     Examples
     --------

@@ -40,7 +40,7 @@ def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
         return values.astype(np.uint8)
     least, most = float(values.min()), float(values.max())
     if not (np.isfinite(least) and np.isfinite(most)):
-        raise BadItemError("holds NaN or infinity")
+        raise BadItemError("contains NaN or infinity")
     if least < low or most > high:
         advice = (
             _advice(least, most) if value_range is None else "pass a value_range that holds all"

@@ -26,7 +26,7 @@ class Rows:
         """Hash the numbers, which must be finite."""
         row = self._array[i]
         if not np.isfinite(row).all():
-            raise BadItemError("holds NaN or infinity")
+            raise BadItemError("contains NaN or infinity")
         return _digest.of_array(row, "row")
 
     def load(self, i: int) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ class LayerScoreDisplay:
     """Scores of the layers that a search tried, against their depth.
 
     Use `from_search` to create a display. Printing it shows a table. The cheapest layer that scores
-    within one standard error of the best is marked, since a deeper one is seldom worth its cost.
+    within one standard error of the best is marked, since a deeper one is rarely worth its cost.
 
     Read more in the :doc:`guide to layers </layers>`.
 

@@ -34,35 +34,36 @@ class _Cheapest:
 def cheapest_within_one_se(
     estimator: Any, *, metric: str | None = None
 ) -> Callable[[Mapping[str, Any]], int]:
-    """Make a ``refit`` that takes the cheapest layer within one standard error of the best.
+    """Create a ``refit`` that selects the cheapest layer within one standard error of the best.
 
-    With it ``best_estimator_`` of a search over layers reads the layer that `LayerScoreDisplay`
-    stars. Read more in the :doc:`User Guide </insight>`.
+    With it, the ``best_estimator_`` of a search over layers uses the layer that `LayerScoreDisplay`
+    marks with a star. Read more in the :doc:`User Guide </insight>`.
 
     Parameters
     ----------
     estimator : estimator
-        The estimator that is searched, fitted or not. It is only looked at: it tells which network
-        the layers belong to, and so what they cost.
+        The estimator that is searched, fitted or not. It determines the network that the layers
+        belong to, and so their costs. It is not changed.
     metric : str, default=None
-        Which score to choose by, where the search has several. None means the only one.
+        The score to use if the search has several metrics. None uses the only one.
 
     Returns
     -------
     callable
-        What to pass as ``refit`` to ``GridSearchCV`` or ``RandomizedSearchCV``. It takes
+        Function to pass as ``refit`` to ``GridSearchCV`` or ``RandomizedSearchCV``. It takes
         ``cv_results_`` and returns ``best_index_``.
 
     See Also
     --------
-    LayerScoreDisplay : Shows the scores and costs among which this chooses.
+    LayerScoreDisplay : Show the scores and costs of the layers.
 
     Notes
     -----
-    Each layer stands with the best of its candidates. Where a search varies networks too, the best
-    of all sets the threshold, and cost is counted in floating-point operations. The standard error
-    is that of the mean over folds, as if these were independent; with one split only the best
-    itself is taken. Where ``refit`` is a callable, scikit-learn sets no ``best_score_``; it is
+    Each layer is represented by its best candidate. If the search also varies the network, the
+    threshold is that of the best of all networks, and the cost is the number of floating-point
+    operations. The standard error is that of the mean over folds, computed as if folds were
+    independent; with a single split, the best candidate is selected. If ``refit`` is a callable,
+    scikit-learn does not set ``best_score_``; use
     ``cv_results_["mean_test_score"][best_index_]``.
 
     Examples

@@ -74,7 +74,7 @@ def pinned_outputs(
     Raises a `ProvenanceError` where the network no longer has them as they were.
     """
     if missing := [name for name in layers if name not in plan.layers]:
-        raise _moved(plan, f"it has no layer {missing[0]!r} any more")
+        raise _moved(plan, f"layer {missing[0]!r} no longer exists")
     outputs = [(plan.layers[name], p) for name, p in zip(layers, poolings, strict=True)]
     try:
         outputs = [(layer, layer.pooling(pooling)) for layer, pooling in outputs]
@@ -83,10 +83,10 @@ def pinned_outputs(
     if places is not None:
         for then, now in zip(places, places_of(outputs), strict=True):
             if then != now:
-                raise _moved(plan, f"what is read was {then}, and is {now}")
+                raise _moved(plan, f"the layer was {then}, and is now {now}")
     found = sum(layer.width(pooling) for layer, pooling in outputs)
     if width is not None and found != width:
-        raise _moved(plan, f"rows had {width} numbers, and would have {found}")
+        raise _moved(plan, f"rows had {width} columns, and would now have {found}")
     return outputs
 
 

@@ -178,12 +178,12 @@ class PinnedState:
         raise NotImplementedError
 
     def provenance(self) -> Provenance:
-        """Say what decides the rows: network, weights, preprocessing, versions.
+        """Return what determines the rows: network, weights, preprocessing, versions.
 
         Returns
         -------
         Provenance
-            As it was at fit. It prints as text for a model card; ``to_dict()`` is for programs.
+            The facts at fit, printed as text for a model card; ``to_dict()`` returns a dictionary.
         """
         from sklearn.utils.validation import check_is_fitted
 

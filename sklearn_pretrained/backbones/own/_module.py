@@ -20,12 +20,12 @@ from ._network import Given, Made
 class ModuleHandle:
     """A network that estimators share instead of copying it.
 
-    scikit-learn deep-copies what stands in a parameter grid; a handle stays one object.
+    scikit-learn deep-copies the values of a parameter grid, but not a handle.
 
     Parameters
     ----------
     module : nn.Module
-        The network. The estimators work on a frozen copy: it stays yours to train.
+        The network. Estimators use a frozen copy, so you can continue to train it.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class ModuleBackbone(Backbone):
             if weights != "default":
                 raise ValueError(
                     "weights applies only if model is a function that returns the network. A "
-                    "network that is passed directly brings its own weights."
+                    "network that is passed directly has its own weights."
                 )
             self.source: Given | Made = Given(module)
             self.name = f"module/{type(module).__name__}"
@@ -115,8 +115,8 @@ class ModuleBackbone(Backbone):
         if self._shape is None:
             if self.preprocessing is None:
                 raise ValueError(
-                    "To read images, a network of your own needs preprocessing, a function from a "
-                    "PIL image to a tensor (C, H, W)."
+                    "For images, a network of your own needs preprocessing: a function that turns "
+                    "a PIL image into a tensor (C, H, W)."
                 )
             self._shape = tuple(self._one(np.full((300, 400, 3), 128, np.uint8)).shape)
         return self._shape

@@ -46,15 +46,15 @@ _OLD_MODES = {
 }
 """In the order in which their results lie side by side."""
 
-_STATIC = "it has no transformer: texts become rows by a table of words or tokens alone"
-_OVER_TOKENS = "it works on tokens behind the transformer, which is not done here"
-_SPARSE = "it makes sparse rows, or several rows of each text"
+_STATIC = "it has no transformer, only a table of word or token vectors"
+_OVER_TOKENS = "it works on tokens after the transformer, which is not supported"
+_SPARSE = "it gives sparse vectors, or several vectors per text"
 REFUSED = {
     **dict.fromkeys(("StaticEmbedding", "WordEmbeddings", "BoW"), _STATIC),
     **dict.fromkeys(("CNN", "LSTM", "WordWeights"), _OVER_TOKENS),
-    "WeightedLayerPooling": "it mixes hidden states; read them with layer=[...]",
-    "CLIPModel": "it reads images too; layer='projection' reads the texts of CLIP",
-    **dict.fromkeys(("Router", "Asym"), "it takes other ways for queries than for documents"),
+    "WeightedLayerPooling": "it combines hidden states; use layer=[...] instead",
+    "CLIPModel": "it also processes images; for the texts of CLIP, use layer='projection'",
+    **dict.fromkeys(("Router", "Asym"), "it processes queries and documents differently"),
     **dict.fromkeys(
         ("SpladePooling", "MLMTransformer", "SparseAutoEncoder", "SparseStaticEmbedding"), _SPARSE
     ),
@@ -105,7 +105,7 @@ class SentenceFolder:
         columns *= len(self.modes)
         for step in self.steps:
             if step.inputs not in {0, columns}:
-                return f"{step.path} takes rows of {step.inputs} columns, and {columns} come to it"
+                return f"{step.path} expects {step.inputs} columns, but receives {columns}"
             columns = step.size or columns
         return ""
 

@@ -168,7 +168,7 @@ class TextBackbone(Backbone):
         """Say which special token a prompt spells, since no text is read as one here."""
         known = self.tokenizer.added_tokens_decoder.values()
         spelt = [token.content for token in known if token.special and token.content in self.prompt]
-        return f"the prompt {self.prompt!r} holds the special token {spelt[0]!r}" if spelt else ""
+        return f"the prompt {self.prompt!r} has the special token {spelt[0]!r}" if spelt else ""
 
     def _prompt_tokens(self) -> int:
         """Count the tokens at the start of each text that are its prompt's, and special ones."""

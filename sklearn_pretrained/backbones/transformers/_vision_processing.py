@@ -138,7 +138,7 @@ def read(processor: Any, name: str) -> ProcessorSteps:
         raise ValueError(f"{name}: its {kind} pads images (do_pad), which is not supported.")
     shape, shorter, cut = _sizes(processor, kind)
     if (shape or cut) is None:
-        raise ValueError(f"{name}: its {kind} does not bring images to one size.")
+        raise ValueError(f"{name}: its {kind} does not resize images to one size.")
     mean, std = _line(processor, get)
     interpolation = _interpolation(processor.resample)
     return ProcessorSteps(

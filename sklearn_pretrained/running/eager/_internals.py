@@ -106,13 +106,13 @@ INTERNALS = (
     ),
     Internal(
         ("_forward_hooks", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"),
-        "hooks put by one assignment each, which no interrupt tears",
+        "hooks set by one assignment each, which no interrupt can split",
         "no layer can be read",
         _hooks_hear,
     ),
     Internal(
         ("_version", "_C"),
-        "operations in place, and a look at tensors that is not itself noted",
+        "in-place operations, and looking at tensors without being recorded",
         "nothing is folded: the network cannot be watched",
         _in_place_is_counted,
     ),
