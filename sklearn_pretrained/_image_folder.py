@@ -95,8 +95,8 @@ def load_image_folder(
     if not filenames:
         raise ValueError(
             f"No folder within {str(top)!r} contains images ({', '.join(endings)}). Put the "
-            "images of each class into their own folder; for images without classes, pass a list of "
-            "paths: sorted(Path(folder).glob('*.jpg'))."
+            "images of each class into their own folder; for images without classes, pass a list "
+            "of paths: sorted(Path(folder).glob('*.jpg'))."
         )
     paths = np.array(filenames, dtype=object)
     return Bunch(
