@@ -1,4 +1,4 @@
-"""Private names of torch: all are in one table, and each does what is expected of it."""
+"""Undocumented names of torch, transformers and timm: all are in one table, and each works."""
 
 from __future__ import annotations
 
@@ -8,24 +8,36 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
 import sklearn_pretrained
 from sklearn_pretrained.running.eager._internals import INTERNALS
 
 PACKAGE = Path(sklearn_pretrained.__file__).parent
-NAMES = sorted(name for one in INTERNALS for name in one.names)
-PLACES = [PACKAGE / "_listeners.py", PACKAGE / "_shared_copy.py", PACKAGE / "_taps.py"]
+PLACES = [
+    *(PACKAGE / f"{name}.py" for name in ("_listeners", "_shared_copy", "_taps")),
+    *(PACKAGE / "backbones" / f"{name}.py" for name in ("_tensors", "_weights", "own/_network")),
+    *(PACKAGE / "backbones" / f"{name}.py" for name in ("identity/_kinds", "own/_program")),
+    *(PACKAGE / "backbones" / "transformers").glob("*.py"),
+    *(PACKAGE / "layers").glob("*.py"),
+    *(PACKAGE / "running").rglob("*.py"),
+]
+OURS = {"self", "cls", "sys", "_transformers", "_sentence_modules"}
+DOCUMENTED = {"timm.models", "transformers"}
 ON_X86 = {"_reorder_convolution_weight", "_reorder_linear_weight"}
 
 
 @pytest.mark.parametrize("one", INTERNALS, ids=lambda one: one.names[0])
-def test_this_release_of_torch_has_what_is_used(one):
+def test_this_release_has_what_is_used(one):
     """Where it has not, the message names the release, what it moved, and what that means."""
     if ON_X86 & set(one.names) and platform.machine() not in {"x86_64", "AMD64"}:
         pytest.skip("torch brings oneDNN's operators for these processors only")
 
-    assert one.probe(), f"torch {torch.__version__} moved {one.names}: {one.without}"
+    release = f"{one.library} {pytest.importorskip(one.library).__version__}"
+    try:
+        works = one.probe()
+    except (ImportError, AttributeError) as error:
+        pytest.fail(f"{release} moved {error}: {one.without}")
+    assert works, f"{release} changed {one.names}: {one.without}"
 
 
 def private_names(path: Path) -> set[str]:
@@ -33,7 +45,7 @@ def private_names(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr):
-            is_own = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls", "sys"}
+            is_own = isinstance(node.value, ast.Name) and node.value.id in OURS
             found |= set() if is_own else {node.attr}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torch"):
             found |= {part for part in node.module.split(".") if part.startswith("_")}
@@ -42,9 +54,32 @@ def private_names(path: Path) -> set[str]:
     return found
 
 
-def test_the_table_is_complete():
-    """Every private name that what runs networks takes from torch is in it, and no other."""
-    files = [*PLACES, *(PACKAGE / "running").rglob("*.py")]
-    used = set().union(*(private_names(path) for path in files if path.name != "_internals.py"))
+def test_the_table_has_every_private_name_of_torch():
+    """Of those that what describes, plans and runs networks uses, and no other."""
+    used = set().union(*(private_names(path) for path in PLACES if path.name != "_internals.py"))
 
-    assert sorted(used) == NAMES
+    assert sorted(used) == sorted(
+        name for one in INTERNALS if one.library == "torch" for name in one.names
+    )
+
+
+def undocumented_imports(path: Path) -> set[str]:
+    """Return what a module imports from submodules of transformers and timm."""
+    return {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module
+        if node.module.partition(".")[0] in {"timm", "transformers"}
+        if node.module not in DOCUMENTED
+        for alias in node.names
+    }
+
+
+def test_the_table_has_every_undocumented_import():
+    """Submodules of transformers and timm are not part of their documented interface."""
+    files = [path for path in PACKAGE.rglob("*.py") if path.name != "_internals.py"]
+    used = set().union(*(undocumented_imports(path) for path in files))
+
+    assert sorted(used) == sorted(
+        name for one in INTERNALS if one.library != "torch" for name in one.names
+    )

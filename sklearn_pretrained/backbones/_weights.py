@@ -8,15 +8,15 @@ import re
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .._process import keep
+from .._process import keep, remembered
 from ..exceptions import WeightsError
 from ._tensors import feed
 from .identity import identity
@@ -160,14 +160,35 @@ class TorchHubFile:
 
 
 @dataclass(frozen=True)
+class _Random:
+    """How to make a network with random weights, compared by what is made."""
+
+    kind: type
+    architecture: str
+    make: Callable[[], nn.Module] = field(compare=False)
+
+
+@remembered("digests of random weights")
+def _random_digest(random: _Random) -> str:
+    return digest_of(random.make())
+
+
+@dataclass(frozen=True)
 class RandomWeights:
-    """Weights that a seed decides, the same in every process."""
+    """Weights that a seed decides, the same in every process.
+
+    Parameters
+    ----------
+    network : Backbone
+        The network, whose method ``random`` makes them.
+    """
 
     network: Any
 
     def digest(self) -> str:
         """Hash the tensors."""
-        return self.network.random_digest()
+        network = self.network
+        return _random_digest(_Random(type(network), network.architecture, network.random))
 
     def describe(self) -> str:
         """Say what they are."""

@@ -9,18 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..._process import keep
 from .._backbone import Backbone
-from .._weights import digest_of
 from ._preprocessing import ImagePreprocessing
-
-_random_digests: dict[str, str] = {}
-keep(
-    f"{__name__}._random_digests",
-    "digests of random weights",
-    clear=_random_digests.clear,
-    size=_random_digests.__len__,
-)
 
 
 class PictureBackbone(Backbone):
@@ -39,12 +29,6 @@ class PictureBackbone(Backbone):
     @abstractmethod
     def random(self) -> nn.Module:
         """Build the network with the random weights that a seed decides."""
-
-    def random_digest(self) -> str:
-        """Hash the network that the seed makes, once in a process."""
-        if self.architecture not in _random_digests:
-            _random_digests[self.architecture] = digest_of(self.random())
-        return _random_digests[self.architecture]
 
     def example(self) -> list[Tensor]:
         """Return two images of noise."""

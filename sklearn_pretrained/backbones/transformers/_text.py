@@ -15,7 +15,7 @@ from ..._process import keep
 from ...exceptions import BadItemError, LayerError
 from .._backbone import Backbone, Sequences, Weights
 from .._skeleton import random_network, weightless
-from .._weights import RandomWeights, digest_of
+from .._weights import RandomWeights
 from . import _loading as _transformers
 from . import _sentence_modules
 from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest
@@ -26,13 +26,6 @@ from ._token_batches import Tokens, padded
 from ._tokenizer import Piece, Text, TextTokenizer, text_tokenizer
 
 _DECODER = re.compile("CausalLM|LMHeadModel")
-_random_digests: dict[str, str] = {}
-keep(
-    f"{__name__}._random_digests",
-    "digests of random weights",
-    clear=_random_digests.clear,
-    size=_random_digests.__len__,
-)
 _rooms: dict[str, int | None] = {}
 keep(
     f"{__name__}._rooms",
@@ -243,13 +236,8 @@ class TextBackbone(Backbone):
         """Take what transformers calls hidden states; the last is what the network returns."""
         return getattr(output, "hidden_states", None) or ()
 
-    def random_digest(self) -> str:
-        """Hash the network that the seed makes, once in a process."""
-        if self.architecture not in _random_digests:
-            _random_digests[self.architecture] = digest_of(self._random())
-        return _random_digests[self.architecture]
-
-    def _random(self) -> nn.Module:
+    def random(self) -> nn.Module:
+        """Build the encoder with the random weights that a seed decides."""
         return random_network(self._empty)
 
     def _empty(self) -> nn.Module:
@@ -258,7 +246,7 @@ class TextBackbone(Backbone):
     def build(self) -> nn.Module:
         """Load the encoder from its folder; nothing else is read, and no code is run."""
         if isinstance(self.weights, RandomWeights):
-            return self._random()
+            return self.random()
         self.weights.digest()
         return _transformers.load(self.folder, self.config)
 

@@ -59,7 +59,7 @@ class TextTowerBackbone(TextBackbone):
     def build(self) -> nn.Module:
         """Load the tower from its folder; nothing else is read, and no code is run."""
         if isinstance(self.weights, RandomWeights):
-            return self._random()
+            return self.random()
         self.weights.digest()
         return _transformers.load(self.folder, self.tower.config, self.tower.kind)
 

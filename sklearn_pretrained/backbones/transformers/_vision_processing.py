@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional as tvf
 from ..images._preprocessing import ImagePreprocessing
 
 Size = tuple[int, int]
-_STEPS = ("_preprocess", "resize", "rescale", "normalize", "center_crop", "rescale_and_normalize")
+STEPS = ("_preprocess", "resize", "rescale", "normalize", "center_crop", "rescale_and_normalize")
 _UNDERSTOOD = frozenset(
     {
         *("BeitImageProcessor", "ConvNextImageProcessor", "DINOv3ViTImageProcessor"),
@@ -160,7 +160,7 @@ def _is_plain(processor: Any) -> bool:
     kind = type(processor)
     if not issubclass(kind, TorchvisionBackend):
         return False
-    own = [step for step in _STEPS if getattr(kind, step) is not getattr(TorchvisionBackend, step)]
+    own = [step for step in STEPS if getattr(kind, step) is not getattr(TorchvisionBackend, step)]
     return not own or kind.__name__ in _UNDERSTOOD
 
 

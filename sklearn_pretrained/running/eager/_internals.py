@@ -1,7 +1,7 @@
-"""What torch keeps under private names and is used here → where, what happens without, a probe.
+"""Undocumented names of torch, transformers and timm in use → their purpose, and a probe of each.
 
-A release of torch may move any of these. The tests walk over the table, so that a release which did
-is named by what it moved.
+A release of these libraries may move any of them. The tests walk over the table, so that they name
+the release and what it moved.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_any
 
 from ..._listeners import Listener, listening
 from .fast import is_native
@@ -22,23 +23,27 @@ from .fast._pairs import flow
 
 @dataclass(frozen=True)
 class Internal:
-    """Private names of torch that serve one purpose.
+    """Undocumented names that serve one purpose.
 
     Parameters
     ----------
     names : tuple of str
-        The private parts of the names, as they are written in the code.
+        The private parts of torch's names, as they are written in the code; of other libraries,
+        the modules and what is imported from them.
     purpose : str
     without : str
         What happens in a release that does not have them.
     probe : callable
-        Says whether they are there and do what is expected of them.
+        Returns whether they exist and behave as expected.
+    library : str, default="torch"
+        Name of the package.
     """
 
     names: tuple[str, ...]
     purpose: str
     without: str
     probe: Callable[[], bool]
+    library: str = "torch"
 
 
 def _hooks_hear() -> bool:
@@ -83,6 +88,81 @@ def _applies() -> bool:
 
 def _says_what_the_processor_can() -> bool:
     return isinstance(is_native(torch.bfloat16, torch.device("cpu")), bool)
+
+
+def _tells_operators() -> bool:
+    add = torch.ops.aten.add
+    return isinstance(add, torch._ops.OpOverloadPacket) and isinstance(
+        add.default, torch._ops.OpOverload
+    )
+
+
+def _has_planned_operators() -> bool:
+    return hasattr(torch.ops.aten, "_local_scalar_dense") and hasattr(torch.ops.aten, "_grouped_mm")
+
+
+def _keeps_versions() -> bool:
+    return nn.BatchNorm1d(1).state_dict()._metadata[""]["version"] > 0  # type: ignore[attr-defined]
+
+
+def _knows_views() -> bool:
+    whole = torch.ones(2)
+    return whole._base is None and whole[:1]._base is whole
+
+
+def _hushes() -> bool:
+    from transformers.utils import logging
+
+    return callable(logging.set_tqdm_hook) and callable(logging.EmptyTqdm)
+
+
+def _names_networks() -> bool:
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    return MODEL_MAPPING_NAMES["t5"] == "T5Model"
+
+
+def _has_towers() -> bool:
+    from transformers import PreTrainedModel
+    from transformers.models.blip.modeling_blip import BlipPreTrainedModel
+    from transformers.models.blip.modeling_blip_text import BlipTextModel
+
+    return all(issubclass(one, PreTrainedModel) for one in (BlipPreTrainedModel, BlipTextModel))
+
+
+def _prepares_in_steps() -> bool:
+    from transformers import ViTImageProcessor
+    from transformers.image_processing_backends import TorchvisionBackend
+
+    from ...backbones.transformers._vision_processing import STEPS
+
+    return issubclass(ViTImageProcessor, TorchvisionBackend) and all(
+        getattr(ViTImageProcessor, step) is getattr(TorchvisionBackend, step) for step in STEPS
+    )
+
+
+def _names_resampling() -> bool:
+    from transformers.image_utils import PILImageResampling
+
+    return PILImageResampling(2).name.lower() == "bilinear"
+
+
+def _attends() -> bool:
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.masking_utils import sdpa_mask
+
+    x = torch.rand(1, 2, 3, 4)
+    module = nn.Module()
+    module.is_causal = False  # type: ignore[assignment]
+    found = sdpa_attention_forward(module, x, x, x, None)[0]
+    expected = nn.functional.scaled_dot_product_attention(x, x, x).transpose(1, 2)
+    return callable(sdpa_mask) and torch.allclose(found, expected)
+
+
+def _reads_folders() -> bool:
+    from timm.models._hub import load_model_config_from_path
+
+    return callable(load_model_config_from_path)
 
 
 INTERNALS = (
@@ -133,5 +213,96 @@ INTERNALS = (
         "whether a processor multiplies in bfloat16",
         'dtype="auto" is float32 on processors',
         _says_what_the_processor_can,
+    ),
+    Internal(
+        ("_ops",),
+        "operators in the code of users' networks and in exported programs",
+        "the package cannot be imported",
+        _tells_operators,
+    ),
+    Internal(
+        ("_is_full_backward_hook",),
+        "a part of a module that only training needs",
+        "a network counts as another one after a backward hook",
+        lambda: "_is_full_backward_hook" in vars(nn.Module()),
+    ),
+    Internal(
+        ("_metadata",),
+        "versions of modules, which files of safetensors do not contain",
+        "weights in safetensors files cannot be loaded",
+        _keeps_versions,
+    ),
+    Internal(
+        ("_local_scalar_dense", "_grouped_mm"),
+        "layers planned on the meta device, mixtures of experts included",
+        "no network can be planned",
+        _has_planned_operators,
+    ),
+    Internal(
+        ("_base",),
+        "hidden states that are slices of a layer's output",
+        "no text encoder can be planned",
+        _knows_views,
+    ),
+    Internal(
+        ("_pytree",),
+        "tensors within the structures that modules receive and return",
+        "the package cannot be imported",
+        lambda: tree_any(lambda one: one == 1, {"a": [0, 1]}),
+    ),
+    Internal(
+        ("transformers.utils.logging",),
+        "networks loaded without progress bars and reports, in one thread",
+        "transformers shows a progress bar while a network is loaded",
+        _hushes,
+        "transformers",
+    ),
+    Internal(
+        ("transformers.models.auto.modeling_auto.MODEL_MAPPING_NAMES",),
+        "encoders of networks that also have a decoder",
+        "text encoders cannot be loaded",
+        _names_networks,
+        "transformers",
+    ),
+    Internal(
+        (
+            "transformers.models.blip.modeling_blip.BlipPreTrainedModel",
+            "transformers.models.blip.modeling_blip_text.BlipTextModel",
+        ),
+        "the towers of BLIP, each with its projection",
+        "BLIP cannot be loaded",
+        _has_towers,
+        "transformers",
+    ),
+    Internal(
+        ("transformers.image_processing_backends.TorchvisionBackend",),
+        "image processors that only resize, crop and normalise",
+        "vision networks of transformers cannot be loaded",
+        _prepares_in_steps,
+        "transformers",
+    ),
+    Internal(
+        ("transformers.image_utils.PILImageResampling",),
+        "the interpolation of an image processor",
+        "vision networks of transformers cannot be loaded",
+        _names_resampling,
+        "transformers",
+    ),
+    Internal(
+        (
+            "transformers.integrations.sdpa_attention.sdpa_attention_forward",
+            "transformers.masking_utils.sdpa_mask",
+        ),
+        "attention within each text of a row of texts",
+        "the trial fails, and texts are padded",
+        _attends,
+        "transformers",
+    ),
+    Internal(
+        ("timm.models._hub.load_model_config_from_path",),
+        "networks of timm in folders",
+        "model='timm/local-dir:…' cannot be loaded",
+        _reads_folders,
+        "timm",
     ),
 )
