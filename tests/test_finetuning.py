@@ -444,7 +444,7 @@ def test_augmentation_that_needs_pixels_is_refused(pictures):
     """In one sentence, before anything is computed."""
     estimator = FineTunedClassifier(PretrainedImageFeaturizer(augment="flip"))
 
-    with pytest.raises(ValueError, match="augment='flip' goes with vectors"):
+    with pytest.raises(ValueError, match="augment='flip' is not supported here"):
         estimator.fit(pictures, [0, 1])
 
 

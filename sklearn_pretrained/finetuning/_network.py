@@ -28,8 +28,8 @@ def cut(featurizer: Any, train_from: Any, X: Any) -> tuple[Any, Tail] | None:
     """
     if getattr(featurizer, "augment", None) is not None:
         raise ValueError(
-            f"augment={featurizer.augment!r} goes with vectors, and training goes on from maps, of "
-            "one view of each image. Use augment=None."
+            f"augment={featurizer.augment!r} is not supported here: training starts from the "
+            "activations of one view of each image. Use augment=None."
         )
     road = featurizer.road()
     (start,) = road.plan.resolve(train_from)
@@ -57,7 +57,7 @@ def make_tail(featurizer: Any, layer: str) -> Tail:
     if found != featurizer.weights_digest_:
         raise WeightsError(
             f"The weights of {backbone.name} are not those that were tuned: SHA-256 "
-            f"{featurizer.weights_digest_} was pinned, {found} was found. Bring back the weights "
+            f"{featurizer.weights_digest_} was pinned, {found} was found. Restore the weights "
             "that were pinned, or fit again."
         )
     return tail_of(backbone, layer, road.outputs, device=resolve_devices(featurizer.device)[0])

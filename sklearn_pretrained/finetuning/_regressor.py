@@ -18,56 +18,60 @@ from ._tasks import Numbers
 class FineTunedRegressor(RegressorMixin, BaseFineTuned):
     """A regressor that trains the upper layers of a pretrained network.
 
-    The head is fitted on frozen features first, and its coefficients start what is trained. What
-    lies below ``train_from`` is computed once for each distinct row, and kept in the featurizer's
-    cache. Read more in the :ref:`User Guide <finetuning>`.
+    The head is first fitted on frozen features, and training starts from its coefficients. The
+    layers up to ``train_from`` are not trained: they are computed once for each distinct item and
+    kept in the featurizer's cache. Read more in the :ref:`User Guide <finetuning>`.
 
     Parameters
     ----------
     featurizer : estimator
-        One of this package's featurizers: which network, its preprocessing, cache and device. What
-        is trained lies between ``train_from`` and its ``layer``.
+        A featurizer of this package, which determines the network, preprocessing, cache and
+        device. The layers between ``train_from`` and its ``layer`` are trained.
 
     train_from : str, int, float or None, default=-3
-        A layer, as featurizers take it: what lies above is trained. None trains nothing, which is
-        the head behind frozen features.
+        The layers above this one are trained. It can be given in any form that the parameter
+        ``layer`` of featurizers accepts. None trains nothing: the head is fitted on frozen
+        features. Train more layers if there are many rows, or if they differ much from the data
+        that the network was trained on.
 
     head : estimator, default=None
-        A linear regressor that is fitted on frozen features. None is ``Ridge()``.
+        A linear regressor that is fitted on frozen features. None uses ``Ridge()``.
 
     objective : {"squared_error", "contrastive"}, default="squared_error"
-        "squared_error" trains layers and head together. "contrastive" draws pairs of rows, makes
-        their features as alike as their numbers are, and fits the head, which may be any, on the
-        tuned features: for few rows.
+        "squared_error" trains layers and head together. "contrastive" trains the layers on pairs
+        of rows, so that rows with similar targets become similar, and then fits the head, which
+        can be any regressor. Use it if there are few rows.
 
     epochs : int, default=15
-        Most passes over the rows.
+        Maximum number of passes over the training rows.
 
     learning_rate : float or "auto", default="auto"
-        The highest rate, of AdamW. It rises over the first fifth of the steps and sinks to
-        nothing, and lower layers have down to 0.8 of it. "auto" is 5e-5 for networks that norm
-        each row alone (transformers, ConvNeXt), and else 1e-3.
+        Maximum learning rate of AdamW. The rate increases during the first fifth of the steps and
+        then decreases to zero; lower layers use down to 0.8 of it. "auto" is 5e-5 for networks
+        that normalise each row by itself (transformers, ConvNeXt) and 1e-3 for others. Lower it if
+        the training loss in ``history_`` does not decrease.
 
     batch_size : int, default=16
-        Rows in a step.
+        Number of rows per training step.
 
     weight_decay : float, default=0.01
-        Of AdamW.
+        Weight decay of AdamW.
 
     validation_fraction : float, default=0.2
-        Share of the rows, or of the groups, that are held out and decide which epoch was best;
-        then all rows are trained on for as long. With 0, and where there are too few rows, the
+        Fraction of the rows, or of the groups, that are held out and determine the best epoch. The
+        network is then trained on all rows for as many epochs. With 0, or with too few rows, the
         last epoch is kept.
 
     patience : int or None, default=None
-        Epochs without a better one after which training ends.
+        Number of epochs without improvement after which training stops. None trains for all
+        epochs.
 
     random_state : int, RandomState or None, default=None
-        Decides which rows are held out, and the order of rows. An int gives the same model each
-        time, on one thread.
+        Determines which rows are held out, and the order of training rows. Pass an int for
+        reproducible results on one thread.
 
     verbose : bool, default=False
-        Whether to say what is kept, and to show progress bars.
+        Whether to print the size of the cached activations and to show progress bars.
 
     Attributes
     ----------
@@ -75,46 +79,46 @@ class FineTunedRegressor(RegressorMixin, BaseFineTuned):
         The fitted featurizer.
 
     trunk_ : estimator or None
-        The featurizer of what lies below ``train_from_``; None where nothing was trained.
+        The featurizer of the layers up to ``train_from_``; None if nothing was trained.
 
     train_from_ : str or None
-        Name of the layer above which the network was trained; None where the frozen probe was best.
+        Name of the layer above which the network was trained; None if frozen features were best.
 
     head_ : estimator or None
-        The fitted head; None where it was trained with the layers.
+        The fitted head; None if it was trained with the layers.
 
     head_coef_, head_intercept_ : ndarray or None
-        The head as it was trained; None where ``head_`` decides.
+        Coefficients of the trained head; None if ``head_`` is used.
 
     changed_ : dict of str to ndarray
-        The network's changed tensors.
+        The tensors of the network that training changed.
 
     history_ : list of dict
-        For each epoch its losses, its score on the rows held out, and its seconds. Epoch 0 is the
-        frozen probe.
+        Losses, score on held-out rows, and seconds of each epoch. Epoch 0 is the head on frozen
+        features.
 
     best_epoch_ : int
-        The epoch that was kept.
+        The epoch whose weights were kept.
 
     improvement_ : float
-        What was gained over the frozen probe on the rows held out, which also chose the epoch.
-        NaN where none were held out.
+        Gain in score over frozen features on the held-out rows. They were also used to choose
+        the epoch, so it is slightly too high. NaN if no rows were held out.
 
     n_features_in_ : int
-        Number of columns of X, where the featurizer reads a table.
+        Number of columns of X, if it is a table.
 
     feature_names_in_ : ndarray of str
-        Names of X's columns, where it had any.
+        Names of the columns of X, if it has any.
 
     See Also
     --------
-    FineTunedClassifier : The same for labels.
+    FineTunedClassifier : The same for classification.
     PretrainedImageFeaturizer : The featurizer of images.
 
     Notes
     -----
-    Batch norm and dropout stay as in use, so that a row's features never depend on other rows. The
-    network that featurizers share never changes: a copy is trained.
+    Batch norm and dropout stay in eval mode, so that features of a row never depend on other rows.
+    A copy is trained; the network that featurizers share does not change.
 
     Examples
     --------
