@@ -1,4 +1,4 @@
-"""A function → the same one, below which libraries' warnings go unheard, in its own thread only.
+"""A function → the same one, with libraries' warnings suppressed while it runs in this thread.
 
 `warnings.catch_warnings` changes the filters of the whole process and puts them back; where two
 threads do so, the user's own warnings stay silenced. Here one filter lies in front and asks who is

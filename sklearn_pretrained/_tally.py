@@ -1,4 +1,4 @@
-"""What happens to the items of one X on the road → counts, bad items, progress."""
+"""The items of one X on the road → counts of rows, bad items, a progress bar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .inputs import BadItems, Items
 
 
 class Tally:
-    """Collects what a request has to tell.
+    """Collects what one request reports.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Tally:
     raises : bool, default=True
         Whether an item that cannot be read is an error.
     shown : str or None, default=None
-        What a progress bar is called; None for none.
+        Name of the progress bar; None for no bar.
     on_batch : callable, optional
         Called after each batch.
     """

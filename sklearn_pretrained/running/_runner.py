@@ -65,7 +65,7 @@ class Past:
     expected : int
         Items that came.
     steady : set
-        Layers that gave the same row alone as beside others, or once more.
+        Layers that gave the same row alone as in a batch, or in a second run.
     """
 
     room: Room = field(default_factory=Room)

@@ -1,9 +1,9 @@
-"""A network's first batch and its rows → nothing, or an error where rows depend on more than items.
+"""A network's first batch and its rows → an error if rows depend on more than their items.
 
 A batch norm that takes the statistics of the batch, dropout that is always on, a buffer that counts
-forwards: each gives rows that no cache may keep and no other process can repeat. So the first batch
-from which a layer is read is followed by two of its items alone, and a first item that comes alone
-by itself once more, if it is not the only one.
+forwards: each gives rows that no cache may keep and no other process can repeat. So after
+the first batch from which a layer is read, two of its items are run alone; a first item that comes
+alone is run twice, if it is not the only one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Rows = NDArray[np.float32]
 def check_steady(
     runner: Runner, reading: Reading, samples: Sequence[Any], rows: Callable[[], Rows]
 ) -> None:
-    """Run items of a batch alone, unless that was done for these layers, and compare.
+    """Run items of a batch alone and compare, unless that was done for these layers.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def check_steady(
     rows : callable
         Waits for what it gave.
     """
-    where = "beside others" if len(samples) > 1 else "once more"
+    where = "in a batch" if len(samples) > 1 else "once more"
     read = {(layer.name, where) for layer, _ in reading.outputs}
     if read <= runner.past.steady or (len(samples) == 1 and runner.past.expected == 1):
         return

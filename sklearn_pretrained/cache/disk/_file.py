@@ -36,7 +36,7 @@ _BEFORE_LOOKING = (
 _OURS = (
     "cache_size=-131072",
     "synchronous=NORMAL",
-    # Not a write-ahead log: it is no good on network file systems, and before SQLite 3.51.3 it
+    # Not a write-ahead log: it is unsafe on network file systems, and before SQLite 3.51.3 it
     # could lose its place.
     "journal_mode=TRUNCATE",
 )

@@ -40,7 +40,7 @@ class _Runs:
         return found
 
     def before_fork(self) -> None:
-        """Wait for forwards to end: a child would inherit torch's own locks, held for ever."""
+        """Wait for forwards to end: a child would inherit torch's own locks, held forever."""
         self._making.acquire()
         self._held = [lock for lock in list(self._locks) if lock.acquire(timeout=_PATIENCE)]
 

@@ -158,7 +158,7 @@ def _after_fork() -> None:
     global _lock  # noqa: PLW0603  the parent may hold the old one
     _lock = threading.RLock()
     if _loaded:
-        # The parent's pool of threads is not in the child, and OpenMP would wait for it for ever.
+        # The parent's pool of threads is not in the child, and OpenMP would wait for it forever.
         torch.set_num_threads(1)
     for key, network in list(_loaded.items()):
         if network.device.type != "cpu":

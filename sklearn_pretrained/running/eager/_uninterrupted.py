@@ -1,4 +1,4 @@
-"""Work that an interrupt must not break → the same, in a thread that none reaches."""
+"""Work that an interrupt must not break → the same, in a thread that receives no interrupts."""
 
 from __future__ import annotations
 
