@@ -10,7 +10,8 @@ import numpy as np
 
 from .._recipe import Bundle
 from .._tally import Tally
-from ..cache._policy import RowCache, Work
+from ..cache import Request, Work
+from ..cache._policy import RowCache
 from . import _parts
 from ._bar import Bar
 
@@ -25,20 +26,11 @@ class Journal:
         self.recall, self.remember = rows.recall, rows.remember
         self.digests: list[bytes | None] = []
 
-    def fetch(
-        self,
-        wanted: Bundle,
-        keep: Bundle,
-        digests: Sequence[bytes | None],
-        compute: Any,
-        out: Any,
-        **told: Any,
-    ) -> Work:
+    def fetch(self, request: Request) -> Work:
         """Fill rows, rounded as they are stored."""
-        self.digests = list(digests)
-        work = self._rows.fetch(
-            self._named(wanted), self._named(keep), digests, compute, out, **told
-        )
+        self.digests, out = list(request.digests), request.out
+        wanted, keep = self._named(request.wanted), self._named(request.keep)
+        work = self._rows.fetch(replace(request, wanted=wanted, keep=keep))
         if self._dtype != "float32":
             limit = np.finfo(self._dtype).max
             fits = np.abs(out) <= limit

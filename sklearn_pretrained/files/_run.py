@@ -15,7 +15,8 @@ from .._outputs import bundle as bundle_of
 from .._outputs import key as name_of
 from .._road import Road
 from .._warn import warn
-from ..cache._policy import RowCache, Work
+from ..cache import Work
+from ..cache._policy import RowCache
 from ..cache.segments import SegmentStore
 from ..exceptions import BadItemError, BadItemWarning
 from ..running import Runners
