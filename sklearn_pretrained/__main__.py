@@ -1,0 +1,5 @@
+"""The command line → `sklearn_pretrained._command`."""
+
+from ._command import main
+
+main()

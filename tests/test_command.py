@@ -1,0 +1,120 @@
+"""The command line: pipelines become files, and files predict, without torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from sklearn_pretrained import PretrainedImageFeaturizer, PretrainedTextFeaturizer
+
+
+def run(*words, stdin=None, python=()):
+    """Run the command line in a process of its own."""
+    command = [sys.executable, *python, "-m", "sklearn_pretrained", *map(str, words)]
+    return subprocess.run(
+        command, capture_output=True, text=True, input=stdin, timeout=300, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def photos(patches, tmp_path_factory):
+    """A pipeline, its pickle, a folder of pictures, and the file that the command wrote."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "pictures").mkdir()
+    for i, patch in enumerate(patches):
+        Image.fromarray(patch).save(folder / "pictures" / f"{i:02}.png")
+    names = ["palace" if i < 12 else "flower" for i in range(24)]
+    featurizer = PretrainedImageFeaturizer(image_size=64, layer=1)
+    pipeline = make_pipeline(featurizer, LogisticRegression()).fit(patches, names)
+    joblib.dump(pipeline, folder / "pipeline.joblib")
+    done = run(
+        "export", folder / "pipeline.joblib", folder / "m.onnx", "--examples", folder / "pictures"
+    )
+    assert done.returncode == 0, done.stderr
+    return pipeline, folder, done.stdout
+
+
+def test_export_proves_a_pickle_on_a_folder_and_says_how_far_it_moved(photos):
+    """And where the file lies."""
+    said = photos[2]
+
+    assert "preparation" in said
+    assert "m.onnx gives the pipeline's answers on 24 examples." in said
+
+
+def test_predict_prints_the_pipelines_labels_as_csv_without_torch(photos, patches):
+    """In the order of the names; a pattern stands for its files."""
+    pipeline, folder, _ = photos
+    blocked = (
+        "import sys\nfor name in ('torch', 'sklearn', 'transformers'): sys.modules[name] = None\n"
+    )
+    program = blocked + "import runpy; runpy.run_module('sklearn_pretrained', run_name='__main__')"
+    words = ["predict", str(folder / "m.onnx"), str(folder / "pictures" / "*.png"), "--csv"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    heads, *rows = csv.reader(io.StringIO(done.stdout))
+
+    assert heads == ["item", "label", "p(flower)", "p(palace)"]
+    assert [row[1] for row in rows] == pipeline.predict(patches).tolist()
+    expected = pipeline.predict_proba(patches)
+    np.testing.assert_allclose(np.array([row[2:] for row in rows], float), expected, atol=1e-3)
+
+
+def test_predict_prints_a_table_and_names_what_it_cannot_read(photos, tmp_path):
+    """An error is one line, and no traceback."""
+    _, folder, _ = photos
+    done = run("predict", folder / "m.onnx", folder / "pictures" / "03.png")
+    (tmp_path / "no.jpg").write_text("no picture")
+    bad = run("predict", folder / "m.onnx", tmp_path / "no.jpg")
+    none = run("predict", folder / "m.onnx", tmp_path / "*.png")
+
+    assert [line.split()[-2] for line in done.stdout.splitlines()] == ["label", "palace"]
+    assert (bad.returncode, none.returncode) == (1, 1)
+    assert bad.stderr.startswith("Error: Item 0 of X")
+    assert "Traceback" not in bad.stderr
+    assert "No pictures were found" in none.stderr
+
+
+def test_texts_are_lines_of_files_or_of_the_standard_input(tmp_path):
+    """One item each."""
+    texts = ["good and fine", "bad and dull", "fine", "dull"]
+    pipeline = make_pipeline(PretrainedTextFeaturizer(layer=1), LogisticRegression())
+    joblib.dump(pipeline.fit(texts, [1, 0, 1, 0]), tmp_path / "p.joblib")
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    model = tmp_path / "m.onnx"
+    done = run("export", tmp_path / "p.joblib", model, "--examples", tmp_path / "texts.txt")
+    assert done.returncode == 0, done.stderr
+    piped = run("predict", model, "-", "--csv", stdin="fine\nbad and dull\n")
+
+    assert [row[:2] for row in csv.reader(io.StringIO(piped.stdout))][1:] == [
+        ["fine", "1"],
+        ["bad and dull", "0"],
+    ]
+
+
+def test_the_extra_is_named_where_the_library_of_commands_is_missing():
+    """In one line that pip takes."""
+    program = (
+        "import sys, runpy; sys.modules['typer'] = None\n"
+        "runpy.run_module('sklearn_pretrained', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert "pip install 'sklearn-pretrained[command]'" in done.stderr
