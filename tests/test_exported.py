@@ -85,3 +85,50 @@ def test_a_file_has_the_methods_that_it_gives(both_of_images):
     assert [hasattr(file, name) for name in ("transform", "predict")] == [True, False]
     assert file.transform.__name__ == "transform"
     assert "in the order of ``classes_``" in ExportedPipeline.predict_proba.__doc__.lower()
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_graph_prepares_pictures_to_the_bit(interpolation):
+    """Large, small, long and tiny ones, cropped, and padded with black."""
+    import onnx
+    import onnxruntime
+
+    from sklearn_pretrained.export._resizing import resizing_graph
+    from sklearn_pretrained.exported._resize import prepare
+
+    opset = onnx.helper.make_opsetid("", 18)
+    like = onnx.helper.make_model(
+        onnx.helper.make_graph([], "like", [], []), ir_version=10, opset_imports=[opset]
+    )
+    for resize, crop in ((64, 56), (50, 56)):
+        geometry = {"resize": resize, "crop": crop, "interpolation": interpolation}
+        graph = resizing_graph(geometry, like).SerializeToString()
+        session = onnxruntime.InferenceSession(graph)
+        for shape in ((427, 640), (90, 100), (31, 500), (2, 3), (1, 1), (600, 255), (64, 64)):
+            picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+            (found,) = session.run(None, {"pixels": picture[None]})
+
+            np.testing.assert_array_equal(found[0], prepare(picture, geometry))
+
+
+def test_a_file_that_reads_pixels_gives_the_same_rows(both_of_images, pictures, patches, tmp_path):
+    """Of pictures of several sizes in one X; what cannot be read is the same error."""
+    featurizer, file = both_of_images
+    path = tmp_path / "pixels.onnx"
+    facts = export_onnx(featurizer, path, examples=[*patches[:2], *pictures], inputs="pixels")
+    whole = load(path, threads=1)
+    X = [pictures[0], patches[0], pictures[1][:50], patches[1], pictures[0][..., 0]]
+
+    assert facts["report"][0] == {"step": "preparation", "largest": 0.0, "allowed": 0}
+    np.testing.assert_allclose(whole.transform(X), file.transform(X), rtol=1e-5, atol=1e-5)
+    for bad in (b"no picture", np.zeros((1, 20_000, 3), np.uint8), None):
+        assert outcome(whole.transform, bad) == outcome(file.transform, bad)
+    with pytest.raises(ValueError, match="inputs='bites' is not one of 'prepared', 'pixels'"):
+        export_onnx(featurizer, path, examples=patches[:1], inputs="bites")
+
+
+def test_texts_have_no_pixels(tmp_path):
+    """And the error says what does."""
+    featurizer = trial.texts(on_error="raise").fit(["a text"])
+    with pytest.raises(ValueError, match="inputs='pixels' is for pipelines over pictures"):
+        export_onnx(featurizer, tmp_path / "t.onnx", examples=["a text"], inputs="pixels")

@@ -14,16 +14,23 @@ from .._optional import need
 from ..exported import ExportedPipeline
 from ..exported._pipeline import FACTS, FORMAT, TOKENIZER
 from ._expected import Step, expected_of, parts
+from ._front import check_pixels, with_preparation
 from ._graph import EXTRA, PURPOSE, graph_of_network, graph_of_step, joined
 from ._network import Network, network_of
 from ._proof import check_preparation, check_step, choose_form
+from ._resizing import PIXELS
 
 _MOST_BYTES = (1 << 31) - (1 << 20)
 Facts = dict[str, Any]
 
 
 def export_onnx(
-    pipeline: Any, path: str | os.PathLike[str], *, examples: Any, tolerance: float = 1e-4
+    pipeline: Any,
+    path: str | os.PathLike[str],
+    *,
+    examples: Any,
+    tolerance: float = 1e-4,
+    inputs: str = "prepared",
 ) -> Facts:
     """Write a fitted pipeline as one ONNX file with the same answers.
 
@@ -44,6 +51,10 @@ def export_onnx(
     tolerance : float, default=1e-4
         How far a row may move, in parts of its norm. Probabilities, decision values and
         predicted numbers may move ten times as far; labels must be equal.
+    inputs : {"prepared", "pixels"}, default="prepared"
+        What the graph reads. "prepared" takes what the network does: resized and cropped
+        pixels, or tokens. "pixels" takes uint8 pictures of any size, and resizes and crops them
+        as the library does, to the bit. `exported.load` reads the same X either way.
 
     Returns
     -------
@@ -85,6 +96,7 @@ def export_onnx(
     features = featurizer.transform(examples)
     steps = list(expected_of(behind, features))
     graph, outputs = _graph(network, steps)
+    graph, network.form = with_preparation(graph, network.form, inputs)
     facts = {
         "format": FORMAT,
         "input": network.form,
@@ -103,16 +115,20 @@ def export_onnx(
         _write(graph, name, facts, network.tokenizer)
         runtime = ExportedPipeline(name)
         facts = runtime.facts_
-        if network.form["kind"] != "arrays" or network.form["name"] == "rows":
+        samples = network.samples
+        if network.form["kind"] == PIXELS:
+            samples = runtime.samples(examples)
+            facts["report"].append(check_pixels(runtime, samples, network.samples))
+        elif network.form["kind"] != "arrays" or network.form["name"] == "rows":
             facts["report"].append(check_preparation(runtime.samples(examples), network.samples))
         for step, wanted in expected:
             for method in wanted:
-                raw = runtime.outputs(network.samples, method)[method]
+                raw = runtime.outputs(samples, method)[method]
                 facts["outputs"][method] |= {
                     "form": choose_form(raw, wanted[method], method, step),
                     "dtype": _dtype(wanted[method]),
                 }
-            facts["report"] += check_step(runtime, network.samples, step, wanted, tolerance)
+            facts["report"] += check_step(runtime, samples, step, wanted, tolerance)
         _write(graph, name, facts, network.tokenizer)
         del runtime
         os.replace(name, target)  # noqa: PTH105  one call that replaces what is there

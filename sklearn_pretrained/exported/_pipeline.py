@@ -153,6 +153,24 @@ class ExportedPipeline:
             for name, column in zip(asked, columns, strict=True)
         }
 
+    def tensor(self, sample: Any, name: str) -> NDArray[Any]:
+        """Compute a tensor of the graph for one prepared item.
+
+        Parameters
+        ----------
+        sample : object
+            As `samples` gives it.
+        name : str
+            Among the graph's outputs.
+
+        Returns
+        -------
+        ndarray
+            Without the axis of the batch.
+        """
+        found: NDArray[Any] = self._session.run([name], self._reader.feed([sample]))[0][0]
+        return found
+
     def known(self, name: str) -> dict[str, Any]:
         """Say what the file knows of one of its outputs.
 
@@ -179,7 +197,7 @@ class ExportedPipeline:
         even = self.facts_["input"].get("even", False)
         sizes = [self._reader.size(sample) for sample in samples]
         made: list[list[int]] = []
-        for i in sorted(range(len(samples)), key=lambda i: -sizes[i]):
+        for i in sorted(range(len(samples)), key=lambda i: sizes[i], reverse=True):
             if not made or len(made[-1]) == most or (even and sizes[i] != sizes[made[-1][0]]):
                 made.append([])
             made[-1].append(i)

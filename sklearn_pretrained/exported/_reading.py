@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from .._optional import need
 from ..exceptions import BadItemError, TruncationWarning
-from ..inputs import Items, read_images, read_texts
+from ..inputs import read_images, read_texts
+from ._each import each
+from ._pixels import WholePictures
 from ._resize import prepare
 
 Feed = dict[str, NDArray[Any]]
@@ -23,22 +25,11 @@ class Reader(Protocol):
     def samples(self, X: Any) -> list[Any]:
         """Read and prepare every item; one that cannot be is an error that names it."""
 
-    def size(self, sample: Any) -> int:
+    def size(self, sample: Any) -> Any:
         """Say how large a sample is beside others; those of a size share a batch best."""
 
     def feed(self, samples: Sequence[Any]) -> Feed:
         """Join samples into one batch."""
-
-
-def _each(items: Items, one: Callable[[Any], Any]) -> list[Any]:
-    made = []
-    for i in range(len(items)):
-        try:
-            made.append(one(items.load(i)))
-        except BadItemError as error:
-            raise BadItemError(f"{items.name(i)} {error}. Remove it.") from error
-    items.let_go()
-    return made
 
 
 class Pictures:
@@ -57,7 +48,7 @@ class Pictures:
         """Decode, resize and crop."""
         form = self._form
         items = read_images(X, image_shape=form["image_shape"], value_range=form["value_range"])
-        return _each(items, lambda pixels: prepare(pixels, form["geometry"]))
+        return each(items, lambda pixels: prepare(pixels, form["geometry"]))
 
     def size(self, sample: Any) -> int:  # noqa: ARG002  all have one size
         """Return the same for all."""
@@ -129,7 +120,7 @@ class Tokens:
     def samples(self, X: Any) -> list[Any]:
         """Tokenise."""
         self._cut = 0
-        made = _each(read_texts(X), self._one)
+        made = each(read_texts(X), self._one)
         if self._cut and self._form["truncation"] == "warn":
             warnings.warn(
                 f"{self._cut} of {len(made)} texts were longer than {self._form['max_length']} "
@@ -185,4 +176,6 @@ def reader(form: Mapping[str, Any], tokenizer: str) -> Reader:
     """Choose what reads X, as the file says of its input."""
     if form["kind"] == "texts":
         return Tokens(form, tokenizer)
+    if form["kind"] == "pixels":
+        return WholePictures(form)
     return Pictures(form) if form["kind"] == "pictures" else Arrays(form)

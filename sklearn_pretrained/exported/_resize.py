@@ -50,11 +50,7 @@ def prepare(image: Pixels, geometry: Mapping[str, Any]) -> Pixels:
     """Resize the shorter side, and cut out the centre."""
     resize, crop = int(geometry["resize"]), int(geometry["crop"])
     height, width = image.shape[:2]
-    if resize**2 * (max(height, width) / min(height, width)) > _MOST_PIXELS:
-        raise BadItemError(
-            f"is too elongated ({width}×{height} pixels): resizing its shorter side to "
-            f"{resize} pixels would exhaust the memory; crop it first"
-        )
+    refuse_elongated(image, resize)
     short = min(height, width)
     size = [resize if side == short else int(resize * side / short) for side in (height, width)]
     if size[1] != width:
@@ -62,6 +58,16 @@ def prepare(image: Pixels, geometry: Mapping[str, Any]) -> Pixels:
     if size[0] != height:
         image = _along(image, 0, size[0], geometry["interpolation"])
     return np.ascontiguousarray(_centre(image, crop).transpose(2, 0, 1))
+
+
+def refuse_elongated(image: Pixels, resize: int) -> None:
+    """Raise where the resized picture would exhaust the memory."""
+    height, width = image.shape[:2]
+    if resize**2 * (max(height, width) / min(height, width)) > _MOST_PIXELS:
+        raise BadItemError(
+            f"is too elongated ({width}×{height} pixels): resizing its shorter side to "
+            f"{resize} pixels would exhaust the memory; crop it first"
+        )
 
 
 def _centre(image: Pixels, crop: int) -> Pixels:
