@@ -88,7 +88,12 @@ def main() -> None:
         )
     for title, (seconds, peak, median, _, heavy) in (("exported", exported), ("pickled", pickled)):
         print(f"{title:9} first {seconds:.2f} s, {peak:.0f} MB, then {median:.1f} ms; {heavy}")
-    print(f"farthest probability: {np.abs(np.subtract(exported[3], pickled[3])).max():.1e}")
+    farthest = np.abs(np.subtract(exported[3], pickled[3])).max()
+    print(f"farthest probability: {farthest:.1e}")
+    if exported[4] or farthest > 1e-3:
+        sys.exit("the exported file imports what is heavy, or gives other answers")
+    if len(sys.argv) > 1 and present.stdout.strip() != "[]":
+        sys.exit(f"{lean} has {present.stdout.strip()}")
 
 
 if __name__ == "__main__":
