@@ -19,6 +19,7 @@ _KINDS = (
     "ModuleFeaturizer",
     "PretrainedImageFeaturizer",
     "PretrainedTextFeaturizer",
+    "ZeroShotClassifier",
 )
 
 

@@ -97,7 +97,7 @@ def test_probabilities_are_those_of_the_pipeline_of_transformers(tmp_path, pictu
     assert np.abs(found - expected).max() < 1e-5
     assert expected.std(axis=0).max() > 1e-3
     assert list(ours.predict(pictures)) == [CLASSES[k] for k in expected.argmax(axis=1)]
-    assert ours.similarity_.each_alone is (kind == "Siglip")
+    assert ours.each_alone_ is (kind == "Siglip")
 
 
 def test_several_templates_are_averaged(clip, pictures):

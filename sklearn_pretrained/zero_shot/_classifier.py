@@ -86,8 +86,11 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
     prompts_ : ndarray of shape (n_classes, n_features)
         The features of each class's prompts, averaged and of length 1.
 
-    similarity_ : object
-        ``scale`` and ``bias`` of cosines, and whether each class is judged ``each_alone``.
+    scale_, bias_ : float
+        What makes a logit of a cosine: ``scale_ * cosine + bias_``.
+
+    each_alone_ : bool
+        Whether a class is likely or not whatever the others are, as SigLIP was trained.
 
     coef_ : ndarray of shape (n_classes, n_features)
         What decides the logits of features of length 1: prompts, and what labels added.
@@ -199,12 +202,10 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
             self.featurizer_ = found.items
             rows = normalize(found.items.fit_transform(X).astype(np.float64))
         self.prompts_ = self._read_prompts(found)
-        self.similarity_ = similarity(
-            found.prompts, self.temperature, sees_pictures=found.sees_pictures
-        )
-        scale, bias = self.similarity_.scale, self.similarity_.bias
-        self.coef_ = scale * self.prompts_
-        self.intercept_ = np.full(len(self.classes_), bias)
+        own = similarity(found.prompts, self.temperature, sees_pictures=found.sees_pictures)
+        self.scale_, self.bias_, self.each_alone_ = own.scale, own.bias, own.each_alone
+        self.coef_ = self.scale_ * self.prompts_
+        self.intercept_ = np.full(len(self.classes_), self.bias_)
         self.label_weight_ = 0.0
         if rows is not None:
             learned = learn(rows, numbers, self._logits(rows), self.label_weight)
@@ -265,7 +266,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
             One column for each class.
         """
         logits = self._judge(X)
-        return expit(logits) if self.similarity_.each_alone else softmax(logits, axis=1)
+        return expit(logits) if self.each_alone_ else softmax(logits, axis=1)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict each item's class.
