@@ -7,9 +7,9 @@ are digested (`inputs`), the cache (`cache`) serves what it knows and has the re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,23 @@ if TYPE_CHECKING:
     from .running import Runners
 
 Rows = NDArray[np.float32]
+_AT_ONCE = 64  # activations of a lower layer, which are large
+
+
+@dataclass(frozen=True)
+class Detour:
+    """Another way to a row: from what an earlier forward kept of a lower layer.
+
+    Parameters
+    ----------
+    start : (Layer, str)
+        What was kept.
+    rest : callable
+        Makes the rows of a road's outputs of it; None where it cannot.
+    """
+
+    start: Output
+    rest: Callable[[Rows], Rows | None]
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,8 @@ class Road:
         Fingerprint of all that decides a row, except which outputs are read.
     canary : Canary or None
         What is compared with the past before a network gives its first row.
+    detour : Detour or None
+        Tried for rows that are not known, before the network.
     """
 
     backbone: Backbone
@@ -55,6 +74,7 @@ class Road:
     kept: Sequence[Output]
     recipe: str
     canary: Canary | None = None
+    detour: Detour | None = None
 
     def rows(
         self, items: Items, cache: Cache, runners: Runners, tally: Tally | None = None
@@ -163,6 +183,8 @@ class Road:
         self, request: _Request, window: range, digests: Sequence[bytes | None], out: Rows
     ) -> None:
         """Fill one window's rows: those that are known, then those that must be computed."""
+        if self.detour is not None:
+            self._go_round(request, bundle(request.recipe, self.outputs), digests, self.detour)
         tally = request.tally
         asked = Request(
             bundle(request.recipe, self.outputs),
@@ -175,6 +197,24 @@ class Road:
         )
         tally.work.add(request.cache.fetch(asked))
         request.items.let_go()
+
+    @staticmethod
+    def _go_round(
+        request: _Request, asked: Bundle, digests: Sequence[bytes | None], detour: Detour
+    ) -> None:
+        """Give the cache the rows that follow from what it knows of a lower layer."""
+        distinct = [digest for digest in dict.fromkeys(digests) if digest is not None]
+        below = bundle(request.recipe, [detour.start])
+        for i in range(0, len(distinct), _AT_ONCE):
+            some = distinct[i : i + _AT_ONCE]
+            unknown = [
+                d for d, ok in zip(some, _known(request, asked, some)[1], strict=True) if not ok
+            ]
+            kept, known = _known(request, below, unknown)
+            rows = detour.rest(kept[known]) if known.any() else None
+            if rows is not None:
+                found = [d for d, ok in zip(unknown, known, strict=True) if ok]
+                request.cache.add(asked, found, rows)
 
     def _formed(self, out: Rows, asked: Bundle) -> Rows:
         out = in_order(out, asked, self.outputs)
@@ -191,6 +231,16 @@ class _Request:
     runners: Runners
     tally: Tally
     recipe: str
+
+
+def _known(
+    request: _Request, wanted: Bundle, digests: Sequence[bytes]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return what the cache knows of some items, and of which."""
+    out: Rows = np.full((len(digests), wanted.width), np.nan, dtype=np.float32)
+    request.cache.known(wanted, digests, out)
+    whole: Any = np.isfinite(out).all(axis=1)
+    return out, whole
 
 
 class _Computing:

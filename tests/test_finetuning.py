@@ -29,6 +29,7 @@ from sklearn_pretrained import (
 from sklearn_pretrained.backbones._weights import digest_of
 from sklearn_pretrained.exceptions import LayerError, WeightsError
 from sklearn_pretrained.finetuning._activations import Activations
+from sklearn_pretrained.finetuning._aside import aside, rows
 from sklearn_pretrained.finetuning._heads import affine
 from sklearn_pretrained.finetuning._held_out import is_worse
 from sklearn_pretrained.finetuning._tasks import Classes
@@ -214,17 +215,41 @@ def test_only_what_lies_above_the_cut_is_changed(small, digits):
     assert set(estimator.changed_) == {"third.0.weight", "third.0.bias"}
 
 
-def test_a_search_over_depths_sends_each_row_through_each_trunk_once(digits, forwarded):
-    """Four depths, five folds: the rows of a trunk are shared; a second search computes none."""
+class Deep(nn.Module):
+    """Eight stages over 64 numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.Sequential(
+            *(nn.Sequential(nn.Linear(64, 64), nn.ReLU()) for _ in range(7))
+        )
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run all stages."""
+        return self.head(self.stages(x / 4))
+
+
+@pytest.mark.parametrize(
+    ("keep", "depths"),
+    [
+        ("auto", [None, -3, -4, 0.5]),
+        ("auto", [-3, 0.5, None, -4]),
+        (["stages.0"], [None, "stages.0", "stages.1", 0.5]),
+    ],
+)
+def test_a_search_over_depths_sends_each_row_through_the_network_once(
+    digits, forwarded, keep, depths
+):
+    """Four depths, five folds: the first forward keeps what others go on from; none comes later."""
     X, y = digits
     torch.manual_seed(1)
     memory_cache().clear()
-    estimator = FineTunedClassifier(
-        ModuleFeaturizer(Small(), device="cpu"), epochs=1, random_state=0
-    )
-    grid = {"train_from": [None, "first", "first.0", "second"]}
+    featurizer = ModuleFeaturizer(Deep(), device="cpu", keep_layers=keep)
+    estimator = FineTunedClassifier(featurizer, epochs=1, random_state=0)
+    grid = {"train_from": depths}
     search = GridSearchCV(estimator, grid, cv=5, error_score="raise").fit(X, y)
-    assert sum(forwarded) == 4 * len(X)  # frozen features, and three trunks
+    assert sum(forwarded) == len(X)
     first = list(forwarded)
     again = GridSearchCV(estimator, grid, cv=5, error_score="raise").fit(X, y)
 
@@ -232,6 +257,28 @@ def test_a_search_over_depths_sends_each_row_through_each_trunk_once(digits, for
     np.testing.assert_array_equal(
         again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"]
     )
+
+
+def test_rows_by_way_of_a_lower_layer_are_the_same_rows(digits):
+    """To 1e-5, as any row; and a file keeps nothing aside."""
+    X, _ = digits
+    torch.manual_seed(1)
+    memory_cache().clear()
+    network = Deep()
+    plain, trunk = (
+        ModuleFeaturizer(network, layer="stages.5", pooling="none", device="cpu", cache=c).fit(X)
+        for c in (None, "memory")
+    )
+    below = aside(trunk, len(X))
+    ModuleFeaturizer(network, layer=below, pooling="none", device="cpu").fit_transform(X)
+    computed = memory_cache().store.counts["forwards"]
+    found = rows(trunk, X, below)
+
+    assert below == "stages.3"
+    assert memory_cache().store.counts["forwards"] == computed
+    np.testing.assert_allclose(found, plain.transform(X), rtol=1e-5, atol=1e-6)
+    assert aside(trunk, 10**9) is None
+    assert aside(plain, len(X)) is None
 
 
 def test_a_file_holds_the_recipe_the_head_and_the_changed_tensors(tmp_path):
@@ -457,10 +504,10 @@ def test_activations_that_do_not_fit_memory_are_read_from_a_file(small, digits, 
     chosen = np.array([7, 0, 299, 7])
 
     assert "300 activations of first take 0 MiB" in capsys.readouterr().err
-    rows, lengths = filed.take(chosen)
+    taken, lengths = filed.take(chosen)
     assert lengths is None
-    np.testing.assert_array_equal(rows, held.take(chosen)[0])
-    np.testing.assert_array_equal(rows, trunk.transform(X[chosen]))
+    np.testing.assert_array_equal(taken, held.take(chosen)[0])
+    np.testing.assert_array_equal(taken, trunk.transform(X[chosen]))
     filed.close()
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
+from .._recipe import Bundle
 from ._policy import RowCache
 from ._request import Request, Work
+from ._store import Rows
 
 
 class LastingCache(ABC):
@@ -35,6 +38,38 @@ class LastingCache(ABC):
             Number of rows that were requested, known and computed.
         """
         return self._rows.fetch(request)
+
+    def known(self, wanted: Bundle, digests: Sequence[bytes], out: Rows) -> None:
+        """Fill rows with known features; nothing is computed.
+
+        This is called by featurizers.
+
+        Parameters
+        ----------
+        wanted : Bundle
+            The outputs that each row holds.
+        digests : sequence of bytes
+            Key of each item.
+        out : ndarray of shape (n, width)
+            Array to fill; rows that are not known are left unchanged.
+        """
+        self._rows.known(wanted, digests, out)
+
+    def add(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
+        """Store rows.
+
+        This is called by featurizers.
+
+        Parameters
+        ----------
+        bundle : Bundle
+            The outputs that each row holds.
+        digests : sequence of bytes
+            Key of each item.
+        rows : ndarray of shape (n, width)
+            The rows.
+        """
+        self._rows.add(bundle, digests, rows)
 
     def recall(self, recipe: str, name: str) -> bytes | None:
         """Return a fact about a recipe's rows.

@@ -22,6 +22,10 @@ _AT_ONCE = 1024
 _RECIPES = 64
 
 
+def _nothing(_positions: list[int], _chosen: Bundle) -> Iterator[tuple[list[int], Rows]]:
+    return iter(())
+
+
 class Cache(Protocol):
     """What a featurizer needs of any cache.
 
@@ -35,6 +39,12 @@ class Cache(Protocol):
 
     def fetch(self, request: Request) -> Work:
         """Fill the rows of a request, computing those that are not known."""
+
+    def add(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
+        """Keep rows that were not asked of it."""
+
+    def known(self, wanted: Bundle, digests: Sequence[bytes], out: Rows) -> None:
+        """Fill ``out`` with the rows that are known; nothing is computed or waited for."""
 
     def recall(self, recipe: str, name: str) -> bytes | None:
         """Return a fact about a recipe's rows, None where it is not known."""
@@ -56,6 +66,12 @@ class NoCache:
             computed += len(positions)
             places.fill_at(positions, rows)
         return places.work(computed)
+
+    def add(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
+        """Keep nothing."""
+
+    def known(self, wanted: Bundle, digests: Sequence[bytes], out: Rows) -> None:
+        """Know nothing."""
 
     def recall(self, recipe: str, name: str) -> None:
         """Know nothing."""
@@ -96,6 +112,15 @@ class RowCache:
                 self.store.wait(wanted, theirs, patience)
             missing = self._serve(wanted, theirs, places)
         return places.work(computed)
+
+    def add(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
+        """Keep rows that were not asked of it."""
+        self.store.put(bundle, digests, rows)
+
+    def known(self, wanted: Bundle, digests: Sequence[bytes], out: Rows) -> None:
+        """Fill ``out`` with the rows that are known; nothing is computed or waited for."""
+        places = Places(Request(wanted, wanted, digests, _nothing, out))
+        self._serve(wanted, list(places.first), places)
 
     def recall(self, recipe: str, name: str) -> bytes | None:
         """Return a fact about a recipe's rows, None where it is not known."""

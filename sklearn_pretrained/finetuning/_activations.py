@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._sklearn import rows_of
+from ._aside import rows as rows_by_way
 
 Floats = NDArray[np.float32]
 _IN_MEMORY = 1 << 30
@@ -29,6 +30,8 @@ class Activations:
     X : array-like of items
     n : int
         How many.
+    below : str or None
+        A layer that is kept in the cache besides, for other trunks.
     most : int
         Bytes that may lie in memory.
     shown : bool
@@ -43,7 +46,14 @@ class Activations:
     """
 
     def __init__(
-        self, trunk: Any, X: Any, n: int, *, most: int = _IN_MEMORY, shown: bool = False
+        self,
+        trunk: Any,
+        X: Any,
+        n: int,
+        *,
+        below: str | None = None,
+        most: int = _IN_MEMORY,
+        shown: bool = False,
     ) -> None:
         self._held: list[Floats] = []
         self._shapes: list[tuple[int, ...]] = []
@@ -53,7 +63,7 @@ class Activations:
         self.n_bytes = 0
         for start in range(0, n, _WINDOW):
             part = X if n <= _WINDOW else rows_of(X, slice(start, start + _WINDOW))
-            rows = trunk.transform(part)
+            rows = rows_by_way(trunk, part, below)
             if start == 0 and shown:
                 size = sum(row.nbytes for row in rows) * n / len(rows) / 2**20
                 print(  # noqa: T201  asked for

@@ -33,7 +33,7 @@ def fit_tail(
 ) -> None:
     """Train, keep the best epoch, and write everything into the estimator."""
     trunk, tail = parts
-    activations = Activations(trunk, X, len(y), shown=estimator.verbose)
+    activations = Activations(trunk, X, len(y), below=estimator._below, shown=estimator.verbose)
     usable = np.flatnonzero(activations.usable & (weights > 0))
     work = _Work(estimator, y, weights=weights, activations=activations, tail=tail, random=random)
     train, held = held_out(

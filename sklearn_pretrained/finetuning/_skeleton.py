@@ -21,14 +21,17 @@ from .._sklearn import (
     number_of_rows,
     rows_of,
 )
+from ._aside import aside, rows
 
 Floats = NDArray[np.float64]
 _AT_ONCE = 256  # rows that are predicted at a time, so that memory stays bounded
-_OF_THIS_PROCESS = ("_tail",)
+_OF_THIS_PROCESS = ("_tail", "_below")
 
 
 class BaseFineTuned(TransformerMixin, BaseEstimator):
     """A featurizer with a head, of which the upper layers are trained."""
+
+    _below: str | None = None
 
     _parameter_constraints: dict[str, Any] = {
         "featurizer": [HasMethods(["fit", "transform"])],
@@ -92,13 +95,14 @@ class BaseFineTuned(TransformerMixin, BaseEstimator):
         groups = None if groups is None else np.asarray(groups)
         random = check_random_state(self.random_state)
         self._forget()
+        self._below = aside(self.featurizer_, len(y))
         parts = None
         if self.train_from is not None:
             from ._network import cut
 
             parts = cut(self.featurizer_, self.train_from, X)
         if parts is None:
-            self._freeze(self.featurizer_.transform(X), y, weights)
+            self._freeze(rows(self.featurizer_, X, self._below), y, weights)
             return self
         from ._fit import fit_tail
 
@@ -149,7 +153,7 @@ class BaseFineTuned(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if self.trunk_ is None:
-            return self.featurizer_.transform(X)
+            return rows(self.featurizer_, X, self._below)
         return self._features(X)
 
     def _features(self, X: Any) -> NDArray[np.float32]:
@@ -157,9 +161,9 @@ class BaseFineTuned(TransformerMixin, BaseEstimator):
 
         tail, n = self._tail_here(), number_of_rows(X)
         if n <= _AT_ONCE:
-            return tuned_rows(tail, self.trunk_.transform(X))
+            return tuned_rows(tail, rows(self.trunk_, X, self._below))
         parts = [
-            tuned_rows(tail, self.trunk_.transform(rows_of(X, slice(i, i + _AT_ONCE))))
+            tuned_rows(tail, rows(self.trunk_, rows_of(X, slice(i, i + _AT_ONCE)), self._below))
             for i in range(0, n, _AT_ONCE)
         ]
         return np.concatenate(parts)
