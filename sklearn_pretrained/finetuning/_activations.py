@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from .._sklearn import rows_of
 from ._aside import rows as rows_by_way
+from ._network import padded
 
 Floats = NDArray[np.float32]
 _IN_MEMORY = 1 << 30
@@ -109,14 +109,3 @@ class Activations:
         """Give the file's room back."""
         if self._file is not None:
             self._file.close()
-
-
-def padded(rows: Sequence[Floats], *, is_ragged: bool) -> tuple[Floats, list[int] | None]:
-    """Lay rows into one array, with zeros behind shorter ones, and tell their lengths."""
-    if not is_ragged:
-        return np.stack(rows), None
-    lengths = [len(row) for row in rows]
-    found = np.zeros((len(rows), max(lengths), *rows[0].shape[1:]), np.float32)
-    for i, row in enumerate(rows):
-        found[i, : len(row)] = row
-    return found, lengths

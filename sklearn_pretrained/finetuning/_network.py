@@ -14,8 +14,8 @@ from torch import Tensor
 from ..exceptions import WeightsError
 from ..running import resolve_devices
 from ..tails import Tail, tail_of
-from ._activations import padded
 
+Floats = NDArray[np.float32]
 AT_ONCE = 64
 """Rows that a tail is run over at a time, without gradients."""
 
@@ -96,3 +96,14 @@ def tuned_rows(tail: Tail, rows: NDArray[Any]) -> NDArray[np.float32]:
             parts.append(run(tail, *padded(some, is_ragged=is_ragged)).cpu().numpy())
     found = np.concatenate(parts)
     return found[np.argsort(order)]
+
+
+def padded(rows: Sequence[Floats], *, is_ragged: bool) -> tuple[Floats, list[int] | None]:
+    """Lay rows into one array, with zeros behind shorter ones, and tell their lengths."""
+    if not is_ragged:
+        return np.stack(rows), None
+    lengths = [len(row) for row in rows]
+    found = np.zeros((len(rows), max(lengths), *rows[0].shape[1:]), np.float32)
+    for i, row in enumerate(rows):
+        found[i, : len(row)] = row
+    return found, lengths
