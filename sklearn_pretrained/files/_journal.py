@@ -24,6 +24,7 @@ class Journal:
     def __init__(self, rows: RowCache, dtype: str) -> None:
         self._rows, self._dtype = rows, dtype
         self.recall, self.remember = rows.recall, rows.remember
+        self.known, self.add = rows.known, rows.add
         self.digests: list[bytes | None] = []
 
     def fetch(self, request: Request) -> Work:
