@@ -11,7 +11,7 @@ from .._recipe import Bundle
 from ._pace import Pace
 from ._places import Columns, Places
 from ._request import Request, Work
-from ._store import Store, covers
+from ._store import Rows, Store, covers
 
 # A way to a row: bundles that together hold what is wanted, each with the columns to take from
 # its record and the columns that they become.
