@@ -66,7 +66,7 @@ def test_endings_may_be_chosen(folder):
 def test_a_folder_without_classes_says_what_to_do(tmp_path):
     """Also one that is not there."""
     write(tmp_path, "1.png")
-    with pytest.raises(ValueError, match=r"folder of their own.*glob\('\*.jpg'\)"):
+    with pytest.raises(ValueError, match=r"their own folder.*glob\('\*.jpg'\)"):
         load_image_folder(tmp_path)
     with pytest.raises(NotADirectoryError, match="There is no folder"):
         load_image_folder(tmp_path / "no")

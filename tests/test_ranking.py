@@ -96,7 +96,7 @@ def test_candidates_are_rows_and_featurizers_the_best_first(patches):
 
 def test_labels_that_tell_nothing_are_refused():
     """One class, or a number of labels that is not that of the rows."""
-    with pytest.raises(ValueError, match="one value only"):
+    with pytest.raises(ValueError, match="only one distinct value"):
         rank_features({"rows": np.eye(4)}, None, [1, 1, 1, 1])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         rank_features({"rows": np.eye(4)}, None, [0, 1, 1])
