@@ -130,3 +130,9 @@ def fit_tasks(
 
     yield finished
     context.call_on_fit_task_end(estimator=estimator, X=X, y=y)
+
+
+def places_of(columns: Any, name: str) -> list[int]:
+    """Return the positions of the columns that one transformer of a ColumnTransformer reads."""
+    found = columns._transformer_to_input_indices[name]  # noqa: SLF001
+    return [int(i) for i in found]

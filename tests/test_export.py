@@ -9,14 +9,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
-from sklearn.svm import SVC, LinearSVC
 
 from sklearn_pretrained import (
     ModuleFeaturizer,
@@ -35,6 +32,9 @@ from sklearn_pretrained.exported import load
 from sklearn_pretrained.exported._resize import prepare
 
 from .conftest import TinyConvNet, make_convnet, make_mlp, relative_error, to_tensor
+from .text_zoo import make_folder
+
+pytestmark = pytest.mark.filterwarnings("ignore:weights=None")
 
 TEXTS = [
     "A fine day.",
@@ -63,7 +63,10 @@ def photos(patches, tmp_path_factory):
     """A pipeline over pictures, its file, and what the file says."""
     names = [("palace", "flower")[i // 12] for i in range(24)]
     pipeline = make_pipeline(
-        PretrainedImageFeaturizer(), StandardScaler(), PCA(8), LogisticRegression()
+        PretrainedImageFeaturizer("timm/test_efficientnet", weights=None, layer=0.5),
+        StandardScaler(),
+        PCA(8),
+        LogisticRegression(),
     ).fit(patches, names)
     path = tmp_path_factory.mktemp("export") / "photos.onnx"
     return pipeline, path, export_onnx(pipeline, path, examples=patches[::2])
@@ -72,9 +75,12 @@ def photos(patches, tmp_path_factory):
 @pytest.fixture(scope="module")
 def moods(tmp_path_factory):
     """The same over texts."""
-    pipeline = make_pipeline(PretrainedTextFeaturizer(max_length=32), LogisticRegression())
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("export")
+    encoder = PretrainedTextFeaturizer(str(make_folder(folder / "bert", "BERT")), max_length=32)
+    pipeline = make_pipeline(encoder, LogisticRegression())
     pipeline.fit(TEXTS, MOODS)
-    path = tmp_path_factory.mktemp("export") / "moods.onnx"
+    path = folder / "moods.onnx"
     with pytest.warns(TruncationWarning):
         return pipeline, path, export_onnx(pipeline, path, examples=[*TEXTS, "word " * 50])
 
@@ -156,45 +162,6 @@ print(json.dumps([photos.tolist(), moods.tolist(), sorted(heavy & set(sys.module
     np.testing.assert_allclose(second, moods[0].predict_proba(TEXTS), atol=1e-3)
 
 
-HEADS = [
-    (LogisticRegression(), "names"),
-    (SVC(), "two"),
-    (SVC(), "names"),
-    (LinearSVC(), "two"),
-    (CalibratedClassifierCV(LinearSVC(), cv=2), "names"),
-    (OneVsRestClassifier(LogisticRegression()), "several"),
-    (Ridge(), "number"),
-    (Ridge(), "numbers"),
-]
-
-
-@pytest.mark.parametrize(("head", "task"), HEADS)
-def test_heads_of_many_kinds_give_what_they_give_in_scikit_learn(head, task, tmp_path):
-    """Classes of any name, two or more of them, several at once, and numbers."""
-    X, scores = numbers()
-    y = {
-        "two": scores[:, 0] > 0,
-        "names": np.array(["a", "b", "long name"])[scores.argmax(1)],
-        "several": (scores > 0).astype(int),
-        "number": scores[:, 0],
-        "numbers": scores,
-    }[task]
-    network = ModuleFeaturizer(
-        torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh()), layer="output"
-    )
-    pipeline = make_pipeline(network, Normalizer(), head).fit(X, y)
-    facts = export_onnx(pipeline, tmp_path / "head.onnx", examples=X[:20])
-    file = load(tmp_path / "head.onnx", threads=1, batch_size=7)
-    methods = [
-        name
-        for name in ("predict", "predict_proba", "decision_function")
-        if name in facts["outputs"]
-    ]
-
-    same(file, pipeline, X, *methods)
-    assert "predict" in methods
-
-
 def test_a_featurizer_alone_is_exported_up_to_its_layer(tmp_path):
     """What lies behind the layer is not in the file."""
     X, _ = numbers()
@@ -207,6 +174,40 @@ def test_a_featurizer_alone_is_exported_up_to_its_layer(tmp_path):
 
         assert relative_error(load(path).transform(X), featurizer.transform(X)) < 1e-5
     assert sizes[0] < sizes["output"]
+
+
+def test_only_weights_below_the_layer_are_in_the_file(tmp_path):
+    """The forward ends at the layer that is read."""
+    import onnx
+
+    X, _ = numbers()
+    counts = []
+    for layer in (0, "output"):
+        export_onnx(
+            ModuleFeaturizer(make_mlp(), layer=layer).fit(X), tmp_path / "o.onnx", examples=X[:5]
+        )
+        held = onnx.load(tmp_path / "o.onnx").graph.initializer
+        counts.append(sum(np.prod(one.dims) for one in held if one.data_type == 1))
+
+    assert counts[0] == 8 * 16 + 16
+    assert counts[1] > counts[0]
+
+
+def test_weights_that_one_file_cannot_hold_lie_beside_it(monkeypatch, tmp_path):
+    """In a second file, which goes where the first one goes."""
+    monkeypatch.setattr("sklearn_pretrained.export._export._MOST_BYTES", 1000)
+    X, scores = numbers()
+    network = ModuleFeaturizer(torch.nn.Linear(8, 400), layer="output")
+    pipeline = make_pipeline(network, Ridge()).fit(X, scores)
+    export_onnx(pipeline, tmp_path / "large.onnx", examples=X[:9])
+
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["large.onnx", "large.onnx.data"]
+    assert (tmp_path / "large.onnx.data").stat().st_size >= 8 * 400 * 4
+    (tmp_path / "moved").mkdir()
+    for name in names:
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    same(load(tmp_path / "moved" / "large.onnx"), pipeline, X, "predict")
 
 
 def test_own_preprocessing_stays_with_the_user(pictures, tmp_path):
@@ -246,8 +247,11 @@ def test_nothing_is_written_where_a_step_moves(tmp_path):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda f: LogisticRegression(), "begins with one; got LogisticRegression"),
-        (lambda f: make_column_transformer((f, slice(8))), "got ColumnTransformer"),
+        (lambda f: LogisticRegression(), "begins with one or several.*got LogisticRegression"),
+        (
+            lambda f: VotingClassifier([("one", make_pipeline(f, LogisticRegression()))]),
+            "keeps a featurizer inside",
+        ),
         (lambda f: make_pipeline(f, Odd()), r"Step 'odd' \(Odd\) cannot be converted by skl2onnx"),
         (lambda f: f.set_params(dtype="bfloat16"), "computes in bfloat16"),
     ],

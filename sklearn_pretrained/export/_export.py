@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from .._optional import need
 from ..exported import ExportedPipeline
 from ..exported._pipeline import FACTS, FORMAT, TOKENIZER
-from ._expected import Step, expected_of, parts
 from ._front import check_pixels, with_preparation
-from ._graph import EXTRA, PURPOSE, graph_of_network, graph_of_step, joined
-from ._network import Network, network_of
+from ._graph import Graph
+from ._inputs import Input, form_of, inputs_of, samples_of
+from ._parts import FINE_TUNED, Part, Source, Step, parts
 from ._proof import check_preparation, check_step, choose_form
 from ._resizing import PIXELS
+from ._torch import EXTRA, PURPOSE
 
 _MOST_BYTES = (1 << 31) - (1 << 20)
 Facts = dict[str, Any]
@@ -91,98 +93,126 @@ def export_onnx(
     """
     for module in ("onnx", "onnxruntime", "onnxscript", "skl2onnx"):
         need(module, install=EXTRA, purpose=PURPOSE)
-    featurizer, behind = parts(pipeline)
-    network = network_of(featurizer, examples)
-    features = featurizer.transform(examples)
-    steps = list(expected_of(behind, features))
-    graph, outputs = _graph(network, steps)
-    graph, network.form = with_preparation(graph, network.form, inputs)
+    found = parts(pipeline, examples)
+    graph, fed = _graph(found, inputs_of(found, examples))
+    graph.model, form = with_preparation(graph.model, form_of(fed), inputs)
     facts = {
         "format": FORMAT,
-        "input": network.form,
-        "steps": [
-            type(step).__name__ for step in (featurizer, *(step.estimator for step in steps))
-        ],
-        "outputs": outputs,
-        **_classes(steps),
-        "provenance": featurizer.provenance().to_dict(),
+        "input": form,
+        "steps": _kinds(found),
+        "outputs": graph.outputs,
+        **_classes(found[-1]),
+        "feature_names": _feature_names(pipeline, found),
+        "provenance": _provenance(found),
+        "licence": _licence(found),
         "report": [],
     }
-    expected = [("network", {"features": features}), *((s.name, _named(s)) for s in steps)]
+    tokenizers = {one.prefix + TOKENIZER: one.tokenizer for one in fed if one.tokenizer}
     target = Path(path)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=target.absolute().parent) as folder:
         name = str(Path(folder, target.name))
-        _write(graph, name, facts, network.tokenizer)
+        _write(graph.model, name, facts, tokenizers)
         runtime = ExportedPipeline(name)
         facts = runtime.facts_
-        samples = network.samples
-        if network.form["kind"] == PIXELS:
-            samples = runtime.samples(examples)
-            facts["report"].append(check_pixels(runtime, samples, network.samples))
-        elif network.form["kind"] != "arrays" or network.form["name"] == "rows":
-            facts["report"].append(check_preparation(runtime.samples(examples), network.samples))
-        for step, wanted in expected:
-            for method in wanted:
+        samples = samples_of(fed)
+        if form["kind"] == PIXELS:
+            prepared, samples = samples, runtime.samples(examples)
+            facts["report"].append(check_pixels(runtime, samples, prepared))
+        else:
+            facts["report"] += check_preparation(fed, examples)
+        for part in (part for part in found if part.expected):
+            several = {name for name, given in part.expected.items() if isinstance(given, list)}
+            part.expected |= {name: np.stack(part.expected[name], axis=1) for name in several}
+            for method, wanted in part.expected.items():
                 raw = runtime.outputs(samples, method)[method]
                 facts["outputs"][method] |= {
-                    "form": choose_form(raw, wanted[method], method, step),
-                    "dtype": _dtype(wanted[method]),
+                    "form": "list"
+                    if method in several
+                    else choose_form(raw, wanted, method, part.name),
+                    "dtype": _dtype(wanted),
                 }
-            facts["report"] += check_step(runtime, samples, step, wanted, tolerance)
-        _write(graph, name, facts, network.tokenizer)
+            facts["report"] += check_step(runtime, samples, part.name, part.expected, tolerance)
+        _write(graph.model, name, facts, tokenizers)
         del runtime
-        os.replace(name, target)  # noqa: PTH105  one call that replaces what is there
+        for written in sorted(Path(folder).iterdir(), reverse=True):  # the graph at last
+            os.replace(written, target.parent / written.name)  # noqa: PTH105  replaces in one call
     return facts
 
 
-def _named(step: Step) -> dict[str, Any]:
-    """Name what a step gives as the file does."""
-    return {
-        f"{step.name}.transform" if name == "transform" else name: wanted
-        for name, wanted in step.expected.items()
-    }
-
-
-def _graph(network: Network, steps: list[Step]) -> tuple[Any, Facts]:
-    """Join the graphs of all steps, and say which tensors of it are what."""
-    graph = graph_of_network(network)
-    rows = "features"
-    outputs: Facts = {"features": _output(rows), "transform": _output(rows)}
-    for step in steps:
-        part = graph_of_step(step.name, step.estimator, step.width, graph)
-        tensors = [value.name for value in part.graph.output]
-        graph = joined(graph, part, rows)
-        for name, tensor in zip(_named(step), tensors, strict=False):
-            outputs[name] = _output(tensor)
-        if "transform" in step.expected:
-            rows = tensors[0]
-            outputs["transform"] = _output(rows)
-    return graph, outputs
-
-
-def _output(tensor: str) -> Facts:
-    return {"tensor": tensor, "form": "as it is", "dtype": None}
+def _graph(found: list[Part], inputs: list[Input]) -> tuple[Graph, list[Input]]:
+    """Put the graphs of all parts together; return also the inputs that are left."""
+    graph = Graph({one.part.name: (one.prefix, one.network) for one in inputs if one.network})
+    kept: list[Input] = []
+    for one in inputs:
+        twin = next((other for other in kept if one.is_fed_as(other)), None)
+        if twin is None:
+            kept.append(one)
+        elif one.network is not None:
+            for name in one.network.batch:
+                graph.share(one.prefix + name, twin.prefix + name)
+        if one.network is None:
+            graph.add_table(one.part, one.prefix, one.form["inputs"])
+    for part in found:
+        graph.add(part)
+    return graph, kept
 
 
 def _dtype(wanted: Any) -> str | None:
     return None if wanted.dtype.kind == "f" else str(wanted.dtype)
 
 
-def _classes(steps: list[Step]) -> Facts:
-    classes = getattr(steps[-1].estimator, "classes_", None) if steps else None
-    if not isinstance(classes, np.ndarray):
+def _kinds(found: list[Part]) -> list[str]:
+    """Name the classes of all parts, in order."""
+    estimators = [part.estimator for part in found if isinstance(part, Source | Step)]
+    return [type(one).__name__ for i, one in enumerate(estimators) if one not in estimators[:i]]
+
+
+def _classes(last: Part) -> Facts:
+    classes = getattr(getattr(last, "estimator", None), "classes_", None)
+    if not isinstance(last, Step) or not isinstance(classes, np.ndarray):
         return {"classes": None, "classes_dtype": None}
     return {"classes": classes.tolist(), "classes_dtype": str(classes.dtype)}
 
 
-def _write(graph: Any, path: str, facts: Facts, tokenizer: str) -> None:
+def _feature_names(pipeline: Any, found: list[Part]) -> list[str] | None:
+    """Name the columns of `transform`, where scikit-learn does."""
+    pipeline = getattr(pipeline, "best_estimator_", pipeline)
+    if isinstance(pipeline, Pipeline) and found[-1].rows is None:
+        pipeline = pipeline[:-1]
+    try:
+        return [str(name) for name in pipeline.get_feature_names_out()]
+    except Exception:  # steps that have no names, of which there are some in scikit-learn
+        return None
+
+
+def _provenance(found: list[Part]) -> Facts:
+    """Say where the rows come from: of each network, where there are several."""
+    told = {}
+    for part in found:
+        if isinstance(part, Source):
+            estimator = part.estimator
+            facts = getattr(estimator, "featurizer_", estimator).provenance().to_dict()
+            if isinstance(estimator, FINE_TUNED):
+                facts["trained_from"] = estimator.train_from_
+            told[part.name] = facts
+    return told.get("network", told)
+
+
+def _licence(found: list[Part]) -> str:
+    """Say under whose terms the file comes."""
+    sources = [part.estimator for part in found if isinstance(part, Source)]
+    models = {getattr(one, "featurizer_", one).model_ for one in sources}
+    return (
+        f"Holds the weights of {', '.join(sorted(models))}, which stay under the licence of those "
+        "who published them."
+    )
+
+
+def _write(graph: Any, path: str, facts: Facts, tokenizers: dict[str, str]) -> None:
+    """Write the file, and what a file of ONNX cannot hold beside it."""
     onnx = need("onnx", install=EXTRA, purpose=PURPOSE)
+    onnx.helper.set_model_props(graph, {FACTS: json.dumps(facts), **tokenizers})
     size = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
-    if size > _MOST_BYTES:
-        raise ValueError(
-            f"The network's weights up to the layer that is read take {size >> 20} MiB, and an "
-            "ONNX file holds 2 GiB. Read an earlier layer, or use a smaller network."
-        )
-    found = {FACTS: json.dumps(facts)} | ({TOKENIZER: tokenizer} if tokenizer else {})
-    onnx.helper.set_model_props(graph, found)
-    onnx.save(graph, path)
+    # Tensors that were written beside the file once are only named by the graph.
+    beside = {"save_as_external_data": True, "location": f"{Path(path).name}.data"}
+    onnx.save(graph, path, **(beside if size > _MOST_BYTES else {}))

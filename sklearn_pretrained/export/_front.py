@@ -10,8 +10,8 @@ import numpy as np
 from .._optional import need
 from ..exceptions import ExportError
 from ..exported import ExportedPipeline
-from ._graph import EXTRA, PURPOSE
 from ._resizing import PIXELS, PREPARED, resizing_graph
+from ._torch import EXTRA, PURPOSE
 
 Facts = dict[str, Any]
 INPUTS = ("prepared", "pixels")

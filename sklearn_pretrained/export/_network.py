@@ -27,11 +27,18 @@ class RowsOfNetwork(nn.Module):
     road : Road
     pixels : Pixels or None
         Where samples are uint8 pictures: what becomes of them before the network.
+    tuned : dict of str to ndarray, optional
+        Parameters that were trained further.
     """
 
-    def __init__(self, road: Road, pixels: Pixels | None) -> None:
+    def __init__(
+        self, road: Road, pixels: Pixels | None, tuned: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.network = road.backbone.build().float().eval().requires_grad_(requires_grad=False)
+        parameters = dict(self.network.named_parameters())
+        for name, numbers in (tuned or {}).items():
+            parameters[name].data = torch.from_numpy(numbers.copy())
         self.trained = nn.ModuleList(road.backbone.build_trained()).eval()
         self.pixels = pixels
         self._road = road
@@ -128,8 +135,10 @@ class Network:
     tokenizer: str = ""
 
 
-def network_of(featurizer: Any, examples: Any) -> Network:
-    """Build what is exported of a fitted featurizer."""
+def network_of(estimator: Any, examples: Any) -> Network:
+    """Build what is exported of a fitted featurizer, or of a fine-tuned estimator."""
+    featurizer = getattr(estimator, "featurizer_", estimator)
+    tuned = getattr(estimator, "changed_", {})
     if featurizer.dtype_ != "float32":
         raise ValueError(
             f"The featurizer computes in {featurizer.dtype_}, and files are written in float32, "
@@ -144,7 +153,7 @@ def network_of(featurizer: Any, examples: Any) -> Network:
     samples = _samples(featurizer, road, examples)
     first = samples[0]
     if isinstance(first, Mapping) and "input_ids" in first:
-        return _of_texts(road, samples)
+        return _of_texts(road, samples, tuned)
     if not isinstance(first, Tensor):
         raise _unknown(road.backbone)
     is_picture = first.dtype == torch.uint8 and first.ndim == 3  # noqa: PLR2004
@@ -154,7 +163,7 @@ def network_of(featurizer: Any, examples: Any) -> Network:
     name = "images" if is_picture else "rows" if of_rows else "prepared"
     dtype = "uint8" if is_picture else "float32"
     return Network(
-        RowsOfNetwork(road, pixels),
+        RowsOfNetwork(road, pixels, tuned),
         {name: torch.stack([first, samples[-1]])},
         {name: {0: _ANY}},
         [sample.numpy() for sample in samples],
@@ -188,10 +197,10 @@ def _picture_form(featurizer: Any, road: Road) -> dict[str, Any]:
     }
 
 
-def _of_texts(road: Road, samples: Sequence[Any]) -> Network:
+def _of_texts(road: Road, samples: Sequence[Any], tuned: Mapping[str, Any]) -> Network:
     backbone: Any = road.backbone
     longest = max(samples, key=lambda sample: len(sample["input_ids"]))
-    module = RowsOfNetwork(road, None)
+    module = RowsOfNetwork(road, None, tuned)
     batch = backbone.collate([longest, samples[0]], torch.device("cpu"), torch.float32)
     form = {
         "kind": "texts",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._optional import need
-from ._graph import EXTRA, PURPOSE
+from ._torch import EXTRA, PURPOSE
 
 PIXELS, PREPARED = "pixels", "prepared"
 _MOST_BITS = 22

@@ -63,7 +63,12 @@ class ExportedPipeline:
                 f"sklearn-pretrained reads formats up to {FORMAT}; upgrade it."
             )
         self.batch_size = batch_size
-        self._reader = reader(self.facts_["input"], found.get(TOKENIZER, ""))
+        tokenizers = {
+            name.removesuffix(TOKENIZER): content
+            for name, content in found.items()
+            if name.endswith(TOKENIZER)
+        }
+        self._reader = reader(self.facts_["input"], tokenizers)
         if self.facts_["classes"] is not None:
             self.classes_ = np.array(self.facts_["classes"], self.facts_["classes_dtype"])
 
@@ -211,8 +216,9 @@ class ExportedPipeline:
         return f"ExportedPipeline({' → '.join(self.facts_['steps'])})"
 
 
-FORMS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+FORMS: dict[str, Callable[[NDArray[Any]], Any]] = {
     "as it is": lambda column: column,
+    "list": lambda column: list(column.swapaxes(0, 1)),
     "flat": lambda column: column.reshape(len(column)),
     "last column": lambda column: column[:, -1],
     "minus last column": lambda column: -column[:, -1],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +15,10 @@ from ..inputs import read_images, read_texts
 from ._each import each
 from ._pixels import WholePictures
 from ._resize import prepare
+from ._several import Reader, Several
+from ._table import Table
 
 Feed = dict[str, NDArray[Any]]
-
-
-class Reader(Protocol):
-    """What turns X into samples, and samples into what a network is fed."""
-
-    def samples(self, X: Any) -> list[Any]:
-        """Read and prepare every item; one that cannot be is an error that names it."""
-
-    def size(self, sample: Any) -> Any:
-        """Say how large a sample is beside others; those of a size share a batch best."""
-
-    def feed(self, samples: Sequence[Any]) -> Feed:
-        """Join samples into one batch."""
 
 
 class Pictures:
@@ -172,10 +161,27 @@ class Tokens:
         return batch
 
 
-def reader(form: Mapping[str, Any], tokenizer: str) -> Reader:
-    """Choose what reads X, as the file says of its input."""
+def reader(form: Mapping[str, Any], tokenizers: Mapping[str, str]) -> Reader:
+    """Choose what reads X, as the file says of its input.
+
+    Parameters
+    ----------
+    form : mapping
+    tokenizers : mapping of str to str
+        The contents of tokenizer.json, by the prefix of the input that they belong to.
+    """
+    if form["kind"] == "several":
+        parts = form["parts"]
+        readers = [reader(part["form"], {"": tokenizers.get(part["prefix"], "")}) for part in parts]
+        return Several(parts, readers)
     if form["kind"] == "texts":
-        return Tokens(form, tokenizer)
-    if form["kind"] == "pixels":
-        return WholePictures(form)
-    return Pictures(form) if form["kind"] == "pictures" else Arrays(form)
+        return Tokens(form, tokenizers.get("", ""))
+    return _KINDS[form["kind"]](form)
+
+
+_KINDS: dict[str, Callable[[Mapping[str, Any]], Reader]] = {
+    "pictures": Pictures,
+    "pixels": WholePictures,
+    "arrays": Arrays,
+    "table": Table,
+}

@@ -1,0 +1,225 @@
+"""Scikit-learn's steps behind a network, in a file: each gives what it gives in the pipeline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.discriminant_analysis import (
+    LinearDiscriminantAnalysis,
+    QuadraticDiscriminantAnalysis,
+)
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.linear_model import (
+    ElasticNet,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+from sklearn.tree import DecisionTreeClassifier
+
+from sklearn_pretrained import ModuleFeaturizer, export_onnx
+from sklearn_pretrained.exceptions import ExportError
+from sklearn_pretrained.export import _graph
+from sklearn_pretrained.exported import load
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+LR = LogisticRegression(max_iter=500)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def network():
+    """One network, whose graph is made once."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Tanh())
+    made, export = [], _graph.graph_of_network
+
+    def once(network):
+        if not made:
+            made.append(export(network))
+        twin = type(made[0])()
+        twin.CopyFrom(made[0])
+        return twin
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_graph, "graph_of_network", once)
+        yield ModuleFeaturizer(module, layer="output")
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Rows, and targets of many kinds."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(80, 8)).astype(np.float32)
+    scores = X @ random.normal(size=(8, 3))
+    return X, {
+        "two": np.array(["no", "yes"])[(scores[:, 0] > 0).astype(int)],
+        "bools": scores[:, 0] > 0,
+        "three": np.array(["a", "b", "long name"])[scores.argmax(1)],
+        "numbered": 3 * scores.argmax(1) + 2,
+        "several": (scores > 0).astype(int),
+        "number": scores[:, 0],
+        "numbers": scores,
+    }
+
+
+SMALL = {"n_estimators": 8, "random_state": 0}
+CLASSIFIERS = [
+    LR,
+    RidgeClassifier(),
+    SGDClassifier(random_state=0),
+    LinearSVC(),
+    SVC(),
+    SVC(kernel="linear"),
+    CalibratedClassifierCV(LinearSVC(), cv=2),
+    DecisionTreeClassifier(max_depth=4, random_state=0),
+    RandomForestClassifier(**SMALL),
+    ExtraTreesClassifier(**SMALL),
+    GradientBoostingClassifier(**SMALL),
+    HistGradientBoostingClassifier(max_iter=8),
+    AdaBoostClassifier(**SMALL),
+    BaggingClassifier(LR, n_estimators=3, random_state=0),
+    KNeighborsClassifier(3),
+    MLPClassifier((8,), max_iter=50, random_state=0),
+    LinearDiscriminantAnalysis(),
+    QuadraticDiscriminantAnalysis(reg_param=0.1),
+    GaussianNB(),
+    VotingClassifier([("one", LR), ("two", GaussianNB())], voting="soft"),
+    StackingClassifier([("one", LR), ("two", GaussianNB())], cv=2),
+    OneVsRestClassifier(LR),
+]
+OTHERS = [
+    ("several", OneVsRestClassifier(LR)),
+    ("several", MultiOutputClassifier(LR)),
+    ("several", KNeighborsClassifier(3)),
+    ("several", RandomForestClassifier(**SMALL)),
+    ("several", MLPClassifier((8,), max_iter=50, random_state=0)),
+    ("number", LinearRegression()),
+    ("number", Ridge()),
+    ("numbers", Ridge()),
+    ("number", ElasticNet(0.1)),
+    ("number", SVR()),
+    ("number", LinearSVR()),
+    ("number", RandomForestRegressor(**SMALL)),
+    ("number", HistGradientBoostingRegressor(max_iter=8)),
+    ("number", KNeighborsRegressor(3)),
+    ("number", MLPRegressor(hidden_layer_sizes=(8,), max_iter=50, random_state=0)),
+    ("numbers", MultiOutputRegressor(Ridge())),
+    ("bools", LR),
+    ("bools", LinearDiscriminantAnalysis()),
+]
+TRANSFORMERS = [
+    StandardScaler(),
+    MinMaxScaler(),
+    MaxAbsScaler(),
+    RobustScaler(),
+    Normalizer(),
+    PCA(3, whiten=True),
+    TruncatedSVD(3),
+    SelectKBest(k=4),
+    VarianceThreshold(),
+    PowerTransformer(),
+    QuantileTransformer(n_quantiles=20),
+    PolynomialFeatures(2),
+    LinearDiscriminantAnalysis(n_components=1),
+]
+
+
+def compared(steps, X, y, path):
+    """Export a pipeline; hold each method of the file to the pipeline's."""
+    pipeline = make_pipeline(*steps).fit(X, y)
+    facts = export_onnx(pipeline, path, examples=X[:20])
+    file = load(path, threads=1)
+    methods = {"predict", "predict_proba", "decision_function"} & set(facts["outputs"])
+    assert "predict" in methods
+    for method in methods:
+        got, expected = getattr(file, method)(X), getattr(pipeline, method)(X)
+        assert type(got) is type(expected)
+        got, expected = np.asarray(got), np.asarray(expected)  # of several outputs, a list
+        assert got.shape == expected.shape
+        if method == "predict" and expected.dtype.kind != "f":
+            assert got.dtype == expected.dtype
+            assert (got == expected).all()
+        else:
+            np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+    return facts
+
+
+@pytest.mark.parametrize("head", CLASSIFIERS, ids=lambda head: type(head).__name__)
+def test_classifiers_give_the_same_for_two_and_three_classes(head, network, data, tmp_path):
+    """Named by words and by numbers."""
+    X, targets = data
+    for task in ("two", "three", "numbered"):
+        compared([network, head], X, targets[task], tmp_path / f"{task}.onnx")
+
+
+@pytest.mark.parametrize(("task", "head"), OTHERS, ids=lambda head: str(head).partition("(")[0])
+def test_several_labels_and_numbers_are_the_same(task, head, network, data, tmp_path):
+    """Of rows with any number of labels, and of one or several numbers."""
+    compared([network, head], data[0], data[1][task], tmp_path / "head.onnx")
+
+
+@pytest.mark.parametrize("step", TRANSFORMERS, ids=lambda step: type(step).__name__)
+def test_transformers_give_the_same_rows(step, network, data, tmp_path):
+    """In front of a head."""
+    X, targets = data
+    facts = compared([network, step, LR], X, targets["two"], tmp_path / "rows.onnx")
+
+    assert max(entry["largest"] for entry in facts["report"]) < 1e-4
+
+
+def test_outliers_are_found_by_files_too(network, data, tmp_path):
+    """By an isolation forest."""
+    compared([network, IsolationForest(**SMALL)], data[0], None, tmp_path / "odd.onnx")
+
+
+def test_what_is_not_converted_is_named(network, data, tmp_path):
+    """With its step, and what to do."""
+    X, targets = data
+    pipeline = make_pipeline(network, NearestCentroid()).fit(X, targets["two"])
+    with pytest.raises(TypeError, match=r"Step .nearestcentroid. .* cannot be .* Use"):
+        export_onnx(pipeline, tmp_path / "no.onnx", examples=X[:9])
+
+
+def test_what_is_converted_otherwise_is_refused(network, data, tmp_path):
+    """The comparison notices; nothing is written."""
+    X, targets = data
+    head = MLPRegressor(hidden_layer_sizes=(8,), max_iter=50, random_state=0)
+    pipeline = make_pipeline(network, head).fit(X, targets["numbers"])
+    with pytest.raises(ExportError, match=r"Step 'mlpregressor' gives predict of shape"):
+        export_onnx(pipeline, tmp_path / "no.onnx", examples=X[:9])
+    assert list(tmp_path.iterdir()) == []
