@@ -77,6 +77,10 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
         How to handle texts that cannot be read: "raise" raises an error, "nan" gives a row of
         NaN and a warning.
 
+    output : {"numpy", "torch"}, default="numpy"
+        What `transform` returns: an array, or a torch tensor on the device, for scikit-learn's
+        estimators that compute there (``set_config(array_api_dispatch=True)``).
+
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -145,6 +149,7 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
         cache: Any = "memory",
         keep_layers: Any = "auto",
         on_error: Literal["raise", "nan"] = "raise",
+        output: Literal["numpy", "torch"] = "numpy",
         verbose: bool = False,
     ) -> None:
         super().__init__(
@@ -161,6 +166,7 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
             cache=cache,
             keep_layers=keep_layers,
             on_error=on_error,
+            output=output,
             verbose=verbose,
         )
 

@@ -61,6 +61,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
         "on_error": [StrOptions({"raise", "nan"})],
+        "output": [StrOptions({"numpy", "torch"})],
         "verbose": ["boolean"],
     }
 
@@ -118,7 +119,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         self._pin()
         hint_at_files(self.cache)
         with fit_tasks(self, name="fit_transform", n_tasks=None, X=X, y=y) as finished:
-            return self._rows(items, self.road(), on_batch=finished)
+            return self._handed_over(self._rows(items, self.road(), on_batch=finished))
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Compute the features of each item.
@@ -136,7 +137,17 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
             The features, float32. With ``pooling="none"``, an array of the layer's own shape.
         """
         road = self.road()
-        return self._rows(self._read(X, reset=False), road)
+        return self._handed_over(self._rows(self._read(X, reset=False), road))
+
+    def _handed_over(self, rows: NDArray[np.float32]) -> Any:
+        """Return rows as they are asked for: where the network ran, or in an array."""
+        if getattr(self, "output", "numpy") == "numpy":  # of kinds that are not ours
+            return rows
+        import torch
+
+        from .running import resolve_devices
+
+        return torch.from_numpy(rows).to(resolve_devices(self.device)[0])
 
     def stream(self, X: Any) -> Iterator[tuple[range, NDArray[np.float32]]]:
         """Compute the features window by window, for more rows than fit into memory.

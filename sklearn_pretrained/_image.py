@@ -108,6 +108,10 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         How to handle images that cannot be read: "raise" raises an error, "nan" gives a row of
         NaN and a warning.
 
+    output : {"numpy", "torch"}, default="numpy"
+        What `transform` returns: an array, or a torch tensor on the device, for scikit-learn's
+        estimators that compute there (``set_config(array_api_dispatch=True)``).
+
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -195,6 +199,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         cache: Any = "memory",
         keep_layers: Any = "auto",
         on_error: Literal["raise", "nan"] = "raise",
+        output: Literal["numpy", "torch"] = "numpy",
         verbose: bool = False,
     ) -> None:
         self.model = model
@@ -213,6 +218,7 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         self.cache = cache
         self.keep_layers = keep_layers
         self.on_error = on_error
+        self.output = output
         self.verbose = verbose
 
     def _read(self, X: Any, *, reset: bool) -> Items:

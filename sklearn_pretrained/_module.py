@@ -70,6 +70,10 @@ class ModuleFeaturizer(BaseFeaturizer):
         How to handle rows with NaN or infinity: "raise" raises an error, "nan" gives a row of
         NaN and a warning.
 
+    output : {"numpy", "torch"}, default="numpy"
+        What `transform` returns: an array, or a torch tensor on the device, for scikit-learn's
+        estimators that compute there (``set_config(array_api_dispatch=True)``).
+
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -136,6 +140,7 @@ class ModuleFeaturizer(BaseFeaturizer):
         cache: Any = "memory",
         keep_layers: Any = "auto",
         on_error: Literal["raise", "nan"] = "raise",
+        output: Literal["numpy", "torch"] = "numpy",
         verbose: bool = False,
     ) -> None:
         self.model = model
@@ -148,6 +153,7 @@ class ModuleFeaturizer(BaseFeaturizer):
         self.cache = cache
         self.keep_layers = keep_layers
         self.on_error = on_error
+        self.output = output
         self.verbose = verbose
 
     def _read(self, X: Any, *, reset: bool) -> Items:

@@ -99,6 +99,10 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         How to handle texts that cannot be read (None, NaN, lone surrogates): "raise" raises an
         error, "nan" gives a row of NaN and a warning.
 
+    output : {"numpy", "torch"}, default="numpy"
+        What `transform` returns: an array, or a torch tensor on the device, for scikit-learn's
+        estimators that compute there (``set_config(array_api_dispatch=True)``).
+
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -177,6 +181,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         cache: Any = "memory",
         keep_layers: Any = "auto",
         on_error: Literal["raise", "nan"] = "raise",
+        output: Literal["numpy", "torch"] = "numpy",
         verbose: bool = False,
     ) -> None:
         self.model = model
@@ -192,6 +197,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         self.cache = cache
         self.keep_layers = keep_layers
         self.on_error = on_error
+        self.output = output
         self.verbose = verbose
 
     def _read(self, X: Any, *, reset: bool) -> Items:  # noqa: ARG002
@@ -245,6 +251,14 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         if "pooler" not in plan.layers:
             raise LayerError(f"{plan.name} has no pooler; use pooling='cls' or 'mean'.")
         return plan.layers["pooler"]
+
+    def _handed_over(self, rows: NDArray[Any]) -> Any:
+        if self.output == "torch" and rows.dtype == object:
+            raise ValueError(
+                "output='torch' makes one tensor, and pooling='none' gives each text an array of "
+                "its own length. Choose another pooling, or output='numpy'."
+            )
+        return super()._handed_over(rows)
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[Any]:
         if self.pooling != "none":

@@ -84,6 +84,11 @@ def explained(estimator: Any) -> Explained:
         return Explained(estimator, reader, _tuned_head(reader))
     if not isinstance(reader, BaseFeaturizer | BaseFineTuned) or not rest:
         return Explained(estimator, None, None)
+    if getattr(reader, "output", "numpy") != "numpy":
+        raise ValueError(
+            "The head was fitted on torch tensors, which cannot be explained yet. Fit the pipeline "
+            "with output='numpy'; the features are the same."
+        )
     return Explained(estimator, reader, _named(Pipeline(rest)))
 
 

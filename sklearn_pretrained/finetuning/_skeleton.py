@@ -88,7 +88,10 @@ class BaseFineTuned(TransformerMixin, BaseEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
-        self.featurizer_ = clone(self.featurizer).fit(X)
+        own = clone(self.featurizer)
+        if "output" in own.get_params():
+            own.set_params(output="numpy")  # tails and heads are given arrays
+        self.featurizer_ = own.fit(X)
         y = self._targets(y)
         check_consistent_length(X, y, groups)
         weights = self._weights(X, y, sample_weight)

@@ -25,7 +25,10 @@ brings the older numbers into today's form, and tests/fixtures keeps a file of e
 """
 
 _FREE = frozenset(
-    {"model", "weights", "batch_size", "device", "cache", "keep_layers", "on_error", "verbose"}
+    {
+        *("model", "weights", "batch_size", "device", "cache", "keep_layers", "on_error"),
+        *("output", "verbose"),
+    }
 )
 """Parameters that may change after fit."""
 
