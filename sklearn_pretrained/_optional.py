@@ -13,6 +13,8 @@ def need(module: str, *, install: str, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
+        extra = install.removeprefix("sklearn-pretrained")
+        in_a_clone = f" (in a clone: pip install '.{extra}')" if extra != install else ""
         raise MissingExtraError(
-            f"{purpose} needs {module}. Install it with: pip install {install!r}"
+            f"{purpose} needs {module}. Install it with: pip install {install!r}{in_a_clone}"
         ) from error

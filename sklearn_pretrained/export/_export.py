@@ -70,7 +70,7 @@ def export_onnx(
 
     Notes
     -----
-    Needs ``pip install 'sklearn-pretrained[onnx]'``. Pictures enter the graph as uint8 pixels
+    Needs the extra ``onnx``. Pictures enter the graph as uint8 pixels
     that are resized and cropped, texts as tokens; `exported.load` does both as the library does.
 
     Examples
