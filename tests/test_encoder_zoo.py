@@ -7,19 +7,19 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
 from tests import encoder_zoo
 
-HANDFUL = ["bert", "gpt2", "mixtral", "m2m_100", "led", "rwkv", "xlm", "mamba"]
+HANDFUL = ["bert", "gpt2", "mixtral", "m2m_100", "led", "rwkv", "xlm", "mamba", "lfm3", "dory"]
 
 
 @pytest.mark.parametrize("family", HANDFUL)
 def test_every_hidden_state_is_that_of_transformers(family):
-    """Encoders, decoders, mixtures of experts, encoders with a decoder, state spaces."""
+    """Encoders, decoders, mixtures of experts, encoders with a decoder, state spaces, loops."""
     verdicts = encoder_zoo.compare(family)
 
     assert set(verdicts) == {"equal"}
     assert len(verdicts) >= 4
 
 
-@pytest.mark.parametrize("family", ["xlnet", "squeezebert", "reformer"])
+@pytest.mark.parametrize("family", ["xlnet", "squeezebert", "reformer", "pegasus_x"])
 def test_a_hidden_state_that_no_submodule_gives_is_refused_and_the_output_is_read(family):
     """By name, and never with other numbers."""
     verdicts = encoder_zoo.compare(family)

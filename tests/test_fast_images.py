@@ -6,6 +6,7 @@ import copy
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from sklearn_pretrained.running.eager.fast import (
     _gelu,
     _linears,
     _memory,
+    _pairs,
     _speed_up,
     speed_up,
 )
@@ -187,12 +189,47 @@ def test_a_step_that_a_network_does_not_bear_is_undone_alone():
         assert error(plain(x), fast(x)) <= TOLERANCE
 
 
+def test_activations_go_while_a_network_is_watched():
+    """A trial needs hardly more memory than a forward, however deep the network is."""
+    torch.manual_seed(0)
+    network = nn.Sequential(*(nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU()) for _ in range(12)))
+    given, alive = [], []
+
+    def count(_module, _args, output):
+        given.append(weakref.ref(output))
+        alive.append(sum(one() is not None for one in given))
+
+    for module in network.modules():
+        module.register_forward_hook(count)
+    batch = torch.randn(2, 8, 32, 32)
+    seen = _pairs.flow(network, lambda net: net(batch))
+
+    assert seen.next_of["0.0"] == "0.1"
+    assert len(given) > 4 * max(alive)
+
+
+def test_folded_weights_are_the_only_second_copy():
+    """A convolution that is folded has a copy of its weights, and shares those it was given."""
+    plain, fast, _ = sped_up(_Net(), 3, 12, 12)
+    theirs, ours = dict(plain.named_parameters()), dict(fast.named_parameters())
+    folded = [
+        name
+        for name, m in fast.named_modules()
+        if isinstance(m, nn.Conv2d) and vars(m).get("forward")
+    ]
+
+    assert folded
+    assert all(
+        ours[f"{name}.weight"].data_ptr() == theirs[f"{name}.weight"].data_ptr() for name in folded
+    )
+
+
 def test_a_wrong_step_is_undone(monkeypatch):
     """A fold that gave other numbers leaves no trace."""
     monkeypatch.setattr(_convs, "packs", lambda *_: False)
     monkeypatch.setattr(
         "sklearn_pretrained.running.eager.fast._fold.folded",
-        lambda conv, norm: (conv.weight * 1.001, norm.bias),
+        lambda conv, norm, _dtype: (conv.weight * 1.001, norm.bias),
     )
     plain, fast, x = sped_up(_Net(), 3, 12, 12)
 
@@ -211,7 +248,7 @@ def test_less_precision_is_folded_before_it_is_rounded(rounded_twice, monkeypatc
     plain = copy.deepcopy(exact).bfloat16()
     if rounded_twice:
         coarse = _fold.folded
-        monkeypatch.setattr(_fold, "folded", lambda *pair: [x.half() * 1.02 for x in coarse(*pair)])
+        monkeypatch.setattr(_fold, "folded", lambda *pair: [x * 1.02 for x in coarse(*pair)])
     x = torch.randn(2, 3, 16, 16)
 
     def call(network):

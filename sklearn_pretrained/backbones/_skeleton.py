@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from .._process import in_children
 
@@ -32,7 +33,14 @@ class _NoBigTensors(TorchFunctionMode):
             kwargs["device"] = "meta"
         if func in _RANDOM and args[0].is_meta:  # takes its time there, for nothing
             return args[0]
-        return func(*args, **kwargs)
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError:  # some operations do not take both kinds
+            found = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+            if len({x.is_meta for x in found}) < 2:  # noqa: PLR2004
+                raise
+            args, kwargs = tree_map_only(Tensor, lambda x: x.to("meta"), (args, kwargs))
+            return func(*args, **kwargs)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ class Hidden:
 
 
 def hidden_states(
-    seen: Trace, states: Sequence[Tensor], found: Mapping[str, Layout | None]
+    seen: Trace, states: Sequence[Tensor | None], found: Mapping[str, Layout | None]
 ) -> list[Hidden]:
     """Find where each hidden state is read.
 
@@ -45,6 +45,9 @@ def hidden_states(
     output = seen.by_name[""]
     made = []
     for given in states:
+        if given is None:
+            made.append(Hidden(None, (), None, "the network names no tensor there"))
+            continue
         state = _unsliced(given)
         version = state._version  # noqa: SLF001  how often it was written into
         place = min(moments.get((id(state), version), ()), key=_rank, default=None)

@@ -16,6 +16,7 @@ from torch import nn
 from .. import _pooling
 from .._pooling import Layout
 from .._process import keep
+from .._taps import first_tensor
 from ..exceptions import LayerError
 from ._hidden import Hidden, hidden_states
 from ._layout import layouts
@@ -168,17 +169,16 @@ def plan(backbone: Any) -> Plan:
 
 
 def _make(backbone: Any) -> Plan:
-    network = backbone.skeleton(grown=False)
     try:
+        network = backbone.skeleton(grown=False)
         seen = trace(
             network,
             lambda net: backbone.rehearse(net, _BATCH, grown=False),
             shortcuts=not backbone.names_hidden_states,
         )
     except Exception as error:
-        raise ValueError(
-            f"{backbone.name} cannot be run on inputs of this shape: {error}"
-        ) from error
+        why = _ASKS_FOR_VALUES if _asks_for_values(error) else f"on inputs of this shape: {error}"
+        raise ValueError(f"{backbone.name} cannot be run {why}") from error
     try:
         larger = backbone.skeleton(grown=True) if backbone.grows_by_rebuilding else network
         grown = trace(
@@ -207,7 +207,8 @@ def _make(backbone: Any) -> Plan:
     top = (known or head(seen)) if backbone.has_head else None
     last = layers[OUTPUT]
     unread: dict[str, str] = {}
-    states = backbone.hidden_states(seen.output)
+    # Pegasus-X names its last one together with its global tokens.
+    states = [first_tensor(state) for state in backbone.hidden_states(seen.output)]
     if states:
         hidden = _hidden(hidden_states(seen, states, found), total, unread)
         layers |= hidden
@@ -239,6 +240,22 @@ def _make(backbone: Any) -> Plan:
         )  # fmt: skip
     flops = seen.total / _BATCH
     return Plan(backbone.name, layers | named, main or (OUTPUT,), flops, unread)
+
+
+_ASKS_FOR_VALUES = (
+    "without its weights, as is done to learn its layers: its forward takes another way for other "
+    "values, such as those by which a mixture chooses its experts. Choose a network whose forward "
+    "does not."
+)
+
+
+def _asks_for_values(error: BaseException | None) -> bool:
+    """Tell whether something failed because the meta device has shapes and no values."""
+    while error is not None:
+        if isinstance(error, NotImplementedError) and "meta" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _place(

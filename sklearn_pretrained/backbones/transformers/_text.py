@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -295,9 +296,9 @@ class TextBackbone(Backbone):
         return Sequences(self.config.vocab_size, padding, config)
 
     def call(self, network: nn.Module, batch: dict[str, Any]) -> Any:
-        """Run the encoder."""
-        extra = {"use_cache": False} if self.is_decoder else {}
-        return network(**batch, **extra)
+        """Run the encoder; no text goes on, so nothing is kept for its next token."""
+        keeps = "use_cache" in inspect.signature(network.forward).parameters
+        return network(**batch, **({"use_cache": False} if keeps else {}))
 
     def mask(self, batch: dict[str, Tensor]) -> Tensor:
         """Return which tokens are real."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ...._listeners import is_input_read, is_output_read, is_plain
@@ -43,9 +44,8 @@ def fold(
             activation = None
         if norm is not None or activation is not None:
             unrounded: Any = weighs[at], None if after is None else weighs[after]
-            weight, bias = folded(*unrounded)
-            bias = bias if bias is None else bias.to(conv.weight)
-            convolve = convolution(conv, weight.to(conv.weight), bias)
+            weight, bias = folded(*unrounded, conv.weight.dtype)
+            convolve = convolution(conv, weight, bias)
             _Chain(conv, norm, activation, name, convolve).install()
 
 
@@ -55,10 +55,16 @@ def _activation(conv: nn.Conv2d, activation: nn.Module | None, *, tame: bool) ->
     return activation_name(activation, conv.weight.dtype, tame=tame)
 
 
-def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor | None]:
+_AT_ONCE = 1 << 20
+"""Numbers of a weight that are scaled in one go, in double precision."""
+
+
+def folded(
+    conv: nn.Conv2d, norm: nn.BatchNorm2d | None, dtype: torch.dtype
+) -> tuple[Tensor, Tensor | None]:
     """Return the weight and bias of a convolution followed by a batch norm in eval mode."""
     if norm is None:
-        return conv.weight, conv.bias
+        return conv.weight.to(dtype), conv.bias if conv.bias is None else conv.bias.to(dtype)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt()
@@ -69,7 +75,12 @@ def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor
         shift = shift + norm.bias.double()
     if conv.bias is not None:
         shift = shift + conv.bias.double() * scale
-    return conv.weight.double() * scale.view(-1, 1, 1, 1), shift
+    weight = torch.empty_like(conv.weight, dtype=dtype, memory_format=torch.channels_last)
+    rows = max(1, _AT_ONCE // conv.weight[0].numel())
+    parts = (x.split(rows) for x in (weight, conv.weight, scale.view(-1, 1, 1, 1)))
+    for into, numbers, factors in zip(*parts, strict=True):
+        into.copy_(numbers.double() * factors)
+    return weight, shift.to(dtype)
 
 
 class _Chain:

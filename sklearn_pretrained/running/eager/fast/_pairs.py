@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from ...._listeners import Listener, listening
 from ...._taps import tensors
@@ -34,8 +36,8 @@ class Flow:
     looks_at_values : bool
         Whether the forward turned values into something that Python can branch on. One that did
         not goes the same way for every item of this shape.
-    touched : dict
-        Every tensor that any operation has read, by its id.
+    touched : set of int
+        The ``id`` of every tensor that any operation has read; those of a forward are gone.
     result : list of Tensor
         What the forward gave.
     """
@@ -43,7 +45,7 @@ class Flow:
     next_of: Mapping[str, str]
     reached: frozenset[str]
     looks_at_values: bool
-    touched: Mapping[int, Tensor]
+    touched: frozenset[int]
     result: list[Tensor]
 
 
@@ -94,12 +96,19 @@ class _Watch(TorchFunctionMode):
         self.touched_by: dict[_Key, set[nn.Module]] = defaultdict(set)
         self.made_by: dict[_Key, nn.Module] = {}
         self.reached: set[nn.Module] = set()
-        self.kept: dict[int, Tensor] = {}  # alive, so that no id is used twice
+        self.touched: set[int] = set()
+        # Activations need gigabytes, so they are not kept alive; when one goes, another may get
+        # its id, but never its number.
+        self.numbers = WeakTensorKeyDictionary()
+        self.count = itertools.count()
 
     def key(self, tensor: Tensor) -> _Key:
-        self.kept[id(tensor)] = tensor
+        self.touched.add(id(tensor))
         with torch._C.DisableTorchFunction():
-            return id(tensor), tensor._version
+            number = self.numbers.get(tensor)
+            if number is None:
+                number = self.numbers[tensor] = next(self.count)
+            return number, tensor._version
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for tensor in tensors((args, kwargs)):
@@ -151,4 +160,4 @@ def flow(network: nn.Module, call: Callable[[nn.Module], Any]) -> Flow:
             if watch.runs[module] == watch.runs[other] == 1:
                 next_of[names[module]] = names[other]
     reached = frozenset(names[module] for module in watch.reached)
-    return Flow(next_of, reached, watch.values.some, watch.kept, result)
+    return Flow(next_of, reached, watch.values.some, frozenset(watch.touched), result)

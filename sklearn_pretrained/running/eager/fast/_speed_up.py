@@ -153,10 +153,20 @@ def _holds(
 
 
 def _order_channels_last(network: nn.Module, _seen: Flow) -> None:
-    """Lay a convolutional network's weights out with the channels last."""
+    """Lay a convolutional network's weights out with the channels last.
+
+    What is folded has a copy of its own weights that lies so; a second one would be of no use.
+    """
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     if len(convolutions) >= _FEWEST_CONVOLUTIONS:
-        network.to(memory_format=torch.channels_last)
+        for module in network.modules():
+            if "forward" not in vars(module):
+                module._apply(_channels_last, recurse=False)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    is_map = x.ndim == 4 and x.is_floating_point()  # noqa: PLR2004
+    return x.contiguous(memory_format=torch.channels_last) if is_map else x
 
 
 def _attend_blockwise(network: nn.Module, _seen: Flow) -> None:
@@ -172,6 +182,6 @@ def _run_linears(network: nn.Module, seen: Flow) -> None:
 
 
 _STEPS: dict[str, tuple[Step, ...]] = {
-    "cpu": (_order_channels_last, fold, _attend_blockwise, _run_linears),
-    "cuda": (_order_channels_last, fold),
+    "cpu": (fold, _order_channels_last, _attend_blockwise, _run_linears),
+    "cuda": (fold, _order_channels_last),
 }
