@@ -29,7 +29,7 @@ def fold(
     if flow.looks_at_values:
         return
     modules = dict(network.named_modules())
-    weighs = modules if exact is None else dict(exact.named_modules())
+    weighs: dict[str, Any] = modules if exact is None else dict(exact.named_modules())
     for at, conv in modules.items():
         if type(conv) is not nn.Conv2d or at not in flow.reached or not is_plain(conv):
             continue
@@ -43,8 +43,8 @@ def fold(
         if name is None:
             activation = None
         if norm is not None or activation is not None:
-            unrounded: Any = weighs[at], None if after is None else weighs[after]
-            weight, bias = folded(*unrounded, conv.weight.dtype)
+            unrounded = None if after is None else weighs[after]
+            weight, bias = folded(weighs[at], unrounded, conv.weight.dtype)
             convolve = convolution(conv, weight, bias)
             _Chain(conv, norm, activation, name, convolve).install()
 
