@@ -15,7 +15,12 @@ from sklearn.base import clone
 from torch import nn
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
-from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, list_layers
+from sklearn_pretrained import (
+    ModuleFeaturizer,
+    PretrainedImageFeaturizer,
+    embed_weights,
+    list_layers,
+)
 from sklearn_pretrained.backbones._weights import EMBEDDED, read
 from sklearn_pretrained.backbones.torchvision._networks import SHIPPED
 from sklearn_pretrained.exceptions import WeightsError
@@ -114,6 +119,15 @@ def test_a_pickle_holds_the_path_and_pins_the_file(network, path, patches):
 
     with pytest.raises(WeightsError, match="not those that this estimator was fitted with"):
         copy.transform(patches)
+
+
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_program_is_not_embedded(network, path, patches, from_file):
+    """It has a file of its own, and the error says so when embedding, not when the file is used."""
+    ours = featurizer(load(path) if from_file else export(network)).fit(patches)
+
+    with pytest.raises(WeightsError, match="cannot be embedded: it is an exported program"):
+        embed_weights(ours)
 
 
 def test_a_program_in_memory_is_shared_by_clones_and_noticed_when_it_changes(patches):

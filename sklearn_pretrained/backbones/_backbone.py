@@ -81,6 +81,8 @@ class Backbone(ABC):
         Whether all that the network may read is finite and about as large as `example`.
     names_hidden_states : bool
         Whether a network says itself which of its tensors are its hidden states.
+    stays_apart : str
+        Why its weights cannot be carried inside an estimator's file, and what to do; "" if they can.
     poolings : tuple of str
         Those that cost little, so that a forward may keep them all for a later search.
     also_kept : tuple of str
@@ -104,6 +106,7 @@ class Backbone(ABC):
     prepares_concurrently: bool = False
     is_tame: bool = False
     names_hidden_states: bool = False
+    stays_apart: str = ""
     poolings: tuple[str, ...] = ("cls", "avg", "max")
     also_kept: tuple[str, ...] = ()
 

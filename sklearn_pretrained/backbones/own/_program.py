@@ -82,6 +82,11 @@ class ProgramBackbone(ModuleBackbone):
         Of one numeric row.
     """
 
+    stays_apart = (
+        "is an exported program, which is code as well as weights and has a file of its own "
+        "(torch.export.save); keep that file beside the estimator's"
+    )
+
     def __init__(self, model: Any, *, weights: Any = "default", **parameters: Any) -> None:
         if weights != "default":
             raise ValueError(
