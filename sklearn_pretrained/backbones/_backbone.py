@@ -82,7 +82,7 @@ class Backbone(ABC):
     names_hidden_states : bool
         Whether a network says itself which of its tensors are its hidden states.
     stays_apart : str
-        Why its weights cannot be carried inside an estimator's file, and what to do; "" if they can.
+        Why its weights cannot be embedded in a file, and what to do; "" where they can.
     poolings : tuple of str
         Those that cost little, so that a forward may keep them all for a later search.
     also_kept : tuple of str
