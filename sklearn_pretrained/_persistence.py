@@ -54,6 +54,8 @@ def embed_weights(estimator: Estimator) -> Estimator:
     (True, True)
     """
     check_is_fitted(estimator)
+    for featurizer in _featurizers(estimator, set()):
+        featurizer.check_portable()
     twin = copy.deepcopy(estimator)
     found = list(_featurizers(twin, set()))
     if not found:

@@ -52,10 +52,6 @@ def pack(backbone: Backbone, pinned: str) -> dict[str, Any]:
         raise WeightsError(
             f"{backbone.name} has random weights (weights=None); there is nothing to embed."
         )
-    if backbone.stays_apart:
-        raise WeightsError(
-            f"The weights of {backbone.name} cannot be embedded: it {backbone.stays_apart}."
-        )
     found = backbone.weights.digest()
     if found != pinned:
         raise WeightsError(

@@ -118,6 +118,14 @@ class PinnedState:
     def _backbone(self) -> Backbone:
         raise NotImplementedError
 
+    def check_portable(self) -> None:
+        """Refuse a network that cannot be inside a file, before anything is copied."""
+        backbone = self.find_backbone()
+        if backbone.stays_apart:
+            raise WeightsError(
+                f"The weights of {backbone.name} cannot be embedded: it {backbone.stays_apart}."
+            )
+
     def carry_weights(self) -> None:
         """Take the network's files into the state; `embed_weights` does it to a copy."""
         # The tensors of a network of the user's own are in the state anyway.
