@@ -41,10 +41,14 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
         Maximum number of tokens per text. None uses the encoder's own setting. Raise it if long
         texts are cut and the network allows more; lower it to save time.
 
-    truncation : {"warn", "cut", "error"}, default="warn"
+    truncation : {"warn", "cut", "error", "windows"}, default="warn"
         How to handle texts longer than ``max_length``: "warn" cuts them and warns once with
         their number, "cut" cuts them silently, "error" treats them as unreadable items (see
-        ``on_error``).
+        ``on_error``). "windows" reads all of a long text in overlapping windows.
+
+    stride : int, default=None
+        Number of tokens that neighbouring windows share, as in transformers' tokenizers; only
+        used with ``truncation="windows"``. None means a quarter of the text in a window.
 
     prompt : str, default=None
         Text to put in front of every text, or the name of one of the encoder's own prompts.
@@ -142,6 +146,7 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
         pooling: Literal["cls", "pooler", "none"] = "cls",
         max_length: int | None = None,
         truncation: str = "warn",
+        stride: int | None = None,
         prompt: str | None = None,
         batch_size: int | Literal["auto"] = "auto",
         device: str | Sequence[str] = "auto",
@@ -159,6 +164,7 @@ class BertCLSFeaturizer(PretrainedTextFeaturizer):
             pooling=pooling,
             max_length=max_length,
             truncation=truncation,
+            stride=stride,
             prompt=prompt,
             batch_size=batch_size,
             device=device,

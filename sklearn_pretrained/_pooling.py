@@ -155,12 +155,16 @@ class Mode:
         Whether a vector, which has no positions, is given back as it is.
     over : tuple of {"images", "texts"}, default=("images",)
         Whose parameter ``pooling`` may name it.
+    of_windows : {"tokens", "greatest", "windows", ""}, default=""
+        How what windows of one text give is joined: the mean of what counts in each, weighted by
+        its number; the greatest of it; the mean of whole windows; or not at all.
     """
 
     reduce: Callable[[Tensor, Layout, Tensor | None, int], Tensor]
     wants: str = "positions"
     of_vectors: bool = False
     over: tuple[str, ...] = ("images",)
+    of_windows: str = ""
 
 
 def _plain(reduce: Callable[[Tensor, Layout, Tensor | None], Tensor]) -> Callable[..., Tensor]:
@@ -169,14 +173,14 @@ def _plain(reduce: Callable[[Tensor, Layout, Tensor | None], Tensor]) -> Callabl
 
 _BOTH = ("images", "texts")
 MODES = {
-    "avg": Mode(_plain(average), of_vectors=True, over=_BOTH),
-    "mean": Mode(_plain(average), "tokens", over=_BOTH),
-    "max": Mode(_plain(maximum), of_vectors=True, over=_BOTH),
+    "avg": Mode(_plain(average), of_vectors=True, over=_BOTH, of_windows="tokens"),
+    "mean": Mode(_plain(average), "tokens", over=_BOTH, of_windows="tokens"),
+    "max": Mode(_plain(maximum), of_vectors=True, over=_BOTH, of_windows="greatest"),
     "gem": Mode(_plain(generalised_mean)),
-    "cls": Mode(_plain(first_token), "class token", over=_BOTH),
-    "last": Mode(_plain(last_token), "tokens", over=("texts",)),
+    "cls": Mode(_plain(first_token), "class token", over=_BOTH, of_windows="windows"),
+    "last": Mode(_plain(last_token), "tokens", over=("texts",), of_windows="windows"),
     # What folders of sentence-transformers name, besides these.
-    "first": Mode(_plain(first_token), "tokens", over=()),
+    "first": Mode(_plain(first_token), "tokens", over=(), of_windows="windows"),
     "mean_sqrt_len": Mode(_plain(sum_over_root), "tokens", over=()),
     "weightedmean": Mode(weighted_average, "tokens", over=()),
 }
@@ -273,8 +277,24 @@ def pool(
     """
     made = parsed(pooling)
     mask = without_first(x, mask, made.skip)
-    pooled = [_pool(x, mode, layout, mask, made.skip) for mode in made.modes]
-    rows = pooled[0] if len(pooled) == 1 else torch.cat(pooled, dim=1)
+    found = [reduced(x, mode, layout, mask, made.skip) for mode in made.modes]
+    return stepped(found, made, trained)
+
+
+def reduced(x: Tensor, mode: str, layout: Layout | None, mask: Tensor | None, skip: int) -> Tensor:
+    """Take activations to vectors in one way, of those positions that the mask allows."""
+    if mode in WHOLE or (x.ndim == 2 and MODES[mode].of_vectors):  # noqa: PLR2004
+        return x.flatten(1).clone()
+    if layout is None:
+        raise ValueError(f"pooling {mode!r} of {tuple(x.shape)} needs to know the channel axis")
+    return MODES[mode].reduce(x, layout, mask, skip)
+
+
+def stepped(
+    reduced: Sequence[Tensor], made: Pooling, trained: Sequence[Callable[[Tensor], Tensor]]
+) -> Tensor:
+    """Lay what the modes gave side by side, and take it through the pooling's steps."""
+    rows = reduced[0] if len(reduced) == 1 else torch.cat(list(reduced), dim=1)
     modules = iter(trained)
     for step, size in made.steps:
         if step == "unit":
@@ -284,11 +304,3 @@ def pool(
         else:
             rows = next(modules)(rows)
     return rows
-
-
-def _pool(x: Tensor, mode: str, layout: Layout | None, mask: Tensor | None, skip: int) -> Tensor:
-    if mode in WHOLE or (x.ndim == 2 and MODES[mode].of_vectors):  # noqa: PLR2004
-        return x.flatten(1).clone()
-    if layout is None:
-        raise ValueError(f"pooling {mode!r} of {tuple(x.shape)} needs to know the channel axis")
-    return MODES[mode].reduce(x, layout, mask, skip)

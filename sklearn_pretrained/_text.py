@@ -61,10 +61,14 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         Maximum number of tokens per text. None uses the encoder's own setting. Raise it if long
         texts are cut and the network allows more; lower it to save time.
 
-    truncation : {"warn", "cut", "error"}, default="warn"
+    truncation : {"warn", "cut", "error", "windows"}, default="warn"
         How to handle texts longer than ``max_length``: "warn" cuts them and warns once with
         their number, "cut" cuts them silently, "error" treats them as unreadable items (see
-        ``on_error``).
+        ``on_error``). "windows" reads all of a long text in overlapping windows (see Notes).
+
+    stride : int, default=None
+        Number of tokens that neighbouring windows share, as in transformers' tokenizers; only
+        used with ``truncation="windows"``. None means a quarter of the text in a window.
 
     prompt : str, default=None
         Text to put in front of every text, or the name of one of the encoder's own prompts. None
@@ -142,8 +146,12 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
 
     Notes
     -----
-    Special tokens written in a text are plain text: "[CLS]" is not the class token. An empty text
-    is valid.
+    Special tokens in a text are plain text: "[CLS]" is not the class token. Empty texts are valid.
+
+    With ``truncation="windows"``, each window has its special tokens and the prompt. "mean" and
+    "max" count each token once, in the window whose edges are farthest from it, and the special
+    tokens and prompt of the first window's beginning and the last one's end. "cls", "last",
+    "pooler" and layers of one vector are the mean over windows. Pairs are not cut into windows.
 
     Examples
     --------
@@ -161,7 +169,8 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         "weights": [str, None],
         "pooling": [PoolingNamed("texts", "auto", "none", "pooler")],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
-        "truncation": [StrOptions({"warn", "cut", "error"})],
+        "truncation": [StrOptions({"warn", "cut", "error", "windows"})],
+        "stride": [Interval(Integral, 0, None, closed="left"), None],
         "prompt": [str, None],
     }
 
@@ -174,6 +183,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         pooling: Literal["auto", "mean", "avg", "cls", "pooler", "max", "last", "none"] = "auto",
         max_length: int | None = None,
         truncation: str = "warn",
+        stride: int | None = None,
         prompt: str | None = None,
         batch_size: int | Literal["auto"] = "auto",
         device: str | Sequence[str] = "auto",
@@ -190,6 +200,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         self.pooling = pooling
         self.max_length = max_length
         self.truncation = truncation
+        self.stride = stride
         self.prompt = prompt
         self.batch_size = batch_size
         self.device = device
@@ -213,6 +224,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
             weights=self.weights,
             max_length=self.max_length,
             truncation=self.truncation,
+            stride=self.stride,
             prompt=self.prompt,
         )
 
@@ -222,6 +234,14 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         return TEXT
 
     def _outputs(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
+        outputs = self._resolved(plan, backbone)
+        if self.truncation == "windows":
+            from ._window_pooling import check_outputs
+
+            check_outputs(outputs)
+        return outputs
+
+    def _resolved(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
         from ._pooling import parsed
 
         layers = plan.resolve(self.layer)

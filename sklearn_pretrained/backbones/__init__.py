@@ -6,6 +6,7 @@ from ._find import find, find_image, find_text
 from ._list import BackboneTable, list_backbones
 from ._sources import register_backbone
 from ._weights import LocalFile, RandomWeights
+from ._windows import Windows
 from .images._mirrored import mirrored
 from .own._module import ModuleHandle
 
@@ -18,6 +19,7 @@ __all__ = [
     "ModuleHandle",
     "RandomWeights",
     "Sequences",
+    "Windows",
     "files_of",
     "find",
     "find_image",

@@ -99,7 +99,7 @@ def find_text(model: str, **parameters: Any) -> Backbone:
     model : str
         Name on the hub, or a local folder.
     **parameters
-        ``weights``, ``max_length``, ``truncation``, ``prompt``.
+        ``weights``, ``max_length``, ``truncation``, ``stride``, ``prompt``.
     """
     from .transformers._text_towers import backbone
 

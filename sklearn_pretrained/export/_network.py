@@ -149,6 +149,11 @@ def network_of(estimator: Any, examples: Any) -> Network:
             "pooling='none' gives maps, and a file gives rows. Use another pooling; 'flatten' "
             "keeps every number."
         )
+    if getattr(featurizer, "truncation", None) == "windows":
+        raise ValueError(
+            "truncation='windows' makes one row of several forward passes, and a file holds one. "
+            "Fit the pipeline with truncation='cut'."
+        )
     road = featurizer.road()
     samples = _samples(featurizer, road, examples)
     first = samples[0]

@@ -17,6 +17,7 @@ from ...exceptions import BadItemError, LayerError
 from .._backbone import Backbone, Sequences, Weights
 from .._skeleton import random_network, weightless
 from .._weights import RandomWeights
+from .._windows import Windows
 from . import _loading as _transformers
 from . import _sentence_modules
 from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest
@@ -25,6 +26,7 @@ from ._prompted import PromptedTexts
 from ._sentence_folders import sentence_folder
 from ._token_batches import Tokens, padded
 from ._tokenizer import Piece, Text, TextTokenizer, text_tokenizer
+from ._windowed import WHOLE, WindowedTexts, n_tokens
 
 _DECODER = re.compile("CausalLM|LMHeadModel")
 _rooms: dict[str, int | None] = {}
@@ -47,8 +49,10 @@ class TextBackbone(Backbone):
         Revision on the hub, "default", or None for random weights.
     max_length : int or None
         Tokens that are read of each text.
-    truncation : {"warn", "cut", "error"}
+    truncation : {"warn", "cut", "error", "windows"}
         What becomes of longer texts.
+    stride : int or None
+        Tokens that neighbouring windows share; None for a quarter of the room in a window.
     prompt : str or None
         Name of one of the encoder's prompts, or the text that is put before every text.
     """
@@ -69,6 +73,7 @@ class TextBackbone(Backbone):
         weights: str | None = "default",
         max_length: int | None = None,
         truncation: str = "warn",
+        stride: int | None = None,
         prompt: str | None = None,
     ) -> None:
         revision = weights if weights not in {None, "default"} else None
@@ -93,6 +98,11 @@ class TextBackbone(Backbone):
         self.truncation = truncation
         self.prompt = self._find_prompt(prompt)
         self.max_length = self._find_length(max_length)
+        self.stride = 0
+        if truncation == "windows":
+            self.stride = self._windowed(0).find_stride(stride)
+            # All tokens of all texts that are prepared together lie in memory.
+            self.window = self.first_window = self.portion = 128
 
     def _configuration(self) -> Any:
         return _transformers.config(self.folder, self.version)
@@ -115,9 +125,14 @@ class TextBackbone(Backbone):
 
     @property
     def _prompted(self) -> PromptedTexts:
-        """What turns texts into samples."""
+        """What turns texts into samples that are no longer than the network reads."""
         settings = f"{self.version}:{self.sentence.lowers}"
         return PromptedTexts(self._texts, settings, self.prompt, self.truncation)
+
+    def _windowed(self, stride: int) -> WindowedTexts:
+        """Return what turns texts into samples, and long ones into windows."""
+        tokenizer = text_tokenizer(self.folder, self.version, WHOLE, self.sentence.lowers)
+        return WindowedTexts(tokenizer, self.max_length, stride, self.prompt)
 
     @property
     def is_decoder(self) -> bool:
@@ -221,6 +236,8 @@ class TextBackbone(Backbone):
             facts["sentence"] = own
         if self.truncation == "error":  # texts that were cut are no rows then, known or not
             facts["truncation"] = "error"
+        if self.truncation == "windows":
+            facts |= {"truncation": "windows", "stride": self.stride}
         return facts
 
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
@@ -265,6 +282,8 @@ class TextBackbone(Backbone):
 
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
+        if self.truncation == "windows":
+            return self._windowed(self.stride).prepare(contents)
         return self._prompted.prepare(contents)
 
     def pieces(self, text: Text) -> list[Piece]:
@@ -275,9 +294,9 @@ class TextBackbone(Backbone):
         """Count the texts that are cut, given by digest and content, whether read here or not."""
         return self._prompted.count_cut(texts)
 
-    def lengths(self, samples: Sequence[Tokens]) -> list[int]:
-        """Count each text's tokens."""
-        return [len(sample["input_ids"]) for sample in samples]
+    def lengths(self, samples: Sequence[Tokens | Windows]) -> list[int]:
+        """Count each text's tokens, those of all its windows."""
+        return [*map(n_tokens, samples)]
 
     def collate(
         self,

@@ -13,6 +13,7 @@ from . import _loading as _transformers
 from ._folders import find_folder, is_vision, read_json
 from ._text import TextBackbone, meaningless
 from ._towers import Tower, hidden_states, text_tower
+from ._windowed import WindowedTexts
 
 _KINDS = {"blip", "clip", "siglip"}
 
@@ -36,6 +37,14 @@ class TextTowerBackbone(TextBackbone):
     def architecture(self) -> str:
         """The class and its configuration."""
         return f"{self.name}:{self.tower.kind.__name__}:{self.tower.config.to_json_string()}"
+
+    def _windowed(self, stride: int) -> WindowedTexts:
+        if self.is_padded:
+            raise ValueError(
+                f"truncation='windows' is not defined for {self.name}, which reads padding as a "
+                "part of every text. Pass truncation='cut'."
+            )
+        return super()._windowed(stride)
 
     def recipe(self) -> dict[str, Any]:
         """Return what a text encoder's recipe holds, and the tower."""

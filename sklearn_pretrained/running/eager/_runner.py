@@ -14,16 +14,20 @@ from torch import Tensor, nn
 from ..._pooling import pool
 from ..._precisions import precision_of
 from ..._taps import Tap, read
-from ...backbones import Backbone
+from ..._window_pooling import counting, pool_windows
+from ...backbones import Backbone, Windows
 from ...exceptions import LayerError
 from ...layers import Layer
+from .._batches import TOKENS
 from .._runner import Outputs, Runner
 from ._blame import blame
 from ._loaded import LoadedNetwork
+from ._windows import TextsInWindows
 from .fast import full_precision
 from .packed import UnpackableError, packed
 
 Call = Callable[[nn.Module], Any]
+Reduce = Callable[[Tensor, str, Layer, Tensor | None], Any]
 
 
 class _OnDevice:
@@ -69,15 +73,46 @@ class EagerRunner(Runner):
 
     def rows(self, samples: Sequence[Any], outputs: Outputs) -> _OnDevice:
         """Send one batch through the network; several views of it are averaged."""
+        if any(isinstance(sample, Windows) for sample in samples):
+            return _OnDevice(self._over_windows(samples, outputs))
         batch = self._backbone.collate(samples, self.device, self._network.dtype)
-        views = [self._view(view, outputs) for view in self._backbone.views(batch)]
+        views = [self._rows(view, outputs) for view in self._backbone.views(batch)]
         return _OnDevice(views[0] if len(views) == 1 else torch.stack(views).mean(0))
 
     def blame(self, samples: Sequence[Any], i: int, *, by_chance: bool) -> str:
         """Name the submodule in which the rows of sample ``i`` begin to differ."""
-        return blame(self._backbone, self._network, samples, i, by_chance=by_chance)
+        firsts = [sample.parts[0] if isinstance(sample, Windows) else sample for sample in samples]
+        return blame(self._backbone, self._network, firsts, i, by_chance=by_chance)
 
-    def _view(self, batch: Any, outputs: Outputs) -> Tensor:
+    def _rows(self, batch: Any, outputs: Outputs) -> Tensor:
+        trained = self._network.trained
+
+        def reduce(x: Tensor, pooling: str, layer: Layer, mask: Tensor | None) -> Tensor:
+            return pool(x, pooling, layer.layout, mask, trained)
+
+        found = self._found(batch, outputs, reduce)
+        return side_by_side([found[layer.name][pooling] for layer, pooling in outputs], outputs)
+
+    def _over_windows(self, samples: Sequence[Any], outputs: Outputs) -> Tensor:
+        def read_windows(parts: Sequence[Any], owned: Sequence[tuple[int, int]]) -> list[Any]:
+            batch = self._backbone.collate(parts, self.device, self._network.dtype)
+            tokens = self._backbone.mask(batch)
+            own = None if tokens is None else counting(tokens, owned)
+
+            def reduce(x: Tensor, pooling: str, layer: Layer, mask: Tensor | None) -> Any:
+                return pool_windows(x, pooling, layer.layout, mask, mask_of(x, own, layer))
+
+            found = self._found(batch, outputs, reduce)
+            return [found[layer.name][pooling] for layer, pooling in outputs]
+
+        with torch.inference_mode(), full_precision(self.device, self._network.dtype):
+            texts = TextsInWindows(samples, self._backbone.lengths)
+            read_all = texts.read(read_windows, TOKENS.get(self.device.type, 2048), even=self.even)
+            rows = texts.rows(read_all, outputs, self._network.trained)
+        return side_by_side(rows, outputs)
+
+    def _found(self, batch: Any, outputs: Outputs, reduce: Reduce) -> dict[str, dict[str, Any]]:
+        """Run the network once; give what each output's activation is reduced to."""
         backbone, network, arranged = self._backbone, self._network, self._network.arranged
         mask = backbone.mask(batch)
         names = {layer.name for layer, _ in outputs}
@@ -89,38 +124,37 @@ class EagerRunner(Runner):
                     return backbone.call(module, inputs)
 
             with contextlib.suppress(UnpackableError):
-                return self._run(over_texts, arranged.module, outputs, mask, segments.restore)
-        return self._run(
-            lambda module: backbone.call(module, batch), arranged.module, outputs, mask
-        )
+                taps = self._taps(outputs, reduce, mask, segments.restore)
+                return self._run(over_texts, arranged.module, taps)
+        taps = self._taps(outputs, reduce, mask)
+        return self._run(lambda module: backbone.call(module, batch), arranged.module, taps)
 
-    def _run(
+    def _run(self, call: Call, module: nn.Module, taps: Sequence[Tap]) -> dict[str, dict[str, Any]]:
+        exactly = full_precision(self.device, self._network.dtype)
+        with self._network.running(), torch.inference_mode(), exactly:
+            return read(module, call, taps)
+
+    def _taps(
         self,
-        call: Call,
-        module: nn.Module,
         outputs: Outputs,
+        reduce: Reduce,
         mask: Tensor | None,
         restore: Callable[[Tensor, Any], Tensor] | None = None,
-    ) -> Tensor:
+    ) -> list[Tap]:
         by_layer: dict[str, tuple[Layer, list[str]]] = {}
         for layer, pooling in outputs:
             by_layer.setdefault(layer.name, (layer, []))[1].append(pooling)
-        taps = [self._tap(*wanted, mask, restore) for wanted in by_layer.values()]
-        exactly = full_precision(self.device, self._network.dtype)
-        with self._network.running(), torch.inference_mode(), exactly:
-            found = read(module, call, taps)
-        for layer, pooling in outputs:
-            _check_width(found[layer.name][pooling], layer, pooling)
-        return torch.cat([found[layer.name][p].float() for layer, p in outputs], dim=1)
+        return [self._tap(*wanted, reduce, mask, restore) for wanted in by_layer.values()]
 
     def _tap(
         self,
         layer: Layer,
         poolings: list[str],
+        reduce: Reduce,
         mask: Tensor | None,
         restore: Callable[[Tensor, Any], Tensor] | None,
     ) -> Tap:
-        def reduce(x: Tensor) -> dict[str, Tensor]:
+        def reduced(x: Tensor) -> dict[str, Any]:
             if restore is not None:
                 try:
                     x = restore(x, layer.shape)
@@ -134,9 +168,16 @@ class EagerRunner(Runner):
                     "end in torch.view_as_real."
                 )
             usable = mask_of(x, mask, layer)
-            return {p: pool(x, p, layer.layout, usable, self._network.trained) for p in poolings}
+            return {pooling: reduce(x, pooling, layer, usable) for pooling in poolings}
 
-        return Tap(layer.name, layer.module, layer.side, layer.calls, reduce)
+        return Tap(layer.name, layer.module, layer.side, layer.calls, reduced)
+
+
+def side_by_side(rows: Sequence[Tensor], outputs: Outputs) -> Tensor:
+    """Lay each output's rows side by side in float32, if they are as wide as planned."""
+    for given, output in zip(rows, outputs, strict=True):
+        _check_width(given, *output)
+    return torch.cat([given.float() for given in rows], dim=1)
 
 
 def _check_width(rows: Tensor, layer: Layer, pooling: str) -> None:
