@@ -22,6 +22,8 @@ MOST_NETWORKS = 4
 
 
 _loaded: OrderedDict[tuple[str, ...], LoadedNetwork] = OrderedDict()
+# Networks are made one at a time: while transformers makes one, it changes torch's initialisers and
+# default dtype for the whole process, which another thread's network would take over.
 _lock = threading.RLock()
 
 
