@@ -17,7 +17,7 @@ from .. import _pooling
 from .._pooling import Layout
 from .._process import keep
 from .._taps import first_tensor
-from ..exceptions import LayerError
+from ..exceptions import LayerError, MissingExtraError, WeightsError
 from ._hidden import Hidden, hidden_states
 from ._layout import layouts
 from ._stages import head, stages
@@ -176,6 +176,8 @@ def _make(backbone: Any) -> Plan:
             lambda net: backbone.rehearse(net, _BATCH, grown=False),
             shortcuts=not backbone.names_hidden_states,
         )
+    except (LayerError, MissingExtraError, WeightsError):
+        raise  # it says what is wrong
     except Exception as error:
         why = _ASKS_FOR_VALUES if _asks_for_values(error) else f"on inputs of this shape: {error}"
         raise ValueError(f"{backbone.name} cannot be run {why}") from error
