@@ -17,8 +17,9 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from axe_playwright_python.sync_playwright import Axe
@@ -32,14 +33,24 @@ SEARCHED = (
 
 
 # What the tools do, and where: docutils gives lists of references a role for one whose children it
-# does not name, and sphinx-gallery hides the link of a thumbnail below its title.
-_NOT_OURS = {"aria-required-children": "", "link-name": "auto_examples/"}
+# does not name, sphinx-gallery hides the link of a thumbnail below its title, and scikit-learn's
+# diagrams of pipelines have buttons inside what opens and closes.
+_NOT_OURS = {
+    "aria-required-children": "",
+    "link-name": "auto_examples/",
+    "nested-interactive": "auto_examples/",
+}
 _LINK = re.compile(r'<a\b[^>]*\bhref="(?![a-z]+:|//)([^"?]+)"')
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing of each request."""
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Send a file, unless the browser has left the page meanwhile."""
+        with suppress(ConnectionError):
+            super().copyfile(source, outputfile)
 
 
 @contextmanager

@@ -100,7 +100,7 @@ class TextBackbone(Backbone):
         self.max_length = self._find_length(max_length)
         self.stride = 0
         if truncation == "windows":
-            self.stride = self._windowed(0).find_stride(stride)
+            self.stride = self.windowed(0).find_stride(stride)
             # All tokens of all texts that are prepared together lie in memory.
             self.window = self.first_window = self.portion = 128
 
@@ -129,7 +129,7 @@ class TextBackbone(Backbone):
         settings = f"{self.version}:{self.sentence.lowers}"
         return PromptedTexts(self._texts, settings, self.prompt, self.truncation)
 
-    def _windowed(self, stride: int) -> WindowedTexts:
+    def windowed(self, stride: int) -> WindowedTexts:
         """Return what turns texts into samples, and long ones into windows."""
         tokenizer = text_tokenizer(self.folder, self.version, WHOLE, self.sentence.lowers)
         return WindowedTexts(tokenizer, self.max_length, stride, self.prompt)
@@ -283,7 +283,7 @@ class TextBackbone(Backbone):
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
         if self.truncation == "windows":
-            return self._windowed(self.stride).prepare(contents)
+            return self.windowed(self.stride).prepare(contents)
         return self._prompted.prepare(contents)
 
     def pieces(self, text: Text) -> list[Piece]:

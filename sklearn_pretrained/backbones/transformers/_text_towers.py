@@ -38,13 +38,13 @@ class TextTowerBackbone(TextBackbone):
         """The class and its configuration."""
         return f"{self.name}:{self.tower.kind.__name__}:{self.tower.config.to_json_string()}"
 
-    def _windowed(self, stride: int) -> WindowedTexts:
+    def windowed(self, stride: int) -> WindowedTexts:
         if self.is_padded:
             raise ValueError(
                 f"truncation='windows' is not defined for {self.name}, which reads padding as a "
                 "part of every text. Pass truncation='cut'."
             )
-        return super()._windowed(stride)
+        return super().windowed(stride)
 
     def recipe(self) -> dict[str, Any]:
         """Return what a text encoder's recipe holds, and the tower."""
