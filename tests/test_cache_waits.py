@@ -127,7 +127,8 @@ def test_a_thread_that_hangs_is_overtaken(monkeypatch):
         yield from computing(DIGESTS)(positions, bundle)
 
     out = np.empty((300, BUNDLE.width), np.float32)
-    other = threading.Thread(target=cache.fetch, args=(BUNDLE, BUNDLE, DIGESTS, hanging, out))
+    request = Request(BUNDLE, BUNDLE, DIGESTS, hanging, out)
+    other = threading.Thread(target=cache.fetch, args=(request,))
     other.start()
     time.sleep(0.1)
     with pytest.warns(
