@@ -36,6 +36,11 @@ def names() -> list[str]:
     return list_models(module=torchvision.models)
 
 
+def moderate() -> list[str]:
+    """List those whose forward over one picture costs at most 25 billion operations."""
+    return [name for name in names() if get_model_weights(name).DEFAULT.meta["_ops"] <= 25]
+
+
 @dataclass
 class Row:
     """One layer of one network, as read by this package and by the reference."""
