@@ -108,8 +108,9 @@ def test_public_classes_name_the_package_as_their_module(name):
 
 
 @pytest.mark.parametrize("name", [name for name in _PUBLIC if name[0].isupper()])
-def test_examples_of_public_classes_run(name):
+def test_examples_of_public_classes_run(name, tmp_path, monkeypatch):
     """`pytest --doctest-modules` looks for a class where its module says that it is."""
+    monkeypatch.chdir(tmp_path)
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     runner = doctest.DocTestRunner(optionflags=flags)
     public = getattr(sklearn_pretrained, name)

@@ -37,7 +37,7 @@ class SharedFeatureCache(LastingCache):
     Examples
     --------
     >>> from sklearn_pretrained import SharedFeatureCache
-    >>> cache = SharedFeatureCache("features")
+    >>> cache = SharedFeatureCache("shared_features")
     >>> cache.stats()
     {'rows': 0, 'bytes': 0, 'files': 0, 'hits': 0, 'misses': 0, 'forwards': 0}
     """
