@@ -81,7 +81,7 @@ def _print_csv(table: list[list[str]]) -> None:
 
 
 def _print_table(table: list[list[str]]) -> None:
-    """Print a table that fits the window."""
+    """Print a table that fits the window: names of items are cut before answers are."""
     from rich.console import Console
     from rich.table import Table
 
@@ -90,7 +90,7 @@ def _print_table(table: list[list[str]]) -> None:
     shown = Table(box=None, pad_edge=False)
     for head in heads[:most]:
         side: Literal["left", "right"] = "left" if head in {"item", "label"} else "right"
-        shown.add_column(head, justify=side, overflow="ellipsis", no_wrap=True)
+        shown.add_column(head, justify=side, overflow="ellipsis", no_wrap=head != "item")
     for row in rows:
         shown.add_row(*row[:most])
     Console(markup=False, highlight=False).print(shown)
