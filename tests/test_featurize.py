@@ -98,6 +98,20 @@ def test_a_glob_of_images(photos, to):
     ]
 
 
+def test_paths_of_tables_in_several_folders_are_not_guessed(photos, to):
+    """A relative path would be another picture in another folder; an absolute one is clear."""
+    for folder in "ab":
+        (photos / folder / "list.csv").write_text("path\n00.png\n")
+    with pytest.raises(ValueError, match=r"several folders.*'00.png'.*absolute paths"):
+        featurize(photos / "*" / "list.csv", images(), to)
+
+    for folder, name in (("a", "00.png"), ("b", "01.png")):
+        (photos / folder / "list.csv").write_text(f"path\n{photos / folder / name}\n")
+    featurize(photos / "*" / "list.csv", images(), to)
+    expected = transformed([photos / "a" / "00.png", photos / "b" / "01.png"])
+    np.testing.assert_array_equal(read_features(to).X, expected)
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_a_table_of_paths(kind, photos, to):
     """Paths are as seen from the table; other columns are carried along."""

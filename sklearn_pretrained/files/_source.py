@@ -128,13 +128,20 @@ def _of_tables(
     items = _choose(names, column, said)
     if key is not None and key not in names:
         raise ValueError(f"{said!r} has no column {key!r}; it has {', '.join(map(repr, names))}.")
-    base = str(Path(paths[0]).parent)
+    base, *others = dict.fromkeys(str(Path(path).parent) for path in paths)
 
     def portions(n: int) -> Iterator[Portion]:
         start = 0
         for part in table.portions(n):
             values = part.column(items).to_pylist()
             if not texts:  # paths are written as they are seen from the table
+                relative = [v for v in values if isinstance(v, str) and not os.path.isabs(v)]  # noqa: PTH117
+                if relative and others:
+                    raise ValueError(
+                        f"The tables of {said!r} lie in several folders, so it is not known from "
+                        f"which of them {relative[0]!r} is seen. Write absolute paths, or "
+                        "featurize the tables of each folder by themselves."
+                    )
                 values = [os.path.join(base, v) if isinstance(v, str) else v for v in values]  # noqa: PTH118
             held = part.schema.field(items).type
             # Images themselves are not copied.
