@@ -203,6 +203,19 @@ def test_clones_and_pickles_are_small_and_predict_the_same(clip, pictures):
     assert fitted.provenance().to_dict()["classes"] == ["cat", "mat"]
 
 
+def test_names_are_given_to_the_labels_themselves(clip, pictures):
+    """A key of another type would leave the class without its name; one too many is no harm."""
+    classifier = ZeroShotClassifier(clip, class_names={"0": "cat", "1": "mat"}, device="cpu")
+    with pytest.raises(
+        ValueError, match=r"names '0', which is not a class.*no name for the class 0"
+    ):
+        classifier.fit(None, [0, 1])
+
+    named = classifier.set_params(class_names={0: "cat", 1: "mat", 2: "sat"}).fit(None, [0, 1])
+    plain = ZeroShotClassifier(clip, device="cpu").fit(None, ["cat", "mat"])
+    np.testing.assert_array_equal(named.predict_proba(pictures), plain.predict_proba(pictures))
+
+
 def test_it_is_cross_validated_as_any_classifier_is(clip, pictures):
     """With labels as y."""
     scores = cross_val_score(

@@ -20,9 +20,7 @@ from .._sklearn import HasMethods, Interval, StrOptions, TypeNamed, fit_context
 from .._text import MINILM
 from ._labels import learn
 from ._networks import Readers, readers, similarity
-
-PICTURES = "This is a photo of {}."
-TEXTS = "This text is about {}."
+from ._sentences import sentences
 
 
 class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
@@ -215,19 +213,14 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _read_prompts(self, found: Readers) -> NDArray[np.float64]:
-        templates = [self.templates] if isinstance(self.templates, str) else list(self.templates)
-        if templates == ["auto"]:
-            templates = [PICTURES if found.sees_pictures else TEXTS]
-        wrong = [one for one in templates if not isinstance(one, str) or "{}" not in one]
-        if wrong or not templates:
-            raise ValueError(
-                f"templates must be sentences with {{}} in the place of the class, got {templates}."
-            )
-        named = self.class_names or {}
-        names = [str(named.get(label, label)) for label in self.classes_.tolist()]
-        texts = [one.replace("{}", name) for name in names for one in templates]
+        texts = sentences(
+            self.templates,
+            self.classes_.tolist(),
+            self.class_names or {},
+            sees_pictures=found.sees_pictures,
+        )
         rows = normalize(found.prompts.fit_transform(texts).astype(np.float64))
-        return normalize(rows.reshape(len(names), len(templates), -1).mean(axis=1))
+        return normalize(rows.reshape(len(self.classes_), -1, rows.shape[1]).mean(axis=1))
 
     def _logits(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         return rows @ self.coef_.T + self.intercept_
