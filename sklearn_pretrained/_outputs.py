@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ._recipe import Bundle
 from ._sklearn import HasMethods
+from .exceptions import LayerError
 
 if TYPE_CHECKING:
     from .backbones import Backbone
@@ -61,6 +62,36 @@ def bundle(recipe: str, outputs: Sequence[Output]) -> Bundle:
     """Lay outputs side by side in one record."""
     widths = {key(output): output[0].width(output[1]) for output in outputs}
     return Bundle(recipe, tuple(widths.items()))
+
+
+def outputs_of_texts(plan: Plan, layer: Any, pooling: str, backbone: Any) -> list[Output]:
+    """Resolve what a text featurizer's layer and pooling ask for."""
+    from ._pooling import parsed
+
+    layers = plan.resolve(layer)
+    are_last = {one.name for one in layers} <= {plan.stages[-1], "penultimate"}
+    if pooling == "pooler":
+        if not are_last:
+            raise LayerError(
+                "pooling='pooler' reads the last hidden state, on which the pooler was trained; "
+                f"got layer={layer!r}. Use pooling='cls' for other layers."
+            )
+        if "pooler" not in plan.layers:
+            raise LayerError(f"{plan.name} has no pooler; use pooling='cls' or 'mean'.")
+        return [(plan.layers["pooler"], "flatten")]
+    if pooling != "auto":
+        named = "mean" if pooling == "avg" else pooling
+        return [(one, one.pooling(named)) for one in layers]
+    vectors = {one for one in layers if len(one.shape) == 1}
+    # Other vectors than the default one are asked for by name, and pooled by nothing.
+    is_default = layer == "penultimate"
+    own = backbone.pooling if is_default or len(vectors) < len(layers) else "auto"
+    if parsed(own).has_weights and not are_last:
+        raise LayerError(
+            f"pooling='auto' of {plan.name} is {own!r}, which was trained on the last hidden "
+            f"state; got layer={layer!r}. Use pooling='mean' for other layers."
+        )
+    return [(one, one.pooling("auto" if one in vectors else own)) for one in layers]
 
 
 def main_layers(plan: Plan, backbone: Backbone) -> list[Layer]:

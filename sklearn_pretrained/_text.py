@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._featurizer import BaseFeaturizer
-from ._outputs import PoolingNamed
+from ._outputs import PoolingNamed, outputs_of_texts
 from ._road import Road, windows
 from ._sklearn import Interval, StrOptions
 from ._warn import warn
-from .exceptions import LayerError, TruncationWarning
+from .exceptions import TruncationWarning
 from .inputs._bad_items import BadItems
 
 if TYPE_CHECKING:
@@ -234,43 +234,12 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         return TEXT
 
     def _outputs(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
-        outputs = self._resolved(plan, backbone)
+        outputs = outputs_of_texts(plan, self.layer, self.pooling, backbone)
         if self.truncation == "windows":
             from ._window_pooling import check_outputs
 
             check_outputs(outputs)
         return outputs
-
-    def _resolved(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
-        from ._pooling import parsed
-
-        layers = plan.resolve(self.layer)
-        if self.pooling == "pooler":
-            return [(self._pooler(plan, layers), "flatten")]
-        if self.pooling != "auto":
-            named = "mean" if self.pooling == "avg" else self.pooling
-            return [(layer, layer.pooling(named)) for layer in layers]
-        vectors = {layer for layer in layers if len(layer.shape) == 1}
-        # Other vectors than the default one are asked for by name, and pooled by nothing.
-        is_default = self.layer == "penultimate"
-        pooling = backbone.pooling if is_default or len(vectors) < len(layers) else "auto"
-        is_last = {layer.name for layer in layers} <= {plan.stages[-1], "penultimate"}
-        if parsed(pooling).has_weights and not is_last:
-            raise LayerError(
-                f"pooling='auto' of {plan.name} is {pooling!r}, which was trained on the last "
-                f"hidden state; got layer={self.layer!r}. Use pooling='mean' for other layers."
-            )
-        return [(layer, layer.pooling("auto" if layer in vectors else pooling)) for layer in layers]
-
-    def _pooler(self, plan: Plan, layers: tuple[Layer, ...]) -> Layer:
-        if {layer.name for layer in layers} - {plan.stages[-1], "penultimate"}:
-            raise LayerError(
-                "pooling='pooler' reads the last hidden state, on which the pooler was trained; "
-                f"got layer={self.layer!r}. Use pooling='cls' for other layers."
-            )
-        if "pooler" not in plan.layers:
-            raise LayerError(f"{plan.name} has no pooler; use pooling='cls' or 'mean'.")
-        return plan.layers["pooler"]
 
     def _handed_over(self, rows: NDArray[Any]) -> Any:
         if self.output == "torch" and rows.dtype == object:

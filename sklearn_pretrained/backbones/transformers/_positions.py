@@ -1,8 +1,9 @@
-"""A network without weights → the most tokens that its tables of positions hold.
+"""An encoder, and the length that is asked for → how many tokens of a text it reads.
 
-Its embeddings are run over numbers that are real, while all else stays on the meta device. A table
-that is asked for one place after another, from some place on, is one of positions: BERT's begins at
-0, RoBERTa's behind its padding token.
+The most that a network accepts is found without weights. Its embeddings are run over numbers that
+are real, while all else stays on the meta device. A table that is asked for one place after
+another, from some place on, is one of positions: BERT's begins at 0, RoBERTa's behind its padding
+token.
 """
 
 from __future__ import annotations
@@ -16,9 +17,54 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_any, tree_map_only
 
+from ..._process import keep
+from .._skeleton import weightless
+
 _TEXTS, _TOKENS = 3, 11
 _ATTENTION = {nn.functional.scaled_dot_product_attention, nn.functional.softmax, torch.softmax}
 _VALUES = {Tensor.item, Tensor.__bool__, Tensor.__int__}
+_UNLIMITED = 1 << 20
+_rooms: dict[str, int | None] = {}
+keep(
+    f"{__name__}._rooms",
+    "lengths that networks' positions allow",
+    clear=_rooms.clear,
+    size=_rooms.__len__,
+)
+
+
+def find_length(backbone: Any, asked: int | None) -> int:
+    """Return how many tokens of a text are read: what is asked, or the encoder's own setting.
+
+    Parameters
+    ----------
+    backbone : TextBackbone
+    asked : int or None
+    """
+    own = backbone.tokenizer.model_max_length
+    # A length in the settings of sentence-transformers goes before the tokenizer's.
+    usual = backbone.sentence.max_length or own
+    positions = (getattr(backbone.config, "max_position_embeddings", None), _room(backbone))
+    limits = [n for n in positions if isinstance(n, int) and n > 0]
+    most = min([max(usual, own), *limits])
+    if asked is None:
+        return min(most, usual, _UNLIMITED)
+    if asked > most and most < _UNLIMITED:
+        raise ValueError(f"max_length={asked}: {backbone.name} accepts at most {most} tokens.")
+    if asked <= backbone.tokenizer.num_special_tokens_to_add():
+        raise ValueError(f"max_length={asked} leaves no room for text after the special tokens.")
+    return asked
+
+
+def _room(backbone: Any) -> int | None:
+    """Return how many tokens the network's tables of positions hold."""
+    key = backbone.architecture
+    if key not in _rooms:
+        _rooms[key] = None
+        # What cannot be built without weights is refused where its layers are planned.
+        with contextlib.suppress(Exception), weightless():
+            _rooms[key] = most_tokens(backbone.empty().eval(), backbone.call)
+    return _rooms[key]
 
 
 class _AttentionError(Exception):

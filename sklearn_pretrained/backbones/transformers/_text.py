@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import re
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..._process import keep
 from ...exceptions import BadItemError, LayerError
 from .._backbone import Backbone, Sequences, Weights
 from .._skeleton import random_network, weightless
@@ -21,7 +19,7 @@ from .._windows import Windows
 from . import _loading as _transformers
 from . import _sentence_modules
 from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest
-from ._positions import most_tokens
+from ._positions import find_length
 from ._prompted import PromptedTexts
 from ._sentence_folders import sentence_folder
 from ._token_batches import Tokens, padded
@@ -29,13 +27,6 @@ from ._tokenizer import Piece, Text, TextTokenizer, text_tokenizer
 from ._windowed import WHOLE, WindowedTexts, n_tokens
 
 _DECODER = re.compile("CausalLM|LMHeadModel")
-_rooms: dict[str, int | None] = {}
-keep(
-    f"{__name__}._rooms",
-    "lengths that networks' positions allow",
-    clear=_rooms.clear,
-    size=_rooms.__len__,
-)
 
 
 class TextBackbone(Backbone):
@@ -97,7 +88,7 @@ class TextBackbone(Backbone):
         )
         self.truncation = truncation
         self.prompt = self._find_prompt(prompt)
-        self.max_length = self._find_length(max_length)
+        self.max_length = find_length(self, max_length)
         self.stride = 0
         if truncation == "windows":
             self.stride = self.windowed(0).find_stride(stride)
@@ -192,32 +183,6 @@ class TextBackbone(Backbone):
             return self.sentence.default_prompt
         return dict(self.sentence.prompts).get(prompt, prompt)
 
-    def _find_length(self, asked: int | None) -> int:
-        # A length in the settings of sentence-transformers goes before the tokenizer's.
-        usual = self.sentence.max_length or self.tokenizer.model_max_length
-        positions = (getattr(self.config, "max_position_embeddings", None), self._room())
-        limits = [n for n in positions if isinstance(n, int) and n > 0]
-        most = min([max(usual, self.tokenizer.model_max_length), *limits])
-        if asked is None:
-            return min(most, usual, 1 << 20)
-        if asked > most and most < 1 << 20:
-            raise ValueError(f"max_length={asked}: {self.name} accepts at most {most} tokens.")
-        if asked <= self.tokenizer.num_special_tokens_to_add():
-            raise ValueError(
-                f"max_length={asked} leaves no room for text after the special tokens."
-            )
-        return asked
-
-    def _room(self) -> int | None:
-        """Return how many tokens the network's tables of positions hold."""
-        key = self.architecture
-        if key not in _rooms:
-            _rooms[key] = None
-            # What cannot be built without weights is refused where its layers are planned.
-            with contextlib.suppress(Exception), weightless():
-                _rooms[key] = most_tokens(self._empty().eval(), self.call)
-        return _rooms[key]
-
     @property
     def architecture(self) -> str:
         """The configuration, which decides every layer."""
@@ -243,7 +208,7 @@ class TextBackbone(Backbone):
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
         """Build the encoder on the meta device."""
         with weightless():
-            return self._empty().eval().to("meta")
+            return self.empty().eval().to("meta")
 
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
         """Run a skeleton over tokens that mean nothing, and let it name its hidden states."""
@@ -256,9 +221,10 @@ class TextBackbone(Backbone):
 
     def random(self) -> nn.Module:
         """Build the encoder with the random weights that a seed decides."""
-        return random_network(self._empty)
+        return random_network(self.empty)
 
-    def _empty(self) -> nn.Module:
+    def empty(self) -> nn.Module:
+        """Build the encoder, its weights whatever they are."""
         return _transformers.empty(self.config)
 
     def build(self) -> nn.Module:

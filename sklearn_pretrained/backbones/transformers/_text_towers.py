@@ -62,7 +62,8 @@ class TextTowerBackbone(TextBackbone):
             found["projection"] = (self.tower.projection, "output")
         return found
 
-    def _empty(self) -> nn.Module:
+    def empty(self) -> nn.Module:
+        """Build the tower, its weights whatever they are."""
         return _transformers.build(self.tower.kind, self.tower.config)
 
     def build(self) -> nn.Module:
