@@ -1,5 +1,5 @@
 """
-Several labels a picture
+Several labels per image
 ========================
 
 Mosaics of textures bear a label for each texture in them. scikit-learn's multilabel classifiers
@@ -27,7 +27,7 @@ random = np.random.default_rng(0)
 
 
 def mosaics(n, top, bottom):
-    """Make pictures of four tiles each, and which textures are in them."""
+    """Make images of four tiles each, and which textures are in them."""
     X, Y = [], []
     for _ in range(n):
         which = random.choice(3, size=random.integers(1, 4), replace=False)
@@ -61,8 +61,8 @@ print(
 # ------------
 
 _, axes = plt.subplots(2, 4, figsize=(9, 5), layout="constrained")
-for ax, picture, said, is_ in zip(axes.flat, X_test, found, Y_test, strict=False):
-    ax.imshow(picture, cmap="gray")
+for ax, image, said, is_ in zip(axes.flat, X_test, found, Y_test, strict=False):
+    ax.imshow(image, cmap="gray")
     ax.set(xticks=[], yticks=[])
     told = " + ".join(name for name, there in zip(names, said, strict=True) if there) or "none"
     ax.set_title(told, color="#0072B2" if (said == is_).all() else "#D55E00", fontsize="medium")

@@ -1,5 +1,5 @@
 """
-A number from a picture
+A number from an image
 =======================
 
 How far is the camera from the ground? Patches of gravel are cut at many distances, and ridge

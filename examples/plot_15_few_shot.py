@@ -2,14 +2,14 @@
 Few shots
 =========
 
-Which head reads features best, with two to sixteen labelled pictures a class? A logistic regression
+Which head reads features best, with two to sixteen labelled images a class? A logistic regression
 does from the start; the mean of a class is close, and needs no tuning.
 """
 
 # %%
 # Crops of eight photographs
 # --------------------------
-# Shots come from the left part of each photograph, and the pictures to name from the right one.
+# Shots come from the left part of each photograph, and the images to name from the right one.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +26,7 @@ random = np.random.default_rng(0)
 
 
 def crops(n, left, right):
-    """Cut small pictures out of a part of each photograph."""
+    """Cut small images out of a part of each photograph."""
     X = []
     for name in names:
         photo = np.asarray(Image.fromarray(getattr(data, name)()).convert("L").resize((512, 384)))

@@ -4,7 +4,7 @@ Which layer is best? One pass tells
 
 Early layers see edges, late layers see objects, and which of them separates *your* classes is a
 question for cross-validation. Here every main stage of MobileNetV2 is tried for telling faces from
-other things. The network sees each picture once, whatever the number of layers, folds and heads.
+other things. The network sees each image once, whatever the number of layers, folds and heads.
 """
 
 # %%
@@ -74,7 +74,7 @@ print(display)
 # Few labels, or many?
 # --------------------
 # Several searches are compared by cost. With four labels of each kind instead of eighty, a layer is
-# harder to choose, and the errors say so. The network sees no picture again.
+# harder to choose, and the errors say so. The network sees no image again.
 
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
 few = [(train[:: len(train) // 8], test) for train, test in folds.split(X, y)]

@@ -2,7 +2,7 @@
 Image search
 ============
 
-A query and the pictures whose features are nearest to it: no index, no labels, two lines.
+A query and the images whose features are nearest to it: no index, no labels, two lines.
 """
 
 # %%

@@ -2,7 +2,7 @@
 Why this class?
 ===============
 
-Behind a mean over positions a linear classifier is a sum, so that each place of a picture, and each
+Behind a mean over positions a linear classifier is a sum, so that each place of an image, and each
 word of a text, has its exact part in the decision.
 """
 
@@ -34,18 +34,18 @@ X = [
     for j in (0, 140, 280)
 ]
 y = [name for name in photos for _ in range(9)]
-pictures = make_pipeline(PretrainedImageFeaturizer(layer="features.13"), StandardScaler())
-pictures.steps.append(("head", LogisticRegression(max_iter=1000)))
-pictures.fit(X, y)
+pipeline = make_pipeline(PretrainedImageFeaturizer(layer="features.13"), StandardScaler())
+pipeline.steps.append(("head", LogisticRegression(max_iter=1000)))
+pipeline.fit(X, y)
 
 # %%
 # Places that speak for the class are orange, those that speak against it purple. Both photographs
-# side by side are one picture, and each half speaks for its own class.
+# side by side are one image, and each half speaks for its own class.
 
 both = np.hstack([data.chelsea()[:, 80:230], data.coffee()[50:350, 230:380]])
 _, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for class_, ax in (("cat", left), ("cup", right)):
-    display = ContributionDisplay.from_estimator(pictures, both, class_=class_, ax=ax)
+    display = ContributionDisplay.from_estimator(pipeline, both, class_=class_, ax=ax)
 print(display)
 
 # %%

@@ -261,9 +261,9 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         )
 
     def _canary_item(self) -> Any:
-        from .pinned._canary import picture
+        from .pinned._canary import image
 
-        return picture()
+        return image()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

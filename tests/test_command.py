@@ -87,7 +87,7 @@ def test_predict_prints_a_table_and_names_what_it_cannot_read(photos, tmp_path):
     assert (bad.returncode, none.returncode) == (1, 1)
     assert bad.stderr.startswith("Error: Item 0 of X")
     assert "Traceback" not in bad.stderr
-    assert "No pictures were found" in none.stderr
+    assert "No images were found" in none.stderr
 
 
 def test_texts_are_lines_of_files_or_of_the_standard_input(tmp_path):

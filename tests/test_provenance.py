@@ -120,8 +120,8 @@ def test_fit_runs_no_network_and_the_first_forward_records_the_canary(pictures, 
 def test_a_search_draws_the_canary_once(patches, monkeypatch):
     """Whatever the layers, folds and clones; what it found best has it recorded."""
     drawn = []
-    picture = _canary.picture
-    monkeypatch.setattr(_canary, "picture", lambda: drawn.append(1) or picture())
+    picture = _canary.image
+    monkeypatch.setattr(_canary, "image", lambda: drawn.append(1) or picture())
     pipeline = make_pipeline(PretrainedImageFeaturizer(), LogisticRegression())
     grid = {"pretrainedimagefeaturizer__layer": ["features.2", "features.3", -1]}
     search = GridSearchCV(pipeline, grid, cv=2).fit(patches, [0] * 12 + [1] * 12)
@@ -233,7 +233,7 @@ def test_a_network_that_cannot_read_the_canary_has_none_and_says_so_once(patches
 def test_a_canary_that_cannot_be_computed_any_more_is_an_error(pictures, monkeypatch):
     """What was recorded cannot be compared, so rows may be others."""
     data = saved(pictures)
-    monkeypatch.setattr(_canary, "picture", lambda: np.zeros((0, 4, 3), np.uint8))
+    monkeypatch.setattr(_canary, "image", lambda: np.zeros((0, 4, 3), np.uint8))
 
     with pytest.raises(ProvenanceError, match=r"cannot read the canary.*that it could read at fit"):
         pickle.loads(data).transform(pictures)

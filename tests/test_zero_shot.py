@@ -259,7 +259,7 @@ class ZeroShotFromRows(ZeroShotClassifier):
         found = super()._readers()
         return Readers(
             ModuleFeaturizer(AnyWidth, layer="output", device="cpu"), found.prompts,
-            sees_pictures=False,
+            sees_images=False,
         )  # fmt: skip
 
     def __sklearn_tags__(self):

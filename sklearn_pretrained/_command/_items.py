@@ -18,9 +18,9 @@ def items_in(paths: Sequence[str], kind: str) -> list[Named]:
     Parameters
     ----------
     paths : sequence of str
-        Pictures and folders of them; files with a text in each line, ``-`` for the standard
+        Images and folders of them; files with a text in each line, ``-`` for the standard
         input; ``.npy`` files of rows. A pattern such as ``photos/*.jpg`` stands for its files.
-    kind : {"pictures", "texts", "rows"}
+    kind : {"images", "texts", "rows"}
     """
     found = [item for path in paths for item in _READ[kind](path)]
     if not found:
@@ -36,7 +36,7 @@ def _matching(path: str) -> list[Path]:
     return sorted(Path(anchor or ".").glob(str(Path(path).relative_to(anchor))))
 
 
-def _pictures(path: str) -> Iterator[Named]:
+def _images(path: str) -> Iterator[Named]:
     for one in _matching(path):
         if one.is_dir():
             hidden = (file for file in one.rglob("*") if not file.name.startswith("."))
@@ -60,4 +60,4 @@ def _rows(path: str) -> Iterator[Named]:
         yield from ((f"{one}[{i}]", row) for i, row in enumerate(array))
 
 
-_READ = {"pictures": _pictures, "texts": _texts, "rows": _rows}
+_READ = {"images": _images, "texts": _texts, "rows": _rows}

@@ -20,7 +20,7 @@ def command(
     examples: Annotated[
         list[str],
         typer.Option(
-            help="Items that the file is proven on: pictures, folders and quoted patterns; files "
+            help="Items that the file is proven on: images, folders and quoted patterns; files "
             "with a text in each line; .npy files of rows. May be given several times."
         ),
     ],
@@ -54,5 +54,5 @@ def _kind(pipeline: Any) -> str:
     first = pipeline[0] if hasattr(pipeline, "steps") else pipeline
     first = getattr(first, "featurizer_", first)  # of what was trained further
     if isinstance(first, PretrainedImageFeaturizer):
-        return "pictures"
+        return "images"
     return "texts" if isinstance(first, PretrainedTextFeaturizer) else "rows"

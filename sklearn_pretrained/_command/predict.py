@@ -11,7 +11,7 @@ import typer
 
 from ._items import items_in
 
-KINDS = {"pictures": "pictures", "pixels": "pictures", "bytes": "pictures"}
+KINDS = {"pictures": "images", "pixels": "images", "bytes": "images"}
 KINDS |= {"texts": "texts", "text": "texts"}
 """What a file reads, by the kind of its input; everything else is rows of numbers."""
 
@@ -23,7 +23,7 @@ def command(
     items: Annotated[
         list[str],
         typer.Argument(
-            help="Pictures, folders and patterns; files with a text in each line, or - for the "
+            help="Images, folders and patterns; files with a text in each line, or - for the "
             "standard input; .npy files of rows."
         ),
     ],

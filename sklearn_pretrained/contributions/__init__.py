@@ -1,4 +1,4 @@
-"""A fitted pipeline and one picture or text → what each of its places adds to the decision."""
+"""A fitted pipeline and one image or text → what each of its places adds to the decision."""
 
 from ._display import ContributionDisplay
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._optional import need
 from .._text_table import lines
-from ._painting import COLOURS, paint_picture, paint_words
+from ._painting import COLOURS, paint_image, paint_words
 
 _TOLD = 10
 _METHODS = ("exact", "occlusion")
@@ -189,7 +189,7 @@ class ContributionDisplay:
             assert self.pixels is not None
             height, width = self.pixels.shape[:2]
             box = self.box or (0, 0, width, height)
-            shown = paint_picture(ax, self.pixels, self.contributions, box, cmap=cmap, alpha=alpha)
+            shown = paint_image(ax, self.pixels, self.contributions, box, cmap=cmap, alpha=alpha)
         if colorbar:
             self.figure_.colorbar(shown, ax=ax, label=self._unit(), shrink=0.9)
         ax.set_title(self._heading(), fontsize="medium")

@@ -9,7 +9,7 @@ import numpy as np
 from ..inspection._items import first_featurizer
 from ._estimator import Explained, explained
 from ._linear import columns, linear
-from ._occlusion import occluded_picture, occluded_text
+from ._occlusion import occluded_image, occluded_text
 from ._places import NotASumError, Places, box_of, places_of
 from ._reading import ItemReading
 
@@ -51,10 +51,10 @@ def occlusion(
     if isinstance(content, np.ndarray):
         if getattr(featurizer, "image_shape", None) is not None or content.ndim != 3:  # noqa: PLR2004
             raise ValueError(
-                "method='occlusion' hides places of pictures and words of texts; rows of a table "
-                "have neither. Pass pictures, and leave image_shape out."
+                "method='occlusion' hides places of images and words of texts; rows of a table "
+                "have neither. Pass images, and leave image_shape out."
             )
-        whole, falls = occluded_picture(parts.scores, content, n_places, verbose=verbose)
+        whole, falls = occluded_image(parts.scores, content, n_places, verbose=verbose)
         made: dict[str, Any] = {"pixels": content}
     else:
         whole, falls, words = occluded_text(parts.scores, content, verbose=verbose)

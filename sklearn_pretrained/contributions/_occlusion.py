@@ -16,15 +16,15 @@ _AT_ONCE = 64
 Score = Callable[[list[Any]], Floats]
 
 
-def occluded_picture(
+def occluded_image(
     score: Score, pixels: NDArray[np.uint8], places: int, *, verbose: bool
 ) -> tuple[Floats, Floats]:
-    """Hide one rectangle of a picture at a time behind the picture's mean colour.
+    """Hide one rectangle of an image at a time behind the image's mean colour.
 
     Returns
     -------
     scores : ndarray of shape (1, K)
-        Of the whole picture.
+        Of the whole image.
     falls : ndarray of shape (rows, columns, K)
         What the scores lose by each rectangle.
     """
@@ -37,10 +37,10 @@ def occluded_picture(
             for left, right in itertools.pairwise(across):
                 twin = pixels.copy()
                 twin[top:bottom, left:right] = grey
-                yield _picture(twin)
+                yield _image(twin)
 
     n = (len(rows) - 1) * (len(across) - 1)
-    whole = score([_picture(pixels)])
+    whole = score([_image(pixels)])
     falls = whole - _in_batches(score, hidden(), n, verbose=verbose)
     return whole, falls.reshape(len(rows) - 1, len(across) - 1, -1)
 
@@ -76,7 +76,7 @@ def occluded_text(
     return whole, falls, [parts[k][start:end] for k, (start, end) in spans]
 
 
-def _picture(pixels: NDArray[np.uint8]) -> Any:
+def _image(pixels: NDArray[np.uint8]) -> Any:
     from PIL import Image  # whose black and white are known, whatever the featurizer's value_range
 
     return Image.fromarray(pixels)

@@ -1,4 +1,4 @@
-"""Contributions of places → colours over a picture, or behind the words of a text."""
+"""Contributions of places → colours over an image, or behind the words of a text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LINE = 56  # letters
 _LIGHT = 0.55
 
 
-def paint_picture(
+def paint_image(
     ax: Any,
     pixels: NDArray[np.uint8],
     contributions: NDArray[np.float64],
@@ -22,7 +22,7 @@ def paint_picture(
     cmap: str,
     alpha: float,
 ) -> Any:
-    """Draw a picture in grey with the contributions over it; return what a colour bar needs."""
+    """Draw an image in grey with the contributions over it; return what a colour bar needs."""
     most = np.abs(contributions).max() or 1.0
     left, top, right, bottom = box
     ax.imshow(pixels.mean(axis=2), cmap="gray", vmin=-64, vmax=300)

@@ -1,4 +1,4 @@
-"""One item's row → the share that each place of a picture, or each token, has in it."""
+"""One item's row → the share that each place of an image, or each token, has in it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Places:
     ----------
     shares : ndarray of shape (n_places, D)
     grid : (int, int) or None
-        Rows and columns of places, where they lie in a picture.
+        Rows and columns of places, where they lie in an image.
     layer : str
         The layer that they are read of.
     """
@@ -134,12 +134,12 @@ def _weights(shape: tuple[int, ...], layout: Layout, pooling: str) -> Floats:
 def _square(n: int) -> tuple[int, int]:
     side = math.isqrt(n)
     if side * side != n:
-        raise NotASumError(f"the {n} tokens of the picture do not make a square")
+        raise NotASumError(f"the {n} tokens of the image do not make a square")
     return side, side
 
 
 def box_of(reading: ItemReading, pixels: NDArray[Any]) -> tuple[float, float, float, float] | None:
-    """Find the part of a picture that the network sees: left, top, right, bottom, in pixels.
+    """Find the part of an image that the network sees: left, top, right, bottom, in pixels.
 
     The preprocessing itself is asked: it is shown ramps from black to white, whose values tell
     where each of its own pixels comes from. None where that is not a plain rectangle.

@@ -55,7 +55,7 @@ def export_onnx(
         predicted numbers may move ten times as far; labels must be equal.
     inputs : {"prepared", "pixels"}, default="prepared"
         What the graph reads. "prepared" takes what the network does: resized and cropped
-        pixels, or tokens. "pixels" takes uint8 pictures of any size, and resizes and crops them
+        pixels, or tokens. "pixels" takes uint8 images of any size, and resizes and crops them
         as the library does, to the bit. `exported.load` reads the same X either way.
 
     Returns
@@ -70,7 +70,7 @@ def export_onnx(
 
     Notes
     -----
-    Needs the extra ``onnx``. Pictures enter the graph as uint8 pixels
+    Needs the extra ``onnx``. Images enter the graph as uint8 pixels
     that are resized and cropped, texts as tokens; `exported.load` does both as the library does.
 
     Examples

@@ -1,4 +1,4 @@
-"""A graph that reads prepared pictures → one that reads pictures of any size, and its proof."""
+"""A graph that reads prepared images → one that reads images of any size, and its proof."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INPUTS = ("prepared", "pixels")
 
 
 def with_preparation(model: Any, form: Facts, inputs: str) -> tuple[Any, Facts]:
-    """Put what prepares pictures in front of a graph; return also what the file says of X.
+    """Put what prepares images in front of a graph; return also what the file says of X.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def with_preparation(model: Any, form: Facts, inputs: str) -> tuple[Any, Facts]:
         raise ValueError(f"inputs={inputs!r} is not one of {', '.join(map(repr, INPUTS))}.")
     if form["kind"] != "pictures":
         raise ValueError(
-            "inputs='pixels' is for pipelines over pictures that are resized as torchvision's "
+            "inputs='pixels' is for pipelines over images that are resized as torchvision's "
             "networks do and cropped at the centre. Use inputs='prepared' for others."
         )
     compose = need("onnx", install=EXTRA, purpose=PURPOSE).compose

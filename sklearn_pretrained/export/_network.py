@@ -26,7 +26,7 @@ class RowsOfNetwork(nn.Module):
     ----------
     road : Road
     pixels : Pixels or None
-        Where samples are uint8 pictures: what becomes of them before the network.
+        Where samples are uint8 images: how they are prepared for the network.
     tuned : dict of str to ndarray, optional
         Parameters that were trained further.
     """
@@ -73,7 +73,7 @@ class RowsOfNetwork(nn.Module):
 class Pixels(nn.Module):
     """Uint8 pixels → what the network reads of them: one line for each channel.
 
-    It is read off the preprocessing itself, from a black and a white picture, and checked on noise.
+    It is read off the preprocessing itself, from a black and a white image, and checked on noise.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _samples(featurizer: Any, road: Road, examples: Any) -> list[Any]:
 
 
 def _picture_form(featurizer: Any, road: Road) -> dict[str, Any]:
-    """Say how the runtime prepares pictures, where it can."""
+    """Say how the runtime prepares images, where it can."""
     describe = getattr(getattr(road.backbone, "preprocessing", None), "describe", None)
     geometry = describe() if describe is not None else {}
     if not can_prepare(geometry):
@@ -223,6 +223,6 @@ def _of_texts(road: Road, samples: Sequence[Any], tuned: Mapping[str, Any]) -> N
 
 def _unknown(backbone: Any) -> TypeError:
     return TypeError(
-        f"{backbone.name} prepares its items in a form that cannot be exported: pictures of uint8 "
+        f"{backbone.name} prepares its items in a form that cannot be exported: images of uint8 "
         "that are normalised channel by channel, tokens, and arrays of float32 can."
     )

@@ -1,4 +1,4 @@
-"""A network's geometry → an ONNX graph, from uint8 pictures of any size to prepared pixels.
+"""A network's geometry → an ONNX graph, from uint8 images of any size to prepared pixels.
 
 The arithmetic of `exported._resize`, to the bit: weights in double precision, rounded to 16 bits,
 and their sums in whole numbers. Two matrix products of 8 bits make one of 16.
@@ -143,7 +143,7 @@ def _weights(
     places = op.Add(_first_of_crop(op, size, crop), np.arange(crop))
     weights = seen(op.Unsqueeze(op.Range(0, length, 1), [1]), *span(places))
     is_picture = op.And(op.GreaterOrEqual(places, 0), op.Less(places, size))
-    scaled = op.Mul(op.Where(is_picture, weights, 0.0), one)  # beyond the picture it is black
+    scaled = op.Mul(op.Where(is_picture, weights, 0.0), one)  # beyond the image it is black
     down, up = op.Ceil(op.Sub(scaled, 0.5)), op.Floor(op.Add(scaled, 0.5))
     whole = op.cast(op.Where(op.Less(scaled, 0.0), down, up), "INT32")
     shifted = op.Add(whole, np.int32(_HALF_OF_16_BITS))
@@ -153,7 +153,7 @@ def _weights(
 
 
 def _first_of_crop(op: Any, size: Any, crop: int) -> Any:
-    """Return where the centre begins; in front of the picture, where that is smaller."""
+    """Return where the centre begins; in front of the image, where that is smaller."""
     beyond = op.Div(op.cast(op.Sub(size, crop), "DOUBLE"), 2.0)
     missing = op.Div(op.Max(op.Sub(crop, size), 0), 2)
     return op.Where(op.Less(size, crop), op.Neg(missing), op.cast(op.Round(beyond), "INT64"))

@@ -14,7 +14,7 @@ _DOCSTRING = """{summary}
         Parameters
         ----------
         X : array-like of items
-            Pictures in any form, texts, or rows of numbers: what the featurizer reads.
+            Images in any form, texts, or rows of numbers: what the featurizer reads.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""X of pictures → their pixels as they are, for a file that resizes and crops them itself."""
+"""X of images → their pixels as they are, for a file that resizes and crops them itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._resize import Pixels, refuse_elongated
 
 
 class WholePictures:
-    """Pictures of any kind and size; those of a size share a batch.
+    """Images of any kind and size; those of a size share a batch.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ Feed = dict[str, NDArray[Any]]
 
 
 class Pictures:
-    """Pictures of any kind and size.
+    """Images of any kind and size.
 
     Parameters
     ----------

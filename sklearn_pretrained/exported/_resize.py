@@ -36,7 +36,7 @@ _FILTERS: dict[str, tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]], 
 
 
 def can_prepare(geometry: Mapping[str, Any]) -> bool:
-    """Say whether pictures of any size can be prepared as this preprocessing does."""
+    """Say whether images of any size can be prepared as this preprocessing does."""
     return (
         geometry.get("kind") == "resize-crop-normalise"
         and geometry.get("resizer") == "fast"
@@ -61,7 +61,7 @@ def prepare(image: Pixels, geometry: Mapping[str, Any]) -> Pixels:
 
 
 def refuse_elongated(image: Pixels, resize: int) -> None:
-    """Raise where the resized picture would exhaust the memory."""
+    """Raise where the resized image would exhaust the memory."""
     height, width = image.shape[:2]
     if resize**2 * (max(height, width) / min(height, width)) > _MOST_PIXELS:
         raise BadItemError(

@@ -1,4 +1,4 @@
-"""Rows of features → a map of them in two dimensions, with pictures or texts on it."""
+"""Rows of features → a map of them in two dimensions, with images or texts on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEAR = 5
 
 
 class FeatureMapDisplay:
-    """A map of features in two dimensions, with thumbnails of pictures or texts on it.
+    """A map of features in two dimensions, with thumbnails of images or texts on it.
 
     Use `from_estimator` or `from_features` to create a display. Printing it shows a table: how
     often a row's nearest rows, in all dimensions, bear its label. Read more in the
@@ -34,7 +34,7 @@ class FeatureMapDisplay:
     agreement : ndarray of shape (n_samples,), default=None
         For each row, the share of its nearest rows that bear its label.
     shown : dict of int to ndarray or str, default=None
-        Small pictures or texts of items, by their positions in X.
+        Small images or texts of items, by their positions in X.
     method : str, default="pca"
         How the map was made.
 
@@ -154,7 +154,7 @@ class FeatureMapDisplay:
         y : array-like of shape (n_samples,), default=None
             Labels, for colours and markers.
         items : sequence of images or texts, default=None
-            What the rows were made of, for thumbnails; a string is a picture if it is a file's
+            What the rows were made of, for thumbnails; a string is an image if it is a file's
             path.
         method : {"pca", "tsne", "umap"}, default="pca"
             As in `from_estimator`.

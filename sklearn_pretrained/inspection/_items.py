@@ -1,4 +1,4 @@
-"""A fitted estimator and X → the featurizer that reads X, its rows, and small pictures or texts."""
+"""A fitted estimator and X → the featurizer that reads X, its rows, and small images or texts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def features(estimator: Any, X: Any) -> NDArray[Any]:
 
 
 def thumbnails(estimator: Any, X: Any, which: Iterable[int]) -> dict[int, Shown]:
-    """Make small pictures or short texts of some items, as the estimator's featurizer reads X."""
+    """Make small images or short texts of some items, as the estimator's featurizer reads X."""
     featurizer = first_featurizer(getattr(estimator, "best_estimator_", estimator))
     if featurizer is None:
         return {}
@@ -52,9 +52,9 @@ def thumbnails(estimator: Any, X: Any, which: Iterable[int]) -> dict[int, Shown]
 
 
 def small(item: Any) -> Shown:
-    """Make a small picture or a short text of one item; None of what is neither.
+    """Make a small image or a short text of one item; None of what is neither.
 
-    A string is a picture where it is the path of a file.
+    A string is an image where it is the path of a file.
     """
     if isinstance(item, tuple) and all(isinstance(part, str) for part in item):
         item = " / ".join(item)
@@ -70,9 +70,9 @@ def small(item: Any) -> Shown:
 def _thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     from PIL import Image
 
-    picture = Image.fromarray(pixels)
-    picture.thumbnail((SIZE, SIZE))
-    return np.asarray(picture)
+    image = Image.fromarray(pixels)
+    image.thumbnail((SIZE, SIZE))
+    return np.asarray(image)
 
 
 def short(text: str, letters: int) -> str:

@@ -1,4 +1,4 @@
-"""Rows of features and some of them → the nearest rows of each, as pictures or texts."""
+"""Rows of features and some of them → the nearest rows of each, as images or texts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIDTH = 64  # letters of a text
 
 
 class NeighborsDisplay:
-    """The rows that are nearest to a row, as pictures or texts.
+    """The rows that are nearest to a row, as images or texts.
 
     Use `from_estimator` or `from_features` to create a display. Printing it shows a table. Read
     more in the :doc:`User Guide </insight>`.
@@ -35,9 +35,9 @@ class NeighborsDisplay:
     y : ndarray of shape (n_samples,), default=None
         Labels.
     shown : dict of int to ndarray or str, default=None
-        Small pictures or texts of items of X.
+        Small images or texts of items of X.
     query_shown : list of ndarray or str, default=None
-        Small pictures or texts of the queries.
+        Small images or texts of the queries.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class NeighborsDisplay:
         queries : sequence of int, or array-like of shape (n_queries, n_features)
             Positions of rows, or other rows.
         items : sequence of images or texts, default=None
-            What the rows were made of; a string is a picture if it is a file's path.
+            What the rows were made of; a string is an image if it is a file's path.
         y : array-like of shape (n_samples,), default=None
             Labels of the rows.
         n_neighbors : int, default=5

@@ -156,8 +156,8 @@ def is_on() -> bool:
     return os.environ.get(SWITCH, "1").upper() not in {"0", "FALSE", "NO", "OFF"}
 
 
-def picture() -> NDArray[np.uint8]:
-    """Draw the picture that is the canary of networks over images: gradients, edges, a texture."""
+def image() -> NDArray[np.uint8]:
+    """Draw the image that is the canary of networks over images: gradients, edges, a texture."""
     y, x = np.mgrid[:300, :400]
     red = x * 255 // 399
     green = ((x // 25 + y // 20) % 2) * 200 + y // 6

@@ -193,14 +193,14 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, numbers = np.unique(column_or_1d(y, warn=True), return_inverse=True)
         found = self._readers()
         if X is None:
-            self.featurizer_ = found.items.fit(_one_item(sees_pictures=found.sees_pictures))
+            self.featurizer_ = found.items.fit(_one_item(sees_images=found.sees_images))
             rows = None
         else:
             check_consistent_length(X, y)
             self.featurizer_ = found.items
             rows = normalize(found.items.fit_transform(X).astype(np.float64))
         self.prompts_ = self._read_prompts(found)
-        own = similarity(found.prompts, self.temperature, sees_pictures=found.sees_pictures)
+        own = similarity(found.prompts, self.temperature, sees_images=found.sees_images)
         self.scale_, self.bias_, self.each_alone_ = own.scale, own.bias, own.each_alone
         self.coef_ = self.scale_ * self.prompts_
         self.intercept_ = np.full(len(self.classes_), self.bias_)
@@ -217,7 +217,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
             self.templates,
             self.classes_.tolist(),
             self.class_names or {},
-            sees_pictures=found.sees_pictures,
+            sees_images=found.sees_images,
         )
         rows = normalize(found.prompts.fit_transform(texts).astype(np.float64))
         return normalize(rows.reshape(len(self.classes_), -1, rows.shape[1]).mean(axis=1))
@@ -317,5 +317,5 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def _one_item(*, sees_pictures: bool) -> list[Any]:
-    return [np.zeros((8, 8, 3), np.uint8)] if sees_pictures else ["a text"]
+def _one_item(*, sees_images: bool) -> list[Any]:
+    return [np.zeros((8, 8, 3), np.uint8)] if sees_images else ["a text"]

@@ -36,12 +36,12 @@ class Readers:
     Parameters
     ----------
     items, prompts : featurizer
-    sees_pictures : bool
+    sees_images : bool
     """
 
     items: Any
     prompts: Any
-    sees_pictures: bool
+    sees_images: bool
 
 
 def readers(model: str, weights: str | None, common: dict[str, Any]) -> Readers:
@@ -52,15 +52,15 @@ def readers(model: str, weights: str | None, common: dict[str, Any]) -> Readers:
     folder = find_folder(model, revision, what="network")
     if not is_vision(folder):
         texts = PretrainedTextFeaturizer(model, weights=weights, **common)
-        return Readers(texts, texts, sees_pictures=False)
+        return Readers(texts, texts, sees_images=False)
     return Readers(
         PretrainedImageFeaturizer(model, weights=weights, layer="projection", **common),
         PretrainedTextFeaturizer(model, weights=weights, layer="projection", **common),
-        sees_pictures=True,
+        sees_images=True,
     )
 
 
-def similarity(prompts: Any, temperature: float | str, *, sees_pictures: bool) -> Similarity:
+def similarity(prompts: Any, temperature: float | str, *, sees_images: bool) -> Similarity:
     """Find how the network that reads prompts was trained to compare.
 
     Parameters
@@ -69,11 +69,11 @@ def similarity(prompts: Any, temperature: float | str, *, sees_pictures: bool) -
         Fitted.
     temperature : float or "auto"
         What cosines are divided by; "auto" is the network's own.
-    sees_pictures : bool
+    sees_images : bool
         Whether the network reads images too, so that its files hold a temperature.
     """
     own = None
-    if sees_pictures:
+    if sees_images:
         from ..backbones.transformers._comparing import scale_and_bias
 
         own = scale_and_bias(prompts.find_backbone())
@@ -81,7 +81,7 @@ def similarity(prompts: Any, temperature: float | str, *, sees_pictures: bool) -
         bias = own[1] if own else None
         return Similarity(1 / float(temperature), bias or 0.0, each_alone=bias is not None)
     if own is None:
-        if sees_pictures:
+        if sees_images:
             raise ValueError(
                 f"{prompts.model} records no temperature; pass temperature=, such as 0.01."
             )

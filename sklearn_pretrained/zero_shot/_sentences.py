@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-PICTURES = "This is a photo of {}."
+IMAGES = "This is a photo of {}."
 TEXTS = "This text is about {}."
 
 
@@ -14,12 +14,12 @@ def sentences(
     classes: Sequence[Any],
     class_names: Mapping[Any, str],
     *,
-    sees_pictures: bool,
+    sees_images: bool,
 ) -> list[str]:
     """Put each class into each template, all templates of a class one after the other."""
     chosen = [templates] if isinstance(templates, str) else list(templates)
     if chosen == ["auto"]:
-        chosen = [PICTURES if sees_pictures else TEXTS]
+        chosen = [IMAGES if sees_images else TEXTS]
     wrong = [one for one in chosen if not isinstance(one, str) or "{}" not in one]
     if wrong or not chosen:
         raise ValueError(

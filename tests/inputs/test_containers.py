@@ -23,13 +23,13 @@ from tests.conftest import relative_error
 from tests.hostile import trial
 from tests.inputs.corpus import encode, photo
 
-PICTURES = [photo(seed) for seed in range(4)]
-FILES = [encode(picture, "PNG") for picture in PICTURES]
+IMAGES = [photo(seed) for seed in range(4)]
+FILES = [encode(picture, "PNG") for picture in IMAGES]
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return trial.images(on_error="raise").fit_transform(PICTURES)
+    return trial.images(on_error="raise").fit_transform(IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,10 @@ CONTAINERS = {
         [Subset(ImageFolder(folder), [0, 1]), Subset(ImageFolder(folder), [2, 3])]
     ),
     "TensorDataset": lambda _: TensorDataset(
-        torch.stack([ToTensor()(picture) for picture in PICTURES]), torch.arange(4)
+        torch.stack([ToTensor()(picture) for picture in IMAGES]), torch.arange(4)
     ),
     "TensorDataset without labels": lambda _: TensorDataset(
-        torch.stack([ToTensor()(picture) for picture in PICTURES])
+        torch.stack([ToTensor()(picture) for picture in IMAGES])
     ),
     "Hugging Face dataset": lambda _: hugging_face(),
     "Hugging Face dataset with labels": lambda _: hugging_face(label=[0, 1, 0, 1], text=["a"] * 4),
@@ -102,7 +102,7 @@ CONTAINERS = {
     "arrow bytes in pandas": lambda _: pd.Series(FILES, dtype=pd.ArrowDtype(pa.binary())),
     "pandas column": lambda folder: pd.Series(paths(folder), index=[3, 2, 1, 0]),
     "pandas categories": lambda folder: pd.Series(paths(folder), dtype="category"),
-    "pandas frame of pictures": lambda _: pd.DataFrame({"photo": PICTURES}),
+    "pandas frame of pictures": lambda _: pd.DataFrame({"photo": IMAGES}),
     "pandas frame of cells": lambda _: pd.DataFrame(
         {"photo": [{"bytes": data, "path": None} for data in FILES]}
     ),
@@ -110,7 +110,7 @@ CONTAINERS = {
     "polars column of paths": lambda folder: pl.Series(paths(folder)),
     "polars frame": lambda folder: pl.DataFrame({"photo": paths(folder)}),
     "polars column of nested lists": lambda _: pl.Series(
-        [np.asarray(picture).tolist() for picture in PICTURES],
+        [np.asarray(picture).tolist() for picture in IMAGES],
         dtype=pl.List(pl.List(pl.List(pl.UInt8))),
     ),
     "numpy column": lambda folder: np.array(paths(folder), dtype=object)[:, None],

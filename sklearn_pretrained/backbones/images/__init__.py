@@ -1,1 +1,1 @@
-"""What networks over images have in common: preprocessing, batches of pictures, mirror images."""
+"""What networks over images have in common: preprocessing, batches of images, mirror images."""

@@ -1,4 +1,4 @@
-"""What named networks over images have in common: one preprocessing, and batches of pictures."""
+"""What named networks over images have in common: one preprocessing, and batches of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .._backbone import Backbone
 from ._preprocessing import ImagePreprocessing
 
 
-class PictureBackbone(Backbone):
+class ImageBackbone(Backbone):
     """A named network over images.
 
     Attributes

@@ -91,7 +91,7 @@ class ImagePreprocessing:
                 f"{self.resize} pixels would exhaust the memory; crop it first"
             )
         small = self._resized(image)
-        # What is cut out of a long picture would keep all of it in memory.
+        # What is cut out of a long image would keep all of it in memory.
         return small.clone() if elongation > _LONG else small
 
     def _resized(self, image: NDArray[np.uint8]) -> Tensor:

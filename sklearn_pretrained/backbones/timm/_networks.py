@@ -13,12 +13,12 @@ from ...exceptions import WeightsError
 from .._backbone import Weights
 from .._skeleton import random_network, weightless
 from .._weights import LocalFile, RandomWeights, missing, without_advice
-from ..images._backbone import PictureBackbone
+from ..images._backbone import ImageBackbone
 from ._files import library, names, record, suggest
 from ._preprocessing import TimmPreprocessing
 
 
-class TimmBackbone(PictureBackbone):
+class TimmBackbone(ImageBackbone):
     """One of timm's networks.
 
     Parameters

@@ -19,7 +19,7 @@ from ...exceptions import WeightsError
 from .._backbone import Weights
 from .._skeleton import random_network, weightless
 from .._weights import EMBEDDED, LocalFile, RandomWeights, TorchHubFile, fill, missing, read
-from ..images._backbone import PictureBackbone
+from ..images._backbone import ImageBackbone
 from ..images._preprocessing import ImagePreprocessing
 
 SHIPPED = {
@@ -46,7 +46,7 @@ def suggest(name: str) -> list[str]:
     return difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.3)
 
 
-class TorchvisionBackbone(PictureBackbone):
+class TorchvisionBackbone(ImageBackbone):
     """One of torchvision's classifiers.
 
     Parameters

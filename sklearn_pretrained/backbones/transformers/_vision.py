@@ -14,7 +14,7 @@ from ..._process import remembered
 from .._backbone import Backbone, Weights
 from .._skeleton import random_network, weightless
 from .._weights import RandomWeights
-from ..images._backbone import PictureBackbone
+from ..images._backbone import ImageBackbone
 from . import _loading as _transformers
 from ._folders import FolderWeights, find_folder, folder_digest, is_vision
 from ._towers import hidden_states, image_tower, place_of_pooled
@@ -31,7 +31,7 @@ _ANY_SIZE = frozenset(
 """Networks without fixed positions, and those that always fit theirs to the image."""
 
 
-class VisionBackbone(PictureBackbone):
+class VisionBackbone(ImageBackbone):
     """A network of transformers that reads images, or the image tower of one.
 
     Parameters
