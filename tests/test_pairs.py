@@ -16,6 +16,7 @@ from sklearn_pretrained._recipe import fingerprint
 from sklearn_pretrained.backbones import find_image
 from sklearn_pretrained.backbones.identity import identity
 from tests.own_things import CODE, ITEMS, PLACES, SAME, VALUES
+from tests.reading_things import HAVE_READ, READS
 
 
 def known_by(thing):
@@ -57,6 +58,23 @@ def test_what_moves_no_row_makes_no_other_thing(fact):
     assert known_by(one()) == known_by(other())
 
 
+@pytest.mark.parametrize("source", READS)
+def test_code_that_reads_files_is_like_no_other(source):
+    """Nobody knows what a file will hold; the same object stays the same for itself."""
+    one, other = READS[source](0), READS[source](0)
+
+    assert known_by(one) == known_by(one) != known_by(other)
+
+
+@pytest.mark.parametrize("source", HAVE_READ)
+def test_files_that_a_constructor_read_are_known_by_what_became_of_them(source):
+    """The object holds it; so rows may be shared, and kept in files."""
+    one, other = HAVE_READ[source](0), HAVE_READ[source](0)
+
+    assert known_by(one) == known_by(other)
+    assert not identity(one).own
+
+
 @pytest.mark.parametrize("fact", ITEMS)
 def test_content_that_differs_makes_another_item(fact):
     """Texts, pictures and rows; and the same content the same."""
@@ -68,7 +86,7 @@ def test_content_that_differs_makes_another_item(fact):
 
 def test_there_are_many_pairs():
     """What is counted here was compared above."""
-    assert len(VALUES) * len(PLACES) + len(CODE) + len(ITEMS) > 3000
+    assert len(VALUES) * len(PLACES) + len(CODE) + len(READS) + len(ITEMS) > 3000
 
 
 def all_known_by():

@@ -13,7 +13,7 @@ from typing import Any
 from .._process import remembered
 from ._backbone import Backbone
 from ._entry import Entry
-from .identity import identity
+from .identity import identity, owned
 
 ENTRY_POINTS = "sklearn_pretrained.backbones"
 _BUILT_IN = ("torchvision", "timm")
@@ -114,7 +114,7 @@ def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]
             if not type(made).__module__.startswith(__package__):
                 made = copy.copy(made)
                 made.code = ""  # of an earlier time
-                made.code = identity(made).key
+                made.code = owned(identity(made), factory).key
             return made
         if not (isinstance(made, tuple) and len(made) == 2 and all(map(callable, made))):  # noqa: PLR2004
             raise TypeError(

@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ._code import UNTOLD, deeds, reach
+from ._code import UNTOLD, Reach, deeds, reach, reads_files
 from ._origin import is_installed, is_of_users_extension, is_package, is_packages_class
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _BESIDE = {
     *("_value2member_map_", "_hashable_values_", "_unhashable_values_", "_inverted_"),
     "_unhashable_values_map_",
 }
+_EMPTY = types.CellType()
 
 
 def read_code(reader: Reader, code: types.CodeType) -> None:
@@ -35,14 +36,24 @@ def read_function(reader: Reader, function: types.FunctionType) -> None:
     """Say a function's code and what it holds; of a user's function, all that it reads too."""
     code = function.__code__
     reader.parts("function", code, function.__defaults__, function.__kwdefaults__)
-    reader.parts("closure", *(function.__closure__ or ()))
+    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+    if reader.before is not None:
+        cells.pop("__class__", None)  # of a method, which is read with its class
+    reader.parts("closure", *cells.values())
     reader.fields("attributes", function.__dict__)
     if is_installed(code.co_filename):
         reader.say_package(function.__module__)
         reader.say(function.__module__, function.__qualname__)
+        if reads_files(function.__name__):
+            reader.say_file(function)
         return
     reads = reach(code)
-    if reads.untold or UNTOLD.intersection(reads.names) - function.__globals__.keys():
+    reader.called.note_code(reads)
+    if (
+        reads.untold
+        or UNTOLD.intersection(reads.names) - function.__globals__.keys()
+        or _loads_files(function, reads)
+    ):
         reader.say_untold(function)
     attributes = None if reads.asks_by_name else reads.attributes
     builtins: dict[str, Any] = function.__builtins__  # type: ignore[attr-defined, unused-ignore]
@@ -60,6 +71,16 @@ def read_function(reader: Reader, function: types.FunctionType) -> None:
             read_module(reader, module, attributes)
         elif name.partition(".")[0] not in sys.stdlib_module_names:
             reader.say_untold(function)
+
+
+def _loads_files(function: types.FunctionType, reads: Reach) -> bool:
+    """Tell whether a package's module is asked to load something."""
+    holders = [function.__globals__.get(name) for name in reads.loaders]
+    if "" in reads.loaders:  # a name of the function's own, or one that it has captured
+        holders += [cell.cell_contents for cell in function.__closure__ or () if cell != _EMPTY]
+        if reads.imports:
+            return True
+    return any(isinstance(one, types.ModuleType) and is_package(one) for one in holders)
 
 
 def _absolute(name: str, ups: int, function: types.FunctionType) -> str:
@@ -92,6 +113,18 @@ def read_module(
 
 
 def read_class(reader: Reader, kind: type) -> None:
+    """Say all of a class that makes objects when code runs."""
+    reader.called.note_class(kind)
+    _read_kind(reader, kind)
+
+
+def read_kind_of(reader: Reader, value: Any) -> None:
+    """Say what class an object is of, which need not make others."""
+    if reader.first(type(value)):
+        _read_kind(reader, type(value))
+
+
+def _read_kind(reader: Reader, kind: type) -> None:
     """Say whose a class and its bases are; of a user's, all that was written in them."""
     if type(kind) is not type:
         reader.read(type(kind))
@@ -105,9 +138,15 @@ def read_class(reader: Reader, kind: type) -> None:
             changed = {name: value for name, value in held.items() if _is_users(value)}
             if changed:
                 reader.fields("changed", changed)
+            if base is kind and kind in reader.called.classes and reads_files(kind.__name__):
+                reader.say_file(kind)
         elif base is kind or reader.first(base):
             reader.say("class", base.__name__)
-            written = {name: value for name, value in held.items() if name not in _BESIDE}
+            written = {
+                name: value
+                for name, value in held.items()
+                if name not in _BESIDE and not reader.rests(base, name, value)
+            }
             reader.fields("written", written)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ._kinds import KINDS, WHOLE
 from ._origin import version
+from ._past import Called
 from ._reader import Reader
 
 
@@ -61,13 +62,25 @@ def identity(value: Any, *, apart: Mapping[int, str] = types.MappingProxyType({}
     reader = Reader(hasher.update, KINDS, WHOLE, apart)
     try:
         reader.read(value)
+        last = _look_again(value, apart) if reader.untold or reader.untold_by_all else reader
     except RecursionError:
         return Identity("deep", _token(value), because="a structure too deep to follow")
-    untold = reader.untold
-    own = "+".join(dict.fromkeys(_token(part) for part in untold))
+    untold = [*last.untold, *last.untold_by_all]
+    owners = [*last.untold, *([value] if last.untold_by_all else [])]
+    own = "+".join(dict.fromkeys(map(_token, owners)))
     packages = {name: version(name) for name in sorted(reader.packages)}
     because = f"{type(untold[0]).__name__} {getattr(untold[0], '__qualname__', '')}" if own else ""
     return Identity(hasher.hexdigest(), own, packages, because.strip())
+
+
+def _look_again(value: Any, apart: Mapping[int, str]) -> Reader:
+    """Pass over code that has run for good, so that what is untold decides rows to come."""
+    before = Called()
+    while True:
+        reader = Reader(lambda _: None, KINDS, WHOLE, apart, before)
+        reader.read(value)
+        if not before.adds(reader.called):
+            return reader
 
 
 def owned(found: Identity, owner: Any) -> Identity:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from .._tensors import feed
-from ._functions import read_class, read_code, read_function, read_module
+from ._code import reads_files
+from ._functions import read_class, read_code, read_function, read_kind_of, read_module
 from ._objects import read_own
 from ._origin import is_of_users_extension
 from ._reader import Read, Reader
@@ -62,6 +63,8 @@ def _read_builtin(reader: Reader, function: types.BuiltinFunctionType) -> None:
     reader.say("builtin", function.__module__, function.__qualname__)
     if is_of_users_extension(function):
         reader.say_untold(function)
+    elif reads_files(function.__name__):
+        reader.say_file(function)
     elif not isinstance(holder, types.ModuleType | types.NoneType):
         reader.read(holder)
 
@@ -100,7 +103,7 @@ def _read_tensor(reader: Reader, tensor: Tensor) -> None:
 
 def _read_network(reader: Reader, module: nn.Module) -> None:
     """Say what a module is, apart from what only training needs."""
-    reader.read(type(module))
+    read_kind_of(reader, module)
     held = vars(module)
     reader.fields("held", {name: held[name] for name in held.keys() - _HELD_APART})
     for hooks, flags in _HOOKS.items():

@@ -7,6 +7,8 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
+from ._functions import read_kind_of
+
 if TYPE_CHECKING:
     from ._reader import Reader
 
@@ -16,7 +18,7 @@ _ITERATORS = slice(3, 5)  # where `__reduce_ex__` gives the items of lists and d
 def read_own(reader: Reader, value: Any, base: type = object) -> None:
     """Say what an object has besides what one of a base class would have."""
     kind = type(value)
-    reader.read(kind)
+    read_kind_of(reader, value)
     reader.fields("stored", getattr(value, "__dict__", {}))
     slots = _slots(kind)
     for slot in slots:

@@ -7,10 +7,12 @@ import sys
 import sysconfig
 import types
 from importlib import metadata
+from pathlib import Path
 
 from ..._process import remembered
 
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
+_OURS = str(Path(__file__).parents[2]) + os.sep  # also where it is not installed
 _FOLDERS = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 _WRITTEN_TYPE = 1 << 9  # set in the flags of types other than those that C code defines for good
 
@@ -18,7 +20,9 @@ _WRITTEN_TYPE = 1 << 9  # set in the flags of types other than those that C code
 @remembered("files that come with packages", maxsize=4096)
 def is_installed(path: str) -> bool:
     """Tell a file that comes with Python or a package from one that a user may edit."""
-    return path.startswith((*_STANDARD, "<frozen")) or any(folder in path for folder in _FOLDERS)
+    return path.startswith((*_STANDARD, _OURS, "<frozen")) or any(
+        folder in path for folder in _FOLDERS
+    )
 
 
 def is_package(module: types.ModuleType) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ._origin import top
+from ._past import Called
 
 Read = Callable[..., None]
 # Values that say all by being printed. Whether a constant is one object or two makes no odds.
@@ -28,15 +29,21 @@ class Reader:
         Those whose reader says what an object of a derived class has of its own, too.
     apart : dict of int to str
         Tensors whose numbers are told in another way, by their ``id``.
+    before : Called or None, default=None
+        What an earlier look at the same value found to be called; code that is not is left out.
 
     Attributes
     ----------
     untold : list
         What could not be looked into.
+    untold_by_all : list
+        What anybody may use and nobody can look into, such as a package's function.
     packages : set of str
         Packages whose code was met.
     members : set of (int, str)
         What was said of modules: the ``id`` of one, and a name in it.
+    called : Called
+        What the code that was met may call.
     """
 
     def __init__(
@@ -45,18 +52,21 @@ class Reader:
         kinds: Mapping[type, Read],
         whole: Collection[type],
         apart: Mapping[int, str],
+        before: Called | None = None,
     ) -> None:
-        self.write = write
+        self.write, self.before, self.called = write, before, Called()
         self._kinds, self._whole, self.apart = kinds, whole, apart
         self._seen: dict[int, tuple[int, Any]] = {}  # keeps values alive: no id is used twice
         self.members: set[tuple[int, str]] = set()
         self.untold: list[Any] = []
+        self.untold_by_all: list[Any] = []
         self.packages: set[str] = set()
 
     def within(self, write: Callable[[Any], Any]) -> Reader:
         """Return a reader of one part, which says it to another hash."""
-        part = Reader(write, self._kinds, self._whole, self.apart)
-        part.untold, part.packages = self.untold, self.packages
+        part = Reader(write, self._kinds, self._whole, self.apart, self.before)
+        part.untold, part.untold_by_all = self.untold, self.untold_by_all
+        part.packages, part.called = self.packages, self.called
         return part
 
     def say(self, *words: object) -> None:
@@ -83,10 +93,24 @@ class Reader:
         self.say("untold", type(value).__name__)
         self.untold.append(value)
 
+    def say_file(self, reads: Any) -> None:
+        """Say that a package's function or class reads a file."""
+        self.say("file")
+        self.untold_by_all.append(reads)
+
     def say_package(self, module: str | None) -> None:
         """Note the package that a module belongs to."""
         if module and top(module) not in sys.stdlib_module_names:
             self.packages.add(top(module))
+
+    def rests(self, kind: type, name: str, value: Any) -> bool:
+        """Tell a part of an object's class that is called no more; one that is, is noted."""
+        if self.before is None:
+            return False
+        if self.before.lets_rest(kind, name, value):
+            return True
+        self.called.makes_its_like |= isinstance(value, classmethod)
+        return False
 
     def first(self, value: Any) -> bool:
         """Tell whether a value is met for the first time; if not, say which one it was."""
