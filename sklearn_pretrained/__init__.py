@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         adaptation_report,
     )
     from .inspection import (
+        DuplicatesDisplay,
         FeatureMapDisplay,
         LayerScoreDisplay,
         NeighborsDisplay,
@@ -44,6 +45,7 @@ __all__ = [
     "AdaptationDisplay",
     "BertCLSFeaturizer",
     "ContributionDisplay",
+    "DuplicatesDisplay",
     "FeatureCache",
     "FeatureMapDisplay",
     "FineTunedClassifier",
@@ -78,6 +80,7 @@ _LAZY = {
     "AdaptationDisplay": ".finetuning",
     "BertCLSFeaturizer": "._bert",
     "ContributionDisplay": ".contributions",
+    "DuplicatesDisplay": ".inspection",
     "FeatureCache": ".cache._cache",
     "FeatureMapDisplay": ".inspection",
     "FineTunedClassifier": ".finetuning",

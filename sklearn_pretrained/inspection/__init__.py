@@ -3,11 +3,13 @@
 from ._display import LayerScoreDisplay
 from ._feature_map import FeatureMapDisplay
 from ._neighbors import NeighborsDisplay
+from ._pairs import DuplicatesDisplay
 from ._refit import cheapest_within_one_se
 from ._scores import Curve, LayerScore
 
 __all__ = [
     "Curve",
+    "DuplicatesDisplay",
     "FeatureMapDisplay",
     "LayerScore",
     "LayerScoreDisplay",

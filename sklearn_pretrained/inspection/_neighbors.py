@@ -14,6 +14,7 @@ from .._optional import need
 from .._text_table import lines
 from ._items import Shown, features, short, small, thumbnails
 from ._marks import OTHER, SAME
+from ._tiles import tile
 
 _WIDTH = 64  # letters of a text
 
@@ -233,25 +234,14 @@ class NeighborsDisplay:
     def _draw(self) -> None:
         m, n = self.indices.shape
         for q in range(m):
-            self._tile(self.query_shown[q], 0, q, self._name(self.queries[q], "query"), "black")
+            name, top = self._name(self.queries[q], "query"), 1.25 * q
+            tile(self.ax_, self.query_shown[q], (0, top), name, "black")
             for k, i in enumerate(self.indices[q]):
                 title = f"{self._name(i, f'row {i}')}\n{self.distances[q, k]:.3f}"
-                self._tile(self.shown.get(int(i)), k + 1.2, q, title, self._colour(q, i))
+                item, colour = self.shown.get(int(i)), self._colour(q, i)
+                tile(self.ax_, item, (k + 1.2, top), title, colour)
         self.ax_.set(xlim=(-0.05, n + 1.2), ylim=(1.25 * m, -0.05), aspect="equal")
         self.ax_.axis("off")
-
-    def _tile(self, item: Shown, x: float, q: int, title: str, colour: str) -> None:
-        from matplotlib.patches import Rectangle
-
-        y = 1.25 * q
-        if isinstance(item, np.ndarray):
-            high, wide = item.shape[0] / max(item.shape[:2]), item.shape[1] / max(item.shape[:2])
-            left, top = x + 0.45 * (1 - wide), y + 0.45 * (1 - high)
-            box = (left, left + 0.9 * wide, top + 0.9 * high, top)
-            self.ax_.imshow(item, extent=box)
-        frame = Rectangle((x, y), 0.9, 0.9, fill=False, edgecolor=colour, linewidth=2)
-        self.ax_.add_patch(frame)
-        self.ax_.text(x + 0.45, y + 0.93, title, ha="center", va="top", fontsize="x-small")
 
     def _write(self) -> None:
         m, n = self.indices.shape
