@@ -14,7 +14,9 @@ from sklearn.pipeline import Pipeline
 from .._optional import need
 from ..exported import ExportedPipeline
 from ..exported._pipeline import FACTS, FORMAT, TOKENIZER
-from ._front import check_pixels, with_preparation
+from ._decoder_proof import check_decoder
+from ._decoding import BYTES
+from ._front import check_inputs, check_pixels, with_preparation
 from ._graph import Graph
 from ._inputs import Input, form_of, inputs_of, samples_of
 from ._parts import FINE_TUNED, Part, Source, Step, parts
@@ -33,6 +35,7 @@ def export_onnx(
     examples: Any,
     tolerance: float = 1e-4,
     inputs: str = "prepared",
+    min_agreement: float = 0.99,
 ) -> Facts:
     """Write a fitted pipeline as one ONNX file with the same answers.
 
@@ -53,10 +56,16 @@ def export_onnx(
     tolerance : float, default=1e-4
         How far a row may move, in parts of its norm. Probabilities, decision values and
         predicted numbers may move ten times as far; labels must be equal.
-    inputs : {"prepared", "pixels"}, default="prepared"
+    inputs : {"prepared", "pixels", "bytes"}, default="prepared"
         What the graph reads. "prepared" takes what the network does: resized and cropped
         pixels, or tokens. "pixels" takes uint8 images of any size, and resizes and crops them
-        as the library does, to the bit. `exported.load` reads the same X either way.
+        as the library does, to the bit. "bytes" takes the content of one JPEG or PNG file, which
+        onnxruntime-extensions decodes; its pixels are not quite Pillow's. `exported.load` reads
+        the same X in all cases, and decodes by Pillow.
+    min_agreement : float, default=0.99
+        Where the graph does what cannot be the same, as "bytes" does, the share of examples that
+        must get the same label; of pipelines that give numbers, the share of their variance (R²)
+        that must be the same.
 
     Returns
     -------
@@ -93,6 +102,7 @@ def export_onnx(
     """
     for module in ("onnx", "onnxruntime", "onnxscript", "skl2onnx"):
         need(module, install=EXTRA, purpose=PURPOSE)
+    check_inputs(inputs)
     found = parts(pipeline, examples)
     graph, fed = _graph(found, inputs_of(found, examples))
     graph.model, form = with_preparation(graph.model, form_of(fed), inputs)
@@ -115,7 +125,7 @@ def export_onnx(
         runtime = ExportedPipeline(name)
         facts = runtime.facts_
         samples = samples_of(fed)
-        if form["kind"] == PIXELS:
+        if form["kind"] in {PIXELS, BYTES}:
             prepared, samples = samples, runtime.samples(examples)
             facts["report"].append(check_pixels(runtime, samples, prepared))
         else:
@@ -132,6 +142,9 @@ def export_onnx(
                     "dtype": _dtype(wanted),
                 }
             facts["report"] += check_step(runtime, samples, part.name, part.expected, tolerance)
+        if form["kind"] == BYTES:
+            shape = form["image_shape"]
+            facts["report"].append(check_decoder(runtime, examples, shape, min_agreement))
         _write(graph.model, name, facts, tokenizers)
         del runtime
         for written in sorted(Path(folder).iterdir(), reverse=True):  # the graph at last

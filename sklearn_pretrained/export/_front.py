@@ -1,8 +1,8 @@
-"""A graph that reads prepared images → one that reads images of any size, and its proof."""
+"""A graph that reads prepared items → one that reads items as they are, and its proof."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,45 +10,83 @@ import numpy as np
 from .._optional import need
 from ..exceptions import ExportError
 from ..exported import ExportedPipeline
+from ._decoding import BYTES, decoding_graph
 from ._resizing import PIXELS, PREPARED, resizing_graph
 from ._torch import EXTRA, PURPOSE
 
 Facts = dict[str, Any]
-INPUTS = ("prepared", "pixels")
+Graphs = list[tuple[str, Any]]
+
+
+def _of_pixels(form: Facts, like: Any) -> tuple[Graphs, Facts]:
+    graph = resizing_graph(form["geometry"], like)
+    shape = ["height", "width", 3]
+    return [("prepare/", graph)], {"kind": PIXELS, "name": PIXELS, "shape": shape, "even": True}
+
+
+def _of_bytes(form: Facts, like: Any) -> tuple[Graphs, Facts]:
+    if form["value_range"] is not None:
+        raise ValueError(
+            "inputs='bytes' reads images of 8 bits, and value_range is for others. Use "
+            "inputs='pixels', or fit the pipeline without value_range."
+        )
+    pixels, told = _of_pixels(form, like)
+    told |= {"kind": BYTES, "name": BYTES, "shape": ["length"], "alone": True}
+    return [("decode/", decoding_graph(like)), *pixels], told
+
+
+_EXTENSIONS = "sklearn-pretrained[onnx-extensions]"
+_EXTENDED = (BYTES,)
+_FRONTS: dict[str, Callable[[Facts, Any], tuple[Graphs, Facts]]] = {
+    PIXELS: _of_pixels,
+    BYTES: _of_bytes,
+}
+INPUTS = ("prepared", *_FRONTS)
+
+
+def check_inputs(inputs: str) -> None:
+    """Raise where there is no such form of inputs, or what it needs is not installed."""
+    if inputs not in INPUTS:
+        raise ValueError(f"inputs={inputs!r} is not one of {', '.join(map(repr, INPUTS))}.")
+    if inputs in _EXTENDED:
+        need("onnxruntime_extensions", install=_EXTENSIONS, purpose=f"inputs={inputs!r}")
 
 
 def with_preparation(model: Any, form: Facts, inputs: str) -> tuple[Any, Facts]:
-    """Put what prepares images in front of a graph; return also what the file says of X.
+    """Put what prepares items in front of a graph; return also what the file says of X.
 
     Parameters
     ----------
     model : ModelProto
     form : dict
         What the file says of its input.
-    inputs : {"prepared", "pixels"}
+    inputs : {"prepared", "pixels", "bytes"}
     """
     if inputs == "prepared":
         return model, form
-    if inputs not in INPUTS:
-        raise ValueError(f"inputs={inputs!r} is not one of {', '.join(map(repr, INPUTS))}.")
     if form["kind"] != "pictures":
         raise ValueError(
-            "inputs='pixels' is for pipelines over images that are resized as torchvision's "
+            f"inputs={inputs!r} is for pipelines over images that are resized as torchvision's "
             "networks do and cropped at the centre. Use inputs='prepared' for others."
         )
+    graphs, told = _FRONTS[inputs](form, model)
+    for prefix, graph in reversed(graphs):
+        model = _joined(prefix, graph, model)
+    return model, {**form, **told}
+
+
+def _joined(prefix: str, front: Any, model: Any) -> Any:
+    """Put one graph in front of another, which reads its output; that of pixels is kept."""
     compose = need("onnx", install=EXTRA, purpose=PURPOSE).compose
-    front = compose.add_prefix(
-        resizing_graph(form["geometry"], model),
-        "prepare/",
-        rename_inputs=False,
-        rename_outputs=False,
+    (given,) = (value.name for value in front.graph.output)
+    front = compose.add_prefix(front, prefix, rename_inputs=False, rename_outputs=False)
+    kept = [given] if given == PREPARED else []
+    return compose.merge_models(
+        front,
+        model,
+        io_map=[(given, model.graph.input[0].name)],
+        outputs=[*kept, *(value.name for value in model.graph.output)],
     )
-    outputs = [PREPARED, *(value.name for value in model.graph.output)]
-    whole = compose.merge_models(
-        front, model, io_map=[(PREPARED, model.graph.input[0].name)], outputs=outputs
-    )
-    shape = ["height", "width", 3]
-    return whole, {**form, "kind": PIXELS, "name": PIXELS, "shape": shape, "even": True}
 
 
 def check_pixels(runtime: ExportedPipeline, samples: Sequence[Any], expected: Any) -> Facts:

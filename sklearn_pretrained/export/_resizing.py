@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._optional import need
-from ._torch import EXTRA, PURPOSE
+from ._operators import Operators
 
 PIXELS, PREPARED = "pixels", "prepared"
 _MOST_BITS = 22
@@ -29,10 +28,8 @@ def resizing_graph(geometry: Mapping[str, Any], like: Any) -> Any:
     like : ModelProto
         Whose opset and version of the format it has.
     """
-    ir = need("onnx_ir", install=EXTRA, purpose=PURPOSE)
-    tape = need("onnx_ir.tape", install=EXTRA, purpose=PURPOSE).Tape()
-    op = _Operators(ir, tape)
-    pixels = ir.val(PIXELS, ir.DataType.UINT8, ["n", "height", "width", 3])
+    op = Operators()
+    pixels = op.input(PIXELS, "UINT8", ["n", "height", "width", 3])
     resize, crop = int(geometry["resize"]), int(geometry["crop"])
     size = op.Shape(pixels, start=1, end=3)
     target = op.Div(op.Mul(size, resize), op.ReduceMin(size, keepdims=1))
@@ -41,40 +38,8 @@ def resizing_graph(geometry: Mapping[str, Any], like: Any) -> Any:
         length, wanted = (op.Gather(sizes, axis) for sizes in (size, target))
         weights = _weights(op, length, wanted, crop, _KERNELS[geometry["interpolation"]])
         planes = _along(op, planes, axis, weights)
-    prepared = op.Identity(planes)
-    prepared.name, prepared.type = PREPARED, ir.TensorType(ir.DataType.UINT8)
-    prepared.shape = ir.Shape(["n", 3, crop, crop])
-    opsets = {entry.domain: entry.version for entry in like.opset_import}
-    graph = ir.Graph([pixels], [prepared], nodes=tape.nodes, opset_imports=opsets, name="prepare")
-    return ir.to_proto(ir.Model(graph, ir_version=like.ir_version))
-
-
-class _Operators:
-    """ONNX's operators as methods, which take plain numbers where a tensor is expected.
-
-    Parameters
-    ----------
-    ir : module
-    tape : onnx_ir.tape.Tape
-    """
-
-    def __init__(self, ir: Any, tape: Any) -> None:
-        self._ir, self._tape = ir, tape
-
-    def __getattr__(self, name: str) -> Any:
-        def operator(*inputs: Any, **attributes: Any) -> Any:
-            return self._tape.op(name, [*map(self._tensor, inputs)], attributes)
-
-        return operator
-
-    def _tensor(self, value: Any) -> Any:
-        if not isinstance(value, int | float | list | np.generic | np.ndarray):
-            return value
-        constant = self._ir.tensor(np.asarray(value))
-        return self._tape.op("Constant", [], {"value": constant})
-
-    def cast(self, value: Any, dtype: str) -> Any:
-        return self.Cast(value, to=int(self._ir.DataType[dtype]))
+    op.output(PREPARED, planes, "UINT8", ["n", 3, crop, crop])
+    return op.model("prepare", like)
 
 
 def _triangle(op: Any, x: Any) -> Any:

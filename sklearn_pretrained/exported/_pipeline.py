@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._optional import need
 from ..exceptions import FormatError
 from ._answer import Answer
 from ._reading import reader
+from ._session import session
 
 FORMAT = 1
 FACTS, TOKENIZER = "sklearn_pretrained", "tokenizer.json"
@@ -47,12 +47,7 @@ class ExportedPipeline:
     def __init__(
         self, path: str | os.PathLike[str], *, threads: int | None = None, batch_size: int = 16
     ) -> None:
-        runtime = need("onnxruntime", install="onnxruntime", purpose="Running an exported pipeline")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        self._session = runtime.InferenceSession(
-            os.fspath(path), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = session(os.fspath(path), threads or 0)
         found = self._session.get_modelmeta().custom_metadata_map
         if FACTS not in found:
             raise FormatError(f"{os.fspath(path)!r} was not written by export_onnx.")
@@ -200,6 +195,7 @@ class ExportedPipeline:
     def _batches(self, samples: Sequence[Any], most: int) -> list[list[int]]:
         """Put samples of like size together, and only equal ones where others would show."""
         even = self.facts_["input"].get("even", False)
+        most = 1 if self.facts_["input"].get("alone", False) else most
         sizes = [self._reader.size(sample) for sample in samples]
         made: list[list[int]] = []
         for i in sorted(range(len(samples)), key=lambda i: sizes[i], reverse=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..inputs import read_images
 from ._each import each
@@ -42,3 +44,23 @@ class WholePictures:
     def feed(self, samples: Sequence[Any]) -> dict[str, NDArray[Any]]:
         """Stack them."""
         return {"pixels": np.stack(samples)}
+
+
+class Files(WholePictures):
+    """Images for a file that decodes itself.
+
+    It is given their pixels as a PNG, which all decoders read alike, and bytes as they are.
+    """
+
+    def size(self, sample: Any) -> Any:  # noqa: ARG002  each is run alone
+        """Return the same for all, since none share a batch."""
+        return 1
+
+    def feed(self, samples: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        """Encode one."""
+        (sample,) = samples
+        if not isinstance(sample, bytes):
+            buffer = io.BytesIO()
+            Image.fromarray(sample).save(buffer, "PNG", compress_level=0)
+            sample = buffer.getvalue()
+        return {"bytes": np.frombuffer(sample, np.uint8)}

@@ -13,7 +13,7 @@ from .._optional import need
 from ..exceptions import BadItemError, TruncationWarning
 from ..inputs import read_images, read_texts
 from ._each import each
-from ._pixels import WholePictures
+from ._pixels import Files, WholePictures
 from ._resize import prepare
 from ._several import Reader, Several
 from ._table import Table
@@ -182,6 +182,7 @@ def reader(form: Mapping[str, Any], tokenizers: Mapping[str, str]) -> Reader:
 _KINDS: dict[str, Callable[[Mapping[str, Any]], Reader]] = {
     "pictures": Pictures,
     "pixels": WholePictures,
+    "bytes": Files,
     "arrays": Arrays,
     "table": Table,
 }

@@ -67,6 +67,11 @@ class Images:
 
         return decode(data, self._range)
 
+    def file(self, i: int) -> bytes | None:
+        """Return the bytes of its file, where it is one."""
+        kind, data = self._source(i)
+        return bytes(data) if kind.startswith("file") else None
+
     def let_go(self) -> None:
         """Forget the files of a window, which is over."""
         self._held.clear()

@@ -1,0 +1,31 @@
+"""What a file and a pipeline answer → how far they agree, from 0 to 1, or an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import ExportError
+
+
+def agreement(found: NDArray[Any], wanted: NDArray[Any]) -> float:
+    """Return the share of equal labels, or of the variance of numbers (R²) that is the same."""
+    if wanted.dtype.kind != "f":
+        return float((found == wanted).reshape(len(wanted), -1).all(axis=1).mean())
+    far = float(((found.astype(np.float64) - wanted) ** 2).sum())
+    spread = float(((wanted - wanted.mean(axis=0, dtype=np.float64)) ** 2).sum())
+    if far == 0:
+        return 1.0
+    return max(0.0, 1 - far / spread) if spread > 0 else 0.0
+
+
+def refuse_below(least: float, agreed: float, why: str, instead: str) -> None:
+    """Raise where the agreement is less than what was asked for."""
+    if not agreed >= least:
+        raise ExportError(
+            f"{why}: the answers for the examples agree to {agreed:.1%}, and "
+            f"min_agreement={least:g} is asked for. Nothing was written. {instead}, or accept "
+            "less by min_agreement."
+        )
