@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         FeatureMapDisplay,
         LayerScoreDisplay,
         NeighborsDisplay,
+        RankingDisplay,
         cheapest_within_one_se,
     )
     from .layers import list_layers
@@ -56,6 +57,7 @@ __all__ = [
     "NeighborsDisplay",
     "PretrainedImageFeaturizer",
     "PretrainedTextFeaturizer",
+    "RankingDisplay",
     "SharedFeatureCache",
     "ZeroShotClassifier",
     "__version__",
@@ -91,6 +93,7 @@ _LAZY = {
     "NeighborsDisplay": ".inspection",
     "PretrainedImageFeaturizer": "._image",
     "PretrainedTextFeaturizer": "._text",
+    "RankingDisplay": ".inspection",
     "SharedFeatureCache": ".cache._shared",
     "ZeroShotClassifier": ".zero_shot",
     "adaptation_report": ".finetuning",

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.neighbors import NearestNeighbors
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
+from ._estimates import h_score, knn, leep, logme, ridge, score
 from ._optional import need
 from ._text_table import lines
-
-_NEIGHBOURS = 5
-_PENALTIES = np.logspace(-4, 4, 17)  # times the rows' mean square
 
 
 @dataclass(frozen=True)
 class FeatureRank:
-    """One candidate: its name, its width, and four scores, of which higher is better."""
+    """One candidate: its name, width and cost, and its scores, of which higher is better.
+
+    What is unknown or makes no sense is NaN.
+    """
 
     name: str
     width: int
@@ -31,10 +37,23 @@ class FeatureRank:
     knn: float
     logme: float
     h_score: float
+    leep: float = np.nan
+    probe: float = np.nan
+    flops: float = np.nan
+
+
+_COLUMNS = {
+    "probe": "probe",
+    "ridge": "ridge",
+    "knn": "knn",
+    "logme": "LogME",
+    "h_score": "H-score",
+    "leep": "LEEP",
+}
 
 
 class FeatureRanking(tuple[FeatureRank, ...]):
-    """Candidates, the best by ``ridge`` first; printed, it is a table."""
+    """Candidates, the best by ``probe`` (or ``ridge``) first; printed, it is a table."""
 
     __slots__ = ()
 
@@ -44,15 +63,20 @@ class FeatureRanking(tuple[FeatureRank, ...]):
         return pd.DataFrame([asdict(rank) for rank in self])
 
     def __repr__(self) -> str:
-        rows: list[tuple[object, ...]] = [("name", "width", "ridge", "knn", "LogME", "H-score")]
+        known = [name for name in _COLUMNS if not np.isnan([getattr(r, name) for r in self]).all()]
+        costs = any(not np.isnan(rank.flops) for rank in self)
+        head = ["name", "width", *(["GFLOP"] if costs else []), *(_COLUMNS[name] for name in known)]
+        rows: list[Iterable[object]] = [head]
         for rank in self:
-            scores = (rank.ridge, rank.knn, rank.logme, rank.h_score)
-            rows.append((rank.name, rank.width, *(f"{score:.4f}" for score in scores)))
-        return "\n".join(lines(rows, left={0}))
+            cost = ["" if np.isnan(rank.flops) else f"{rank.flops / 1e9:.3g}"] if costs else []
+            scores = [getattr(rank, name) for name in known]
+            told = ["" if np.isnan(one) else f"{one:.4f}" for one in scores]
+            rows.append([rank.name, rank.width, *cost, *told])
+        return "\n".join(lines(map(tuple, rows), left={0}))
 
 
 def rank_features(
-    features: Mapping[str, Any], X: Any, y: Any, *, task: str = "auto"
+    features: Any, X: Any, y: Any, *, task: str = "auto", cv: Any = None
 ) -> FeatureRanking:
     """Rank features by how well they suit the labels, without a search.
 
@@ -60,9 +84,10 @@ def rank_features(
 
     Parameters
     ----------
-    features : dict of str to array-like or featurizer
+    features : featurizer, or dict of str to array-like or featurizer
         Candidates by name: rows of shape (n_samples, n_features), or a featurizer that computes
-        them from ``X``. A featurizer that is not fitted is cloned and fitted.
+        them from ``X``. A featurizer that is not fitted is cloned and fitted. A single featurizer
+        stands for its layers: all main stages, and the input of the classifier.
     X : list or array-like
         Images or texts for the featurizers. None if all candidates are rows.
     y : array-like of shape (n_samples,)
@@ -70,15 +95,20 @@ def rank_features(
     task : {"auto", "classification", "regression"}, default="auto"
         The kind of target. "auto" treats integers as classes, as scikit-learn does; use
         "regression" for ages or counts.
+    cv : int, splitter or None, default=None
+        Folds for ``probe``, the cross-validated score of a linear model: a logistic regression,
+        or a ridge regression. With None, it is not computed.
 
     Returns
     -------
     FeatureRanking
-        A tuple of records with ``name``, ``width``, ``ridge``, ``knn``, ``logme`` and ``h_score``,
-        sorted by ``ridge``. It is printed as a table and has a method ``to_frame``.
+        A tuple of records with ``name``, ``width``, ``ridge``, ``knn``, ``logme``, ``h_score``,
+        ``leep``, ``probe`` and ``flops``, sorted by ``probe``, or by ``ridge`` without it. It is
+        printed as a table and has a method ``to_frame``.
 
     See Also
     --------
+    RankingDisplay : Plot a ranking.
     LayerScoreDisplay : Cross-validated scores of layers, with their costs.
 
     Notes
@@ -91,6 +121,10 @@ def rank_features(
     its two precisions at their maximum, averaged over classes. ``h_score`` is the trace of
     ``pinv(cov(rows)) @ cov(class means)`` [2]_, and NaN for regression. If there are
     more features than rows, it is close to the number of classes minus one and not meaningful.
+    ``leep`` is the mean log likelihood of the labels if only the probabilities of the network's own
+    classes were known [3]_. It compares networks, not layers, and is NaN for regression, for rows,
+    and for networks without a classifier. ``flops`` are the floating-point operations that one row
+    costs, as counted for `list_layers`; NaN for rows. ``probe`` scales the rows first.
 
     References
     ----------
@@ -98,6 +132,8 @@ def rank_features(
        ICML 2021.
     .. [2] Bao et al., "An Information-Theoretic Approach to Transferability in Task Transfer
        Learning", ICIP 2019.
+    .. [3] Nguyen et al., "LEEP: A New Measure to Evaluate Transferability of Learned
+       Representations", ICML 2020.
 
     Examples
     --------
@@ -117,20 +153,41 @@ def rank_features(
         raise ValueError("y has only one distinct value, so features cannot be ranked.")
     targets = (y[:, None] if continuous else y[:, None] == classes).astype(float)
     ranks = []
-    for name, candidate in features.items():
+    for name, candidate in _named(features).items():
+        # The network's output first: the forward that reads it keeps the layers before it.
+        own = None if continuous else _probabilities(candidate, X)
         rows = check_array(_rows(candidate, X), dtype=float, ensure_min_samples=3)
         check_consistent_length(rows, y)
         ranks.append(
             FeatureRank(
                 name,
                 rows.shape[1],
-                _score(_ridge(rows, targets), targets),
-                _score(_knn(rows, targets), targets),
-                _logme(rows, targets),
-                np.nan if continuous else _h_score(rows, targets),
+                score(ridge(rows, targets), targets),
+                score(knn(rows, targets), targets),
+                logme(rows, targets),
+                np.nan if continuous else h_score(rows, targets),
+                np.nan if own is None else leep(own, targets),
+                np.nan if cv is None else _probe(rows, y, continuous=continuous, cv=cv),
+                _flops(candidate),
             )
         )
-    return FeatureRanking(sorted(ranks, key=lambda rank: -rank.ridge))
+    key = "ridge" if cv is None else "probe"
+    return FeatureRanking(sorted(ranks, key=lambda rank: -getattr(rank, key)))
+
+
+def _named(features: Any) -> Mapping[str, Any]:
+    """Name candidates; a featurizer alone stands for the layers that it can read."""
+    if isinstance(features, Mapping):
+        return features
+    if not hasattr(features, "find_backbone"):
+        raise TypeError(
+            "features must be a featurizer, or a dict of names to featurizers or rows, got "
+            f"{type(features).__name__}."
+        )
+    from .layers import OUTPUT, list_layers
+
+    names = [layer.name for layer in list_layers(features) if layer.name != OUTPUT]
+    return {name: clone(features).set_params(layer=name) for name in names}
 
 
 def _rows(candidate: Any, X: Any) -> Any:
@@ -143,62 +200,28 @@ def _rows(candidate: Any, X: Any) -> Any:
     return candidate.transform(X)
 
 
-def _score(predicted: np.ndarray, targets: np.ndarray) -> float:
-    if targets.shape[1] > 1:
-        return float((predicted.argmax(1) == targets.argmax(1)).mean())
-    return float(1 - ((targets - predicted) ** 2).sum() / ((targets - targets.mean()) ** 2).sum())
+def _probabilities(candidate: Any, X: Any) -> NDArray[Any] | None:
+    """Compute the probabilities of the classes that a network was trained to tell apart."""
+    if not hasattr(candidate, "find_backbone"):
+        return None
+    from .layers import OUTPUT, plan
+
+    backbone = candidate.find_backbone()
+    if not backbone.has_head or len(plan(backbone).layers[OUTPUT].shape) != 1:
+        return None
+    outputs = clone(candidate).set_params(layer=OUTPUT, pooling="auto").fit_transform(X)
+    return softmax(np.asarray(outputs, dtype=float), axis=1)
 
 
-def _knn(rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Predict each row from its nearest others."""
-    k = min(_NEIGHBOURS, len(rows) - 1)
-    nearest = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute").fit(rows)
-    return targets[nearest.kneighbors(return_distance=False)].mean(1)
+def _flops(candidate: Any) -> float:
+    if not hasattr(candidate, "find_backbone"):
+        return np.nan
+    from .layers import plan
+
+    found = plan(candidate.find_backbone())
+    return found.flops * max(layer.cost for layer in found.resolve(candidate.layer))
 
 
-def _ridge(rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Predict each row by a ridge regression with intercept over the others."""
-    n, means = len(rows), targets.mean(0)
-    u, s, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
-    found, least = np.broadcast_to(means, targets.shape), np.inf
-    for penalty in _PENALTIES * max((s**2).mean(), np.finfo(float).tiny):
-        shrunk = u * (s**2 / (s**2 + penalty))
-        own = 1 / n + (shrunk * u).sum(1, keepdims=True)
-        residuals = (targets - means - shrunk @ (u.T @ (targets - means))) / (1 - own)
-        if (error := float((residuals**2).sum())) < least:
-            found, least = targets - residuals, error
-    return found
-
-
-def _logme(rows: np.ndarray, targets: np.ndarray) -> float:
-    """Maximise the evidence of each target by MacKay's fixed point; the mean, per row."""
-    n, d = rows.shape
-    u, s, _ = np.linalg.svd(rows, full_matrices=False)
-    evidence = []
-    for y in targets.T:
-        z, square = u.T @ y, s**2
-        outside = max(float(y @ y - z @ z), 0.0)
-        alpha = beta = 1.0
-        for _ in range(500):
-            curvature = alpha + beta * square
-            m = float(((beta * s * z / curvature) ** 2).sum())
-            error = float(((alpha * z / curvature) ** 2).sum()) + outside
-            gamma = float((beta * square / curvature).sum())
-            before, tiny = alpha / beta, 1e-12
-            alpha, beta = gamma / max(m, tiny), (n - gamma) / max(error, tiny)
-            if abs(alpha / beta - before) <= 1e-9 * before:
-                break
-        curvature = alpha + beta * square
-        m = float(((beta * s * z / curvature) ** 2).sum())
-        error = float(((alpha * z / curvature) ** 2).sum()) + outside
-        determinant = float(np.log(curvature).sum()) + (d - len(s)) * np.log(alpha)
-        fit = n * np.log(beta / (2 * np.pi)) + d * np.log(alpha) - beta * error - alpha * m
-        evidence.append((fit - determinant) / (2 * n))
-    return float(np.mean(evidence))
-
-
-def _h_score(rows: np.ndarray, targets: np.ndarray) -> float:
-    """Share of the rows' whitened variance that lies between classes."""
-    u, s, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
-    u = u[:, s > s.max(initial=0) * max(rows.shape) * np.finfo(float).eps]
-    return float((((u.T @ targets) ** 2).sum(0) / targets.sum(0)).sum())
+def _probe(rows: NDArray[Any], y: NDArray[Any], *, continuous: bool, cv: Any) -> float:
+    head = RidgeCV(np.logspace(-3, 5, 9)) if continuous else LogisticRegression(max_iter=1000)
+    return float(cross_val_score(make_pipeline(StandardScaler(), head), rows, y, cv=cv).mean())

@@ -4,6 +4,7 @@ from ._display import LayerScoreDisplay
 from ._feature_map import FeatureMapDisplay
 from ._neighbors import NeighborsDisplay
 from ._pairs import DuplicatesDisplay
+from ._ranks import RankingDisplay
 from ._refit import cheapest_within_one_se
 from ._scores import Curve, LayerScore
 
@@ -14,5 +15,6 @@ __all__ = [
     "LayerScore",
     "LayerScoreDisplay",
     "NeighborsDisplay",
+    "RankingDisplay",
     "cheapest_within_one_se",
 ]
