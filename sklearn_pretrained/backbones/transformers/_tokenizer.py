@@ -14,13 +14,12 @@ from typing import Any
 from ..._process import remembered
 from ...exceptions import BadItemError, WeightsError
 from . import _loading
-from ._beginnings import beginning, is_local
+from ._beginnings import Beginnings
 from ._token_batches import Tokens
 
 Text = str | tuple[str, str]
 # A tokenizer needs some hundred bytes for each character, also of those that are cut away.
 _LETTERS = 1 << 19
-_LETTERS_FOR_A_TOKEN = 16  # of a long text are read at first
 _TRIED = ["a text", "Two  words, [SEP] “quoted”\n\n12.5€ 中文 <s>naïve</s> don't"]
 
 
@@ -54,21 +53,21 @@ class TextTokenizer:
         Special tokens beside a pair.
     types : bool
         Whether the network is told which text of a pair a token is of.
-    is_local : bool
-        Whether the beginning of a long text is enough to know its first tokens.
+    beginnings : Beginnings
+        What cuts long texts where their first tokens stay the same.
     """
 
     backend: Any
     max_length: int
     least_of_pairs: int
     types: bool
-    is_local: bool
+    beginnings: Beginnings
 
     def read(self, texts: Sequence[Text]) -> list[tuple[Tokens, bool] | BadItemError]:
         """Tokenise texts and pairs of texts, and tell which were cut."""
         made: list[tuple[Tokens, bool] | BadItemError] = []
-        letters = _LETTERS_FOR_A_TOKEN * self.max_length
-        for start, portion in _portions([self._beginning(text, letters) for text in texts]):
+        texts = [*map(self._readable, texts)]
+        for start, portion in _portions([*map(self._beginning, texts)]):
             encoded = self.backend.encode_batch_fast(portion)
             for i, (begun, found) in enumerate(zip(portion, encoded, strict=True), start):
                 made.append(self._one(texts[i], self._more(texts[i], begun, found)))
@@ -86,16 +85,43 @@ class TextTokenizer:
             made.append(Piece(text or token, which is None))
         return made
 
-    def _beginning(self, text: Text, letters: int) -> Text:
-        """Cut a long text where its first tokens stay the same; pairs share one length."""
-        if isinstance(text, tuple) or not self.is_local or len(text) <= 2 * letters:
+    def _readable(self, text: Text) -> Text:
+        if isinstance(text, tuple):
+            return self.beginnings.readable(text[0]), self.beginnings.readable(text[1])
+        return self.beginnings.readable(text)
+
+    def _beginning(self, text: Text) -> Text:
+        """Cut a long text where its first tokens stay the same."""
+        if not isinstance(text, tuple):
+            return self.beginnings.first(text, self.max_length)
+        # Which text of a pair loses how much depends on the length of the shorter one.
+        first, second = text
+        if len(first) > len(second):
+            return self._longer_than(first, second), second
+        return first, self._longer_than(second, first)
+
+    def _longer_than(self, text: str, other: str) -> str:
+        """Cut a text so that it has more tokens than can be kept, and than the other has."""
+        if not self.beginnings.is_long(text, self.max_length):
             return text
-        return beginning(text, letters)
+        most = max(self.max_length, self._count(other))
+        begun = self.beginnings.first(text, most)
+        while len(begun) < len(text) and self._count(begun) <= most:
+            begun = self.beginnings.more(text, begun, most)
+        return begun
+
+    def _count(self, text: str) -> int:
+        """Count the tokens of a whole text, without special ones."""
+        found = self.backend.encode(text)
+        parts = [found, *found.overflowing]
+        return sum(len(part.ids) - sum(part.special_tokens_mask) for part in parts)
 
     def _more(self, text: Text, begun: Text, found: Any) -> Any:
         """Read on in a text until its beginning holds more tokens than are wanted."""
-        while len(begun) < len(text) and not found.overflowing:
-            begun = self._beginning(text, 8 * len(begun))
+        while text != begun and not found.overflowing:
+            if isinstance(text, tuple) or isinstance(begun, tuple):
+                break  # of a pair, enough was read at first
+            begun = self.beginnings.more(text, begun, self.max_length)
             found = self.backend.encode_batch_fast([begun])[0]
         return found
 
@@ -160,7 +186,7 @@ def text_tokenizer(
         max_length,
         fast.num_special_tokens_to_add(pair=True),
         "token_type_ids" in fast.model_input_names,
-        is_local(backend),
+        Beginnings(backend),
     )
 
 
