@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from torch import nn
+from torchvision.models import MobileNet_V2_Weights
 
 from sklearn_pretrained import (
     PretrainedImageFeaturizer,
@@ -118,8 +119,10 @@ def test_the_table_knows_torchvisions_facts():
 
     assert len(frame) >= 80
     assert frame.loc["mobilenet_v2"].tolist() == [
-        *("torchvision", "mobilenetv2", 3504872, 1280, 224, 0.301, "at hand")
+        *("torchvision", "mobilenetv2", 3504872, 1280, 224, 0.301, 0.71878, "at hand")
     ]
+    published = MobileNet_V2_Weights.IMAGENET1K_V1.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+    assert 100 * frame.loc["mobilenet_v2", "accuracy"] == published  # of the weights at hand
     assert frame.notna().all().all()
     assert set(WIDTHS) == set(zoo.names())
 
@@ -174,11 +177,11 @@ def test_the_table_prints_in_columns():
     """Numbers in short form; slices are tables too."""
     table = list_backbones(source="torchvision")[:2]
 
-    assert repr(table).splitlines() == [
+    assert [" ".join(line.split()) for line in repr(table).splitlines()] == [
         "2 networks",
-        "name           source       family    parameters  width  input size  GFLOP  weights",
-        "alexnet        torchvision  alexnet       61.1 M   4096         224   0.71  to fetch",
-        "convnext_base  torchvision  convnext      88.6 M   1024         224  15.36  to fetch",
+        "name source family parameters width input size GFLOP accuracy weights",
+        "alexnet torchvision alexnet 61.1 M 4096 224 0.71 0.565 to fetch",
+        "convnext_base torchvision convnext 88.6 M 1024 224 15.36 0.841 to fetch",
     ]
     assert table[0] == "alexnet"
 

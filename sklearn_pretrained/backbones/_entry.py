@@ -24,6 +24,9 @@ class Entry:
         Length of the square that it reads.
     cost : float or None
         Billions of multiply-adds for one image.
+    accuracy : float or None
+        Share of ImageNet's validation images that its default weights name right, as its source
+        published it.
     weights : {"at hand", "to fetch", ""}
         Whether its default weights are on this machine; empty where nobody has any, or where its
         source does not say.
@@ -36,4 +39,5 @@ class Entry:
     width: int | None = None
     input_size: int | None = None
     cost: float | None = None
+    accuracy: float | None = None
     weights: str = NO_WEIGHTS

@@ -12,7 +12,10 @@ from .._text_table import lines
 from ._entry import Entry
 from ._sources import Source, find_source, others
 
-_HEADINGS = ("name", "source", "family", "parameters", "width", "input size", "GFLOP", "weights")
+_HEADINGS = (
+    *("name", "source", "family", "parameters", "width", "input size", "GFLOP", "accuracy"),
+    "weights",
+)
 
 
 class BackboneTable(Sequence[str]):
@@ -56,13 +59,14 @@ class BackboneTable(Sequence[str]):
                 "width": pd.array([entry.width for entry in self.entries], dtype="Int64"),
                 "input_size": pd.array([e.input_size for e in self.entries], dtype="Int64"),
                 "cost": pd.array([entry.cost for entry in self.entries], dtype="Float64"),
+                "accuracy": pd.array([e.accuracy for e in self.entries], dtype="Float64"),
                 "weights": [entry.weights for entry in self.entries],
             }
         )
 
     def __repr__(self) -> str:
         rows = [_HEADINGS, *map(_cells, self.entries)]
-        return "\n".join([f"{len(self)} networks", *lines(rows, left={0, 1, 2, 7})])
+        return "\n".join([f"{len(self)} networks", *lines(rows, left={0, 1, 2, 8})])
 
 
 def _cells(entry: Entry) -> tuple[Any, ...]:
@@ -71,6 +75,8 @@ def _cells(entry: Entry) -> tuple[Any, ...]:
         cells[3] = f"{entry.parameters / 1e6:.1f} M"
     if entry.cost is not None:
         cells[6] = f"{entry.cost:.2f}"
+    if entry.accuracy is not None:
+        cells[7] = f"{entry.accuracy:.3f}"
     return tuple(cells)
 
 
@@ -92,9 +98,10 @@ def list_backbones(search: str = "", *, source: str | None = None) -> BackboneTa
     -------
     BackboneTable
         For each network its name, source, family, number of parameters, width of its penultimate
-        features, input size, cost of one image, and whether its weights are on this machine ("at
-        hand") or have to be downloaded. Values that are unknown before a network is built are
-        empty.
+        features, input size, cost of one image, accuracy on ImageNet's validation images, and
+        whether its weights are on this machine ("at hand") or have to be downloaded. Values that
+        are unknown before a network is built are empty. torchvision publishes accuracies with its
+        weights; the timm package does not contain any.
 
     See Also
     --------
@@ -108,8 +115,8 @@ def list_backbones(search: str = "", *, source: str | None = None) -> BackboneTa
     ['maxvit_t', 'vit_b_16', 'vit_b_32', 'vit_h_14', 'vit_l_16', 'vit_l_32']
     >>> list_backbones("mobilenet_v2", source="torchvision")
     1 networks
-    name          source       family       parameters  width  input size  GFLOP  weights
-    mobilenet_v2  torchvision  mobilenetv2       3.5 M   1280         224   0.30  at hand
+    name          source       family       parameters  width  input size  GFLOP  accuracy  weights
+    mobilenet_v2  torchvision  mobilenetv2       3.5 M   1280         224   0.30     0.719  at hand
     """
     words = search.lower().split()
     found = [

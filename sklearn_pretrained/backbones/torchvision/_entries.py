@@ -71,5 +71,6 @@ def _entry(name: str) -> Entry:
         WIDTHS.get(name),
         int(weights.transforms().crop_size[0]),
         weights.meta["_ops"],
+        round(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"] / 100, 5),
         AT_HAND if at_hand else TO_FETCH,
     )
