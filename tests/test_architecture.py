@@ -59,3 +59,16 @@ def test_every_module_of_the_page_exists():
     assert [
         n for n in named if not any((PACKAGE / f"{n}{end}").exists() for end in ("", ".py"))
     ] == []
+
+
+def test_every_format_has_its_way_to_be_raised():
+    """The page names each module that holds a format number, and no other."""
+    section = PAGE.partition("## Raise a format")[2].partition("\n## ")[0]
+    named = set(re.findall(r"^\| [^|]+ \| `([a-z_/]+)` \|", section, re.MULTILINE))
+    holders = {
+        path.relative_to(PACKAGE).with_suffix("").as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"^FORMAT = \d+$", path.read_text(), re.MULTILINE)
+    }
+
+    assert named == holders
