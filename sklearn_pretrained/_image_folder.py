@@ -47,8 +47,8 @@ def load_image_folder(
         target_names : list of str
             Names of the folders that contain images, sorted.
         odd_files : list of str
-            What was left out: files with other extensions, files outside the class folders, hidden
-            files, broken or circular links, and class folders without images.
+            Paths that were left out: files with other extensions, files outside the class folders,
+            hidden files, broken or circular links, and class folders without images.
 
     See Also
     --------

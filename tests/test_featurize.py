@@ -251,7 +251,7 @@ def test_layers_can_be_read_apart(photos, to):
     assert relative_error(read_features(to, layer=second).X, transformed(paths, layer=0)) < 1e-6
     both = read_features(to, layer=[second.rpartition(":")[0], first])
     assert relative_error(both.X, transformed(paths, layer=[0, 1])) < 1e-6
-    with pytest.raises(ValueError, match="names 0 of the written layers"):
+    with pytest.raises(ValueError, match="matches 0 of the layers in this folder"):
         read_features(to, layer="nowhere")
 
 

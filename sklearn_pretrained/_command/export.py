@@ -20,12 +20,12 @@ def command(
     examples: Annotated[
         list[str],
         typer.Option(
-            help="Items that the file is proven on: images, folders and quoted patterns; files "
+            help="Items that the file is checked on: images, folders and quoted patterns; files "
             "with a text in each line; .npy files of rows. May be given several times."
         ),
     ],
     tolerance: Annotated[
-        float, typer.Option(help="How far a row may move, in parts of its norm.")
+        float, typer.Option(help="Allowed difference of a row, relative to its norm.")
     ] = 1e-4,
 ) -> None:
     """Write a fitted pipeline as one ONNX file, proven on examples."""

@@ -64,7 +64,9 @@ def scoring(estimator: Any) -> Callable[[Any], Any]:
     for name in ("decision_function", "predict_proba", "predict"):
         if hasattr(estimator, name):
             return getattr(estimator, name)
-    raise ValueError(f"{type(estimator).__name__} predicts nothing; pass one with a head.")
+    raise ValueError(
+        f"{type(estimator).__name__} has no predictor; pass a pipeline that ends with one."
+    )
 
 
 def explained(estimator: Any) -> Explained:

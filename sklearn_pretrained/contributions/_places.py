@@ -66,7 +66,7 @@ def _check_linear(pooling: str) -> None:
     if odd or len(made.modes) > 1:
         raise NotASumError(f"pooling={','.join(made.modes)!r} is not a mean over positions")
     if made.has_weights:
-        raise NotASumError("trained steps come behind the pooling")
+        raise NotASumError("trained steps follow the pooling")
 
 
 def _below(reading: ItemReading, top: Layer) -> Places:
@@ -92,7 +92,7 @@ def _below(reading: ItemReading, top: Layer) -> Places:
             return found
     raise NotASumError(
         f"layer {top.name!r} is a vector, and not the mean of a map below it (such as a class "
-        "token, or what comes behind a normalisation)"
+        "token, or the output of a normalisation)"
     )
 
 

@@ -40,9 +40,9 @@ def export_onnx(
     """Write a fitted pipeline as one ONNX file with the same answers.
 
     The file holds the network up to the layer that is read, the pooling, and the scikit-learn
-    steps behind it. Before it is written, the examples are sent through it, alone and in batches,
-    and every step is compared with the pipeline's. `sklearn_pretrained.exported.load` opens it
-    without torch or scikit-learn.
+    steps after it. Before it is written, the examples are sent through it, one by one and in
+    batches, and every step is compared with the pipeline's. `sklearn_pretrained.exported.load`
+    opens it without torch or scikit-learn.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def export_onnx(
     path : str or path
         The file to write.
     examples : array-like of items
-        Items as the pipeline reads them, some dozens of those that it will see. They decide
-        nothing but whether the file is written.
+        Items as the pipeline reads them, for example a few dozen of those that it will see. They
+        only decide whether the file is written.
     tolerance : float, default=1e-4
-        How far a row may move, in parts of its norm. Probabilities, decision values and
-        predicted numbers may move ten times as far; labels must be equal.
+        Allowed difference of a row, relative to its norm. Probabilities, decision values and
+        predicted numbers may differ by ten times as much; labels must be equal.
     inputs : {"prepared", "pixels", "bytes"}, default="prepared"
         What the graph reads. "prepared" takes what the network does: resized and cropped
         pixels, or tokens. "pixels" takes uint8 images of any size, and resizes and crops them
@@ -70,8 +70,8 @@ def export_onnx(
     Returns
     -------
     dict
-        What the file says of itself: its input, steps, outputs and classes, the featurizer's
-        provenance, and under ``"report"`` how far each step moved.
+        The file's metadata: its input, steps, outputs and classes, the featurizer's
+        provenance, and under ``"report"`` how much each step differs.
 
     See Also
     --------
@@ -79,8 +79,8 @@ def export_onnx(
 
     Notes
     -----
-    Needs the extra ``onnx``. Images enter the graph as uint8 pixels
-    that are resized and cropped, texts as tokens; `exported.load` does both as the library does.
+    Needs the extra ``onnx``. Images enter the graph as uint8 pixels that are resized and cropped,
+    texts as tokens; `exported.load` prepares both as the library does.
 
     Examples
     --------

@@ -95,7 +95,7 @@ def check_pixels(runtime: ExportedPipeline, samples: Sequence[Any], expected: An
         found = runtime.tensor(sample, PREPARED)
         if not np.array_equal(found, wanted):
             raise ExportError(
-                f"The preparation moved: example {i} is prepared otherwise than by the library. "
-                "Nothing was written."
+                f"The preparation differs: the graph prepares example {i} differently from the "
+                "library. Nothing was written."
             )
     return {"step": "preparation", "largest": 0.0, "allowed": 0}

@@ -34,8 +34,8 @@ def check_preparation(inputs: Sequence[Input], examples: Any) -> list[Facts]:
         name = f"preparation of {one.prefix[:-1]}" if one.prefix else "preparation"
         if moved[worst] > 1:
             raise ExportError(
-                f"The {name} moved: example {worst} is prepared otherwise than by the library, by "
-                f"up to {moved[worst]:g}. Nothing was written."
+                f"The {name} differs: the file prepares example {worst} differently from the "
+                f"library, by up to {moved[worst]:g}. Nothing was written."
             )
         told.append({"step": name, "largest": moved[worst], "allowed": 1})
     return told
@@ -97,10 +97,10 @@ def check_step(
             allowed = _allowed(name, tolerance)
             if not far <= allowed:
                 raise ExportError(
-                    f"Step {step!r} moved: in batches of {size}, its {name} is up to {far:.1e} "
+                    f"Step {step!r} differs: in batches of {size}, its {name} is up to {far:.1e} "
                     f"away from the pipeline's, and {allowed:.1e} is allowed. Nothing was written. "
-                    "Steps in front of it agree. Where that is good enough, pass a larger "
-                    "tolerance; else use another estimator in its place."
+                    "The steps before it agree. If that is good enough, pass a larger tolerance; "
+                    "otherwise use another estimator in its place."
                 )
             farthest[name] = max(farthest[name], far)
     return [

@@ -84,7 +84,7 @@ class Table:
             if odd:
                 raise BadItemError(
                     f"Item {odd[0]} of column {label} is {words[odd[0]]!r}, and the column held "
-                    "strings alone when the file was written. Remove it."
+                    "only strings when the file was written. Remove it."
                 )
             return words
         numbers = np.asarray(values)
@@ -95,16 +95,16 @@ class Table:
             if bad.any():
                 i = int(np.flatnonzero(bad)[0])
                 raise BadItemError(
-                    f"Item {i} of column {label} is {numbers[i]}, which the examples did not hold "
-                    "when the file was written. Remove it; or, where the pipeline can read it, "
-                    "write the file with examples that hold some."
+                    f"Item {i} of column {label} is {numbers[i]}, and no example held such a "
+                    "value when the file was written. Remove it or, if the pipeline accepts it, "
+                    "export again with an example that has one."
                 )
             if dtype == "int64" and (numbers != np.round(numbers)).any():
                 i = int(np.flatnonzero(numbers != np.round(numbers))[0])
                 raise BadItemError(
-                    f"Item {i} of column {label} is {numbers[i]}, and the column held whole "
-                    "numbers alone when the file was written. Write it with examples that hold "
-                    "fractions."
+                    f"Item {i} of column {label} is {numbers[i]}, and the column held only "
+                    "whole numbers when the file was written. Export again with an example that "
+                    "has fractions."
                 )
         return numbers.astype(dtype)
 

@@ -45,7 +45,7 @@ def featurize(
     to : str or path
         The folder for the features, which is created if needed.
     column : str, default=None
-        The column of the table that holds the items. None if there is one column only.
+        The column of the table that holds the items. None if there is only one column.
     key : str, default=None
         A column of the table that names the items. None numbers the rows.
     dtype : {"float32", "float16"}, default="float32"

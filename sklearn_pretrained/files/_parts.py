@@ -87,8 +87,8 @@ def check_folder(folder: Path, bundle: Bundle) -> None:
         return
     raise ValueError(
         f"{folder} holds other features: {', '.join(name for name, _ in head.bundle.outputs)} of "
-        f"the recipe {head.bundle.recipe[:12]}, where {', '.join(n for n, _ in bundle.outputs)} of "
-        f"{bundle.recipe[:12]} are asked for. Choose another folder, or delete this one."
+        f"the recipe {head.bundle.recipe[:12]}; {', '.join(n for n, _ in bundle.outputs)} of "
+        f"{bundle.recipe[:12]} were requested. Choose another folder, or delete this one."
     )
 
 

@@ -126,7 +126,7 @@ def _chosen(
         fitting = [one for one in widths if name in (one, one.rpartition(":")[0])]
         if len(fitting) != 1:
             raise ValueError(
-                f"layer={name!r} names {len(fitting)} of the written layers, which are "
+                f"layer={name!r} matches {len(fitting)} of the layers in this folder, which are "
                 f"{', '.join(map(repr, widths))}. Pass one of these."
             )
         chosen += fitting
@@ -181,13 +181,13 @@ def _portions(top: Path, facts: dict[str, Any], chosen: list[str]) -> Iterator[t
         except Exception as error:
             raise OSError(_damaged(path, str(error))) from error
         if head is None or head.bundle.recipe != facts["recipe"] or len(table) != part["rows"]:
-            raise OSError(_damaged(path, "it is not what the manifest says"))
+            raise OSError(_damaged(path, "it differs from the manifest"))
         yield table.replace_schema_metadata(None), len(table)
 
 
 def _damaged(path: Path, why: str) -> str:
     said = why.strip().partition("\n")[0]
-    return f"{path} is damaged ({said}). Call featurize again, which writes it anew."
+    return f"{path} is damaged ({said}). Call featurize again to rewrite it."
 
 
 def count_bad(path: Path) -> int | None:

@@ -138,9 +138,9 @@ def _of_tables(
                 relative = [v for v in values if isinstance(v, str) and not os.path.isabs(v)]  # noqa: PTH117
                 if relative and others:
                     raise ValueError(
-                        f"The tables of {said!r} lie in several folders, so it is not known from "
-                        f"which of them {relative[0]!r} is seen. Write absolute paths, or "
-                        "featurize the tables of each folder by themselves."
+                        f"The tables of {said!r} lie in several folders, so the relative path "
+                        f"{relative[0]!r} is ambiguous. Write absolute paths, or call featurize "
+                        "once for each folder."
                     )
                 values = [os.path.join(base, v) if isinstance(v, str) else v for v in values]  # noqa: PTH118
             held = part.schema.field(items).type

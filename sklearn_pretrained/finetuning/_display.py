@@ -16,7 +16,7 @@ class AdaptationDisplay:
     Parameters
     ----------
     report : AdaptationReport
-        What `adaptation_report` found.
+        The result of `adaptation_report`.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class AdaptationDisplay:
         Parameters
         ----------
         report : AdaptationReport
-            What `adaptation_report` found.
+            The result of `adaptation_report`.
         kind : {"share", "cost", "rows"}, default="share"
             As in `plot`.
         ax : matplotlib Axes, default=None

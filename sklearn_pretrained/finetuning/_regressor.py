@@ -193,7 +193,7 @@ class FineTunedRegressor(RegressorMixin, BaseFineTuned):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            What is predicted.
+            The predicted values.
         """
         if not self._is_trained():
             return self.head_.predict(self.transform(X))

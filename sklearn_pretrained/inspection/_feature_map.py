@@ -108,11 +108,11 @@ class FeatureMapDisplay:
         y : array-like of shape (n_samples,), default=None
             Labels, for colours and markers.
         method : {"pca", "tsne", "umap"}, default="pca"
-            How rows are brought into two dimensions; "umap" needs the extra ``umap``.
+            How rows are projected onto two dimensions; "umap" needs the extra ``umap``.
         random_state : int, RandomState or None, default=0
             Decides the course of "tsne" and "umap".
         n_shown : int, default=60
-            Most thumbnails or texts on the map; 0 shows points alone.
+            Maximum number of thumbnails or texts on the map; 0 shows only points.
         ax : matplotlib Axes, default=None
             Axes to plot on. None creates a new figure.
         plot : bool, default=True
@@ -150,18 +150,18 @@ class FeatureMapDisplay:
         Parameters
         ----------
         rows : array-like of shape (n_samples, n_features)
-            What a featurizer's ``transform`` gives.
+            Features, as returned by a featurizer's ``transform``.
         y : array-like of shape (n_samples,), default=None
             Labels, for colours and markers.
         items : sequence of images or texts, default=None
-            What the rows were made of, for thumbnails; a string is an image if it is a file's
-            path.
+            The items that the rows belong to, for thumbnails; a string is an image if it is the
+            path of a file.
         method : {"pca", "tsne", "umap"}, default="pca"
             As in `from_estimator`.
         random_state : int, RandomState or None, default=0
             Decides the course of "tsne" and "umap".
         n_shown : int, default=60
-            Most thumbnails or texts on the map; 0 shows points alone.
+            Maximum number of thumbnails or texts on the map; 0 shows only points.
         ax : matplotlib Axes, default=None
             Axes to plot on. None creates a new figure.
         plot : bool, default=True

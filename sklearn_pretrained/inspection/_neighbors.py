@@ -32,7 +32,7 @@ class NeighborsDisplay:
     indices : ndarray of shape (n_queries, n_neighbors)
         Positions of the nearest rows, nearest first.
     distances : ndarray of shape (n_queries, n_neighbors)
-        How far they are.
+        Their distances.
     y : ndarray of shape (n_samples,), default=None
         Labels.
     shown : dict of int to ndarray or str, default=None
@@ -163,7 +163,7 @@ class NeighborsDisplay:
         queries : sequence of int, or array-like of shape (n_queries, n_features)
             Positions of rows, or other rows.
         items : sequence of images or texts, default=None
-            What the rows were made of; a string is an image if it is a file's path.
+            The items that the rows belong to; a string is an image if it is a file's path.
         y : array-like of shape (n_samples,), default=None
             Labels of the rows.
         n_neighbors : int, default=5

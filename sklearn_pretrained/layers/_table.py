@@ -78,7 +78,7 @@ def list_layers(
 ) -> LayerTable:
     """List the layers of a network that a featurizer can read.
 
-    No weights are loaded and nothing is computed: the architecture alone is inspected.
+    No weights are loaded and nothing is computed: only the architecture is inspected.
 
     Parameters
     ----------

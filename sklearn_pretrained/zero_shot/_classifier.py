@@ -24,7 +24,7 @@ from ._sentences import sentences
 
 
 class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier that knows its classes by their names.
+    """Classify images or texts by the names of the classes.
 
     The name of each class is written into templates, such as "This is a photo of {}.", and read by
     the network's text encoder. An item belongs to the class whose prompts are most similar to it.
@@ -50,13 +50,13 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         Names of classes whose labels are not names, such as ``{0: "cat", 1: "dog"}``.
 
     temperature : float or "auto", default="auto"
-        What cosine similarities are divided by. "auto" is the one that the network was trained
-        with; sentence encoders, which record none, have 0.05. It changes probabilities, and no
-        prediction unless labelled items joined.
+        Divisor of the cosine similarities. "auto" is the one that the network was trained with, or
+        0.05 for sentence encoders, which record none. It changes the probabilities, and the
+        predictions only if there are labelled items.
 
     label_weight : float or "auto", default="auto"
-        How much labelled items count beside the prompts. "auto" takes the weight with which
-        left-out items have the smallest log loss; 0 ignores labelled items.
+        Weight of the labelled items relative to the prompts. "auto" chooses the weight with the
+        smallest leave-one-out log loss; 0 ignores labelled items.
 
     batch_size : int or "auto", default="auto"
         Number of items per forward pass. It affects speed and memory, never the results.
@@ -79,25 +79,26 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         The labels, sorted.
 
     featurizer_ : estimator
-        What reads items.
+        The featurizer of the items.
 
     prompts_ : ndarray of shape (n_classes, n_features)
-        The features of each class's prompts, averaged and of length 1.
+        The features of each class's prompts, averaged and L2-normalised.
 
     scale_, bias_ : float
-        What makes a logit of a cosine: ``scale_ * cosine + bias_``.
+        Logits are ``scale_ * cosine + bias_``, plus what was learned from labels.
 
     each_alone_ : bool
-        Whether a class is likely or not whatever the others are, as SigLIP was trained.
+        Whether each class is scored separately from the others, as SigLIP was trained.
 
     coef_ : ndarray of shape (n_classes, n_features)
-        What decides the logits of features of length 1: prompts, and what labels added.
+        Coefficients of the logits for L2-normalised features: scaled prompts, plus what was
+        learned from labels.
 
     intercept_ : ndarray of shape (n_classes,)
-        Its constant part.
+        Intercepts of the logits.
 
     label_weight_ : float
-        How much labelled items count; 0 without any.
+        Weight of the labelled items; 0 if there are none.
 
     n_features_in_ : int
         Number of columns of X, where items are rows of a table.
@@ -108,7 +109,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Where a network judges each class alone (SigLIP), ``predict_proba`` gives its sigmoids, as
+    For networks that score each class separately (SigLIP), ``predict_proba`` returns sigmoids, as
     transformers' pipeline does, and rows need not sum to 1.
 
     Examples
@@ -174,9 +175,9 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of items or None
-            Labelled images or texts. None learns from names alone.
+            Labelled images or texts. With None, only the names of the classes are used.
         y : array-like
-            The label of each item, or without items the classes.
+            The label of each item or, with ``X=None``, the classes.
 
         Returns
         -------
@@ -240,13 +241,14 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes) or (n_samples,)
-            One column for each class; of two classes, by how much the second is ahead.
+            One column for each class; for two classes, the difference between the second and the
+            first.
         """
         logits = self._judge(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits  # noqa: PLR2004
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return how probable each class is, by the network's own temperature.
+        """Compute the probability of each class, with the network's own temperature.
 
         Parameters
         ----------
