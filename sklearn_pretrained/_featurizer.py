@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._outputs import WHOLE, Output, PoolingNamed, main_layers, with_more
+from ._outputs import WHOLE, Output, PoolingNamed, columns, with_more
 from ._precisions import PRECISIONS
 from ._recipe import fingerprint
 from ._road import Road
@@ -187,13 +187,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         check_is_fitted(self)
         if hasattr(self, "n_features_in_"):
             check_feature_names_in(self, input_features)
-        stem = self.model_.rpartition("/")[2]
-        names = [
-            f"{stem}_{layer.name}_{i}"
-            for layer, pooling in self._pinned_outputs(self._plan(self.find_backbone()))
-            for i in range(layer.width(pooling))
-        ]
-        return np.asarray(names, dtype=object)
+        outputs = self._pinned_outputs(self._plan(self.find_backbone()))
+        return columns(self.model_, outputs)
 
     # -- fit: what decides the features
 
@@ -241,10 +236,9 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         keep = self.keep_layers
         if keep == "auto":
             keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
-        if keep is None or self.pooling in WHOLE:
-            return list(dict.fromkeys(wanted))
-        layers = main_layers(plan, backbone) if keep == "main" else plan.resolve(list(keep))
-        return with_more(wanted, layers, backbone.poolings)
+        if self.pooling in WHOLE:
+            keep = None
+        return with_more(wanted, keep, plan, backbone)
 
     # -- transform: the road of a row
 

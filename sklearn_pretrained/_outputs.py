@@ -94,22 +94,38 @@ def outputs_of_texts(plan: Plan, layer: Any, pooling: str, backbone: Any) -> lis
     return [(one, one.pooling("auto" if one in vectors else own)) for one in layers]
 
 
-def main_layers(plan: Plan, backbone: Backbone) -> list[Layer]:
-    """List the layers that a search is likely to ask for."""
+def with_more(wanted: Sequence[Output], keep: Any, plan: Plan, backbone: Backbone) -> list[Output]:
+    """Add to what is wanted the cheap poolings, and the wanted ones, of layers that are kept.
+
+    Parameters
+    ----------
+    wanted : sequence of Output
+    keep : "main", list of layers or None
+        "main" is the layers that a search is likely to ask for.
+    plan : Plan
+    backbone : Backbone
+    """
     from .layers import PENULTIMATE
 
+    if keep is None:
+        return list(dict.fromkeys(wanted))
     names = (*plan.stages, PENULTIMATE, *backbone.also_kept)
-    return [plan.layers[name] for name in names if name in plan.layers]
-
-
-def with_more(
-    wanted: Sequence[Output], layers: Sequence[Layer], poolings: Sequence[str]
-) -> list[Output]:
-    """Add to what is wanted the cheap poolings, and the wanted ones, of further layers."""
+    main = [plan.layers[name] for name in names if name in plan.layers]
+    layers = main if keep == "main" else plan.resolve(list(keep))
     # A vector's pooling is "flatten"; a map's would be as large as many an image.
-    tried = [*poolings, *(pooling for _, pooling in wanted if pooling not in WHOLE)]
+    tried = [*backbone.poolings, *(pooling for _, pooling in wanted if pooling not in WHOLE)]
     more = [(layer, pooling) for layer in layers for pooling in layer.allowed(tried)]
     return list(dict.fromkeys([*wanted, *more]))
+
+
+def columns(model: str, outputs: Sequence[Output]) -> NDArray[np.object_]:
+    """Name the columns of rows: network, layer and number."""
+    names = [
+        f"{model.rpartition('/')[2]}_{layer.name}_{i}"
+        for layer, pooling in outputs
+        for i in range(layer.width(pooling))
+    ]
+    return np.asarray(names, dtype=object)
 
 
 def in_order(

@@ -93,6 +93,31 @@ def clone_sharing(estimator: BaseEstimator, parameter: str) -> Any:
     return twin
 
 
+class ColumnsOfFeaturizer:
+    """The columns of X, as the fitted featurizer of an estimator knows them."""
+
+    featurizer_: Any
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns of X, where the featurizer reads a table."""
+        return self.featurizer_.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> Any:
+        """Names of X's columns, where it had any."""
+        return self.featurizer_.feature_names_in_
+
+
+def require_y(estimator: Any, y: Any, what: str = "") -> None:
+    """Refuse a missing y in scikit-learn's words."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
+            f"is None{what}."
+        )
+
+
 def validate_rows(
     estimator: Any, X: Any, *, reset: bool, allow_nan: bool, allow_nd: bool = False
 ) -> Any:

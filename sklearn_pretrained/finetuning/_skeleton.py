@@ -13,12 +13,14 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .._sklearn import (
+    ColumnsOfFeaturizer,
     HasMethods,
     Interval,
     StrOptions,
     check_sample_weight,
     fit_context,
     number_of_rows,
+    require_y,
     rows_of,
 )
 from ._aside import aside, rows
@@ -28,7 +30,7 @@ _AT_ONCE = 256  # rows that are predicted at a time, so that memory stays bounde
 _OF_THIS_PROCESS = ("_tail", "_below")
 
 
-class BaseFineTuned(TransformerMixin, BaseEstimator):
+class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
     """A featurizer with a head, of which the upper layers are trained."""
 
     _below: str | None = None
@@ -83,11 +85,7 @@ class BaseFineTuned(TransformerMixin, BaseEstimator):
         self : object
             The fitted estimator.
         """
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
+        require_y(self, y)
         own = clone(self.featurizer)
         if "output" in own.get_params():
             own.set_params(output="numpy")  # tails and heads are given arrays
@@ -201,16 +199,6 @@ class BaseFineTuned(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.featurizer_.get_feature_names_out(input_features)
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of columns of X, where the featurizer reads a table."""
-        return self.featurizer_.n_features_in_
-
-    @property
-    def feature_names_in_(self) -> Any:
-        """Names of X's columns, where it had any."""
-        return self.featurizer_.feature_names_in_
 
     def __sklearn_is_fitted__(self) -> bool:
         return any(getattr(self, name, None) is not None for name in ("head_", "head_coef_"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,15 +15,18 @@ from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from .._precisions import PRECISIONS
-from .._sklearn import HasMethods, Interval, StrOptions, TypeNamed, fit_context
+from .._featurizer import BaseFeaturizer
+from .._sklearn import ColumnsOfFeaturizer, Interval, StrOptions, fit_context, require_y
 from .._text import MINILM
 from ._labels import learn
 from ._networks import Readers, readers, similarity
 from ._sentences import sentences
 
+_CONSTRAINTS = BaseFeaturizer._parameter_constraints  # noqa: SLF001  scikit-learn's name for them
+_OF_FEATURIZERS = ("batch_size", "device", "dtype", "cache", "verbose")
 
-class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
+
+class ZeroShotClassifier(ColumnsOfFeaturizer, ClassifierMixin, BaseEstimator):
     """Classify images or texts by the names of the classes.
 
     The name of each class is written into templates, such as "This is a photo of {}.", and read by
@@ -129,11 +132,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         "class_names": [dict, None],
         "temperature": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "label_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "device": [str, list, tuple, TypeNamed("torch.device")],
-        "dtype": [StrOptions({"auto", *PRECISIONS})],
-        "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
-        "verbose": ["boolean"],
+        **{name: _CONSTRAINTS[name] for name in _OF_FEATURIZERS},
     }
 
     def __init__(
@@ -165,8 +164,8 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
 
     def _readers(self) -> Readers:
         """Choose what reads items and prompts."""
-        names = ("batch_size", "device", "dtype", "cache", "verbose")
-        return readers(self.model, self.weights, {name: getattr(self, name) for name in names})
+        given = {name: getattr(self, name) for name in _OF_FEATURIZERS}
+        return readers(self.model, self.weights, given)
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> ZeroShotClassifier:
@@ -184,17 +183,14 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         self : object
             The fitted classifier.
         """
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None: it holds the labels of X, or with X=None the names of the classes."
-            )
+        require_y(self, y, ": it holds the labels of X, or with X=None the names of the classes")
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         self.classes_, numbers = np.unique(column_or_1d(y, warn=True), return_inverse=True)
         found = self._readers()
         if X is None:
-            self.featurizer_ = found.items.fit(_one_item(sees_images=found.sees_images))
+            one: list[Any] = [np.zeros((8, 8, 3), np.uint8)] if found.sees_images else ["a text"]
+            self.featurizer_ = found.items.fit(one)
             rows = None
         else:
             check_consistent_length(X, y)
@@ -276,8 +272,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             The labels.
         """
-        logits = self._judge(X)
-        return self.classes_[logits.argmax(axis=1)]
+        return self.classes_[self._judge(X).argmax(axis=1)]
 
     def provenance(self) -> Any:
         """Say what decides the results: network, weights, preprocessing, versions, prompts.
@@ -299,16 +294,6 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         }
         return Provenance({**recorded, **own})
 
-    @property
-    def n_features_in_(self) -> int:
-        """Number of columns of X, where items are rows of a table."""
-        return self.featurizer_.n_features_in_
-
-    @property
-    def feature_names_in_(self) -> Any:
-        """Names of X's columns, where it had any."""
-        return self.featurizer_.feature_names_in_
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")
 
@@ -317,7 +302,3 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
         return tags
-
-
-def _one_item(*, sees_images: bool) -> list[Any]:
-    return [np.zeros((8, 8, 3), np.uint8)] if sees_images else ["a text"]

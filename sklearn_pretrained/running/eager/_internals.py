@@ -82,23 +82,11 @@ def _convolves() -> bool:
         return torch.equal(conv._conv_forward(x, conv.weight, conv.bias), conv(x))
 
 
-def _applies() -> bool:
-    return nn.Linear(1, 1)._apply(lambda x: x.double()).weight.dtype == torch.float64
-
-
-def _says_what_the_processor_can() -> bool:
-    return isinstance(is_native(torch.bfloat16, torch.device("cpu")), bool)
-
-
 def _tells_operators() -> bool:
     add = torch.ops.aten.add
     return isinstance(add, torch._ops.OpOverloadPacket) and isinstance(
         add.default, torch._ops.OpOverload
     )
-
-
-def _has_planned_operators() -> bool:
-    return hasattr(torch.ops.aten, "_local_scalar_dense") and hasattr(torch.ops.aten, "_grouped_mm")
 
 
 def _keeps_versions() -> bool:
@@ -206,13 +194,13 @@ INTERNALS = (
         ("_apply",),
         "complex weights in single precision",
         "networks with complex weights cannot be loaded",
-        _applies,
+        lambda: nn.Linear(1, 1)._apply(lambda x: x.double()).weight.dtype == torch.float64,
     ),
     Internal(
         ("_is_avx512_bf16_supported", "_is_amx_tile_supported"),
         "whether a processor multiplies in bfloat16",
         'dtype="auto" is float32 on processors',
-        _says_what_the_processor_can,
+        lambda: isinstance(is_native(torch.bfloat16, torch.device("cpu")), bool),
     ),
     Internal(
         ("_ops",),
@@ -236,7 +224,7 @@ INTERNALS = (
         ("_local_scalar_dense", "_grouped_mm"),
         "layers planned on the meta device, mixtures of experts included",
         "no network can be planned",
-        _has_planned_operators,
+        lambda: all(hasattr(torch.ops.aten, op) for op in ("_local_scalar_dense", "_grouped_mm")),
     ),
     Internal(
         ("_base",),
