@@ -441,6 +441,16 @@ def stored(to):
     return len(found)
 
 
+def test_a_journal_of_several_parts_is_removed(to):
+    """A file that was merged may hold rows of several parts; in the end parts are all there is."""
+    texts().set_params(cache=f"{to}/").fit_transform(TEXTS)
+
+    done = featurize(TEXTS, texts(), to=to, rows_per_file=4)
+
+    assert done.computed == 0
+    assert sorted(path.name.partition("-")[0] for path in to.glob("*.parquet")) == ["part"] * 3
+
+
 @pytest.mark.slow
 def test_killed_three_times_it_ends_with_every_row_once(to, tmp_path):
     """What was computed before is not computed again, but for a batch that was under way."""

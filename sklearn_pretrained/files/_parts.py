@@ -92,15 +92,35 @@ def check_folder(folder: Path, bundle: Bundle) -> None:
     )
 
 
-def forget_journal(store: SegmentStore, bundle: Bundle, digests: Sequence[bytes | None]) -> None:
-    """Remove the segments whose rows are all in a part by now."""
-    there = {digest for digest in digests if digest is not None}
+def forget_journal(
+    store: SegmentStore,
+    bundle: Bundle,
+    digests: Sequence[bytes | None],
+    left: dict[Path, set[bytes | None]],
+) -> None:
+    """Remove the segments whose rows are all in parts by now.
+
+    Parameters
+    ----------
+    store : SegmentStore
+    bundle : Bundle
+    digests : sequence of bytes or None
+        What one more part holds.
+    left : dict
+        Of each segment that earlier parts hold some rows of, the others: a merged one may have
+        rows of several parts. It is updated.
+    """
+    there = set(digests)
     store.refresh()
     for number, segment in list(store.files.segments.items()):
         if segment.kind == "segment" and segment.bundle == bundle:
             with contextlib.suppress(Exception):  # a damaged one stays, and is named when read
-                if there.issuperset(store.files.digests(number)):
+                held = left.get(segment.path) or set(store.files.digests(number))
+                others = held - there
+                if not others:
                     segment.path.unlink()
+                elif len(others) < len(held):
+                    left[segment.path] = others
     store.refresh()
 
 

@@ -62,6 +62,7 @@ class Run:
         self._featurizer, self._whole = featurizer, whole
         self._store = SegmentStore(folder, hold=0.0)
         self._parts: list[dict[str, Any]] = []
+        self._left: dict[Path, set[bytes | None]] = {}
         self._work = Work()
         self._fitted: Any = None
         self._first_error = ""
@@ -130,7 +131,7 @@ class Run:
             dtype=self._dtype,
             facts=self._facts,
         )
-        _parts.forget_journal(self._store, self._bundle, digests)
+        _parts.forget_journal(self._store, self._bundle, digests, self._left)
         self._work.add(tally.work)
         self._first_error = self._first_error or next(iter(errors.values()), "")
         self._note(name, n, len(errors))
