@@ -272,7 +272,8 @@ class ZeroShotClassifier(ColumnsOfFeaturizer, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             The labels.
         """
-        return self.classes_[self._judge(X).argmax(axis=1)]
+        chosen = self._judge(X).argmax(axis=1)
+        return self.classes_[chosen]
 
     def provenance(self) -> Any:
         """Say what decides the results: network, weights, preprocessing, versions, prompts.
