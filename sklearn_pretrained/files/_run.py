@@ -159,7 +159,11 @@ class Run:
         if not path.exists():
             return "", 0
         bad = count_bad(path)
-        return (name, bad) if bad is not None else ("", 0)
+        if bad is None:
+            return "", 0
+        # A run may have been killed after it wrote the part.
+        _parts.forget_journal(self._store, self._bundle, digests, self._left)
+        return name, bad
 
     def _note(self, name: str, n: int, bad: int) -> None:
         self._parts.append({"name": name, "rows": n, "bad": bad})
