@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import ExportError
+from ..exported import ExportedPipeline
 
 
 def agreement(found: NDArray[Any], wanted: NDArray[Any]) -> float:
@@ -19,6 +20,12 @@ def agreement(found: NDArray[Any], wanted: NDArray[Any]) -> float:
     if far == 0:
         return 1.0
     return max(0.0, 1 - far / spread) if spread > 0 else 0.0
+
+
+def answer_of(runtime: ExportedPipeline) -> str:
+    """Name the output that the agreement is about: what the pipeline predicts, or its rows."""
+    outputs = runtime.facts_["outputs"]
+    return next((one for one in ("predict", "transform") if one in outputs), next(iter(outputs)))
 
 
 def refuse_below(least: float, agreed: float, why: str, instead: str) -> None:

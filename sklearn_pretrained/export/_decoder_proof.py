@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..exported import ExportedPipeline
 from ..inputs import read_images
-from ._agreement import agreement, refuse_below
+from ._agreement import agreement, answer_of, refuse_below
 from ._resizing import PREPARED
 
 Facts = dict[str, Any]
@@ -32,8 +32,7 @@ def check_decoder(
     least : float
         The agreement that is asked for.
     """
-    answer = runtime.facts_["outputs"]
-    name = next((one for one in ("predict", "transform") if one in answer), next(iter(answer)))
+    name = answer_of(runtime)
     found, wanted, unread, farthest = [], [], 0, 0
     for file in _files(examples, image_shape):
         (sample,) = runtime.samples([file])

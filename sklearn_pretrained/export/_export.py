@@ -22,6 +22,8 @@ from ._inputs import Input, form_of, inputs_of, samples_of
 from ._parts import FINE_TUNED, Part, Source, Step, parts
 from ._proof import check_preparation, check_step, choose_form
 from ._resizing import PIXELS
+from ._tokenising import TEXT
+from ._tokens_proof import check_texts
 from ._torch import EXTRA, PURPOSE
 
 _MOST_BYTES = (1 << 31) - (1 << 20)
@@ -56,16 +58,17 @@ def export_onnx(
     tolerance : float, default=1e-4
         Allowed difference of a row, relative to its norm. Probabilities, decision values and
         predicted numbers may differ by ten times as much; labels must be equal.
-    inputs : {"prepared", "pixels", "bytes"}, default="prepared"
+    inputs : {"prepared", "pixels", "bytes", "text"}, default="prepared"
         What the graph reads. "prepared" takes what the network does: resized and cropped
         pixels, or tokens. "pixels" takes uint8 images of any size, and resizes and crops them
         as the library does, to the bit. "bytes" takes the content of one JPEG or PNG file, which
-        onnxruntime-extensions decodes; its pixels are not quite Pillow's. `exported.load` reads
-        the same X in all cases, and decodes by Pillow.
+        onnxruntime-extensions decodes; its pixels are not quite Pillow's. "text" takes strings,
+        which it tokenises; the tokens of unusual letters are not quite the tokenizer's.
+        `exported.load` reads the same X in all cases, by Pillow and the tokenizer itself.
     min_agreement : float, default=0.99
-        Where the graph does what cannot be the same, as "bytes" does, the share of examples that
-        must get the same label; of pipelines that give numbers, the share of their variance (R²)
-        that must be the same.
+        Where the graph cannot do quite the same, as with "bytes" and "text", the share of examples
+        that must get the same label; of pipelines that give numbers, the share of their variance
+        (R²) that must be the same.
 
     Returns
     -------
@@ -105,7 +108,10 @@ def export_onnx(
     check_inputs(inputs)
     found = parts(pipeline, examples)
     graph, fed = _graph(found, inputs_of(found, examples))
-    graph.model, form = with_preparation(graph.model, form_of(fed), inputs)
+    tokenizers = {one.prefix + TOKENIZER: one.tokenizer for one in fed if one.tokenizer}
+    graph.model, form, told = with_preparation(
+        graph.model, form_of(fed), inputs, tokenizers.get(TOKENIZER, "")
+    )
     facts = {
         "format": FORMAT,
         "input": form,
@@ -115,9 +121,8 @@ def export_onnx(
         "feature_names": _feature_names(pipeline, found),
         "provenance": _provenance(found),
         "licence": _licence(found),
-        "report": [],
+        "report": told,
     }
-    tokenizers = {one.prefix + TOKENIZER: one.tokenizer for one in fed if one.tokenizer}
     target = Path(path)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=target.absolute().parent) as folder:
         name = str(Path(folder, target.name))
@@ -145,6 +150,8 @@ def export_onnx(
         if form["kind"] == BYTES:
             shape = form["image_shape"]
             facts["report"].append(check_decoder(runtime, examples, shape, min_agreement))
+        if form["kind"] == TEXT:
+            facts["report"].append(check_texts(runtime, samples, examples, min_agreement))
         _write(graph.model, name, facts, tokenizers)
         del runtime
         for written in sorted(Path(folder).iterdir(), reverse=True):  # the graph at last

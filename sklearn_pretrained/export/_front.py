@@ -12,6 +12,8 @@ from ..exceptions import ExportError
 from ..exported import ExportedPipeline
 from ._decoding import BYTES, decoding_graph
 from ._resizing import PIXELS, PREPARED, resizing_graph
+from ._tokenising import TEXT
+from ._tokens_proof import best_operator
 from ._torch import EXTRA, PURPOSE
 
 Facts = dict[str, Any]
@@ -36,12 +38,12 @@ def _of_bytes(form: Facts, like: Any) -> tuple[Graphs, Facts]:
 
 
 _EXTENSIONS = "sklearn-pretrained[onnx-extensions]"
-_EXTENDED = (BYTES,)
+_EXTENDED = (BYTES, TEXT)
 _FRONTS: dict[str, Callable[[Facts, Any], tuple[Graphs, Facts]]] = {
     PIXELS: _of_pixels,
     BYTES: _of_bytes,
 }
-INPUTS = ("prepared", *_FRONTS)
+INPUTS = ("prepared", *_FRONTS, TEXT)
 
 
 def check_inputs(inputs: str) -> None:
@@ -52,18 +54,32 @@ def check_inputs(inputs: str) -> None:
         need("onnxruntime_extensions", install=_EXTENSIONS, purpose=f"inputs={inputs!r}")
 
 
-def with_preparation(model: Any, form: Facts, inputs: str) -> tuple[Any, Facts]:
-    """Put what prepares items in front of a graph; return also what the file says of X.
+def with_preparation(
+    model: Any, form: Facts, inputs: str, tokenizer: str
+) -> tuple[Any, Facts, list[Facts]]:
+    """Put what prepares items in front of a graph.
 
     Parameters
     ----------
     model : ModelProto
     form : dict
         What the file says of its input.
-    inputs : {"prepared", "pixels", "bytes"}
+    inputs : {"prepared", "pixels", "bytes", "text"}
+    tokenizer : str
+        The content of its tokenizer.json, for texts.
+
+    Returns
+    -------
+    ModelProto
+    dict
+        What the file says of its input.
+    list of dict
+        What the report says of it.
     """
     if inputs == "prepared":
-        return model, form
+        return model, form, []
+    if inputs == TEXT:
+        return _of_text(model, form, tokenizer)
     if form["kind"] != "pictures":
         raise ValueError(
             f"inputs={inputs!r} is for pipelines over images that are resized as torchvision's "
@@ -72,7 +88,24 @@ def with_preparation(model: Any, form: Facts, inputs: str) -> tuple[Any, Facts]:
     graphs, told = _FRONTS[inputs](form, model)
     for prefix, graph in reversed(graphs):
         model = _joined(prefix, graph, model)
-    return model, {**form, **told}
+    return model, {**form, **told}, []
+
+
+def _of_text(model: Any, form: Facts, tokenizer: str) -> tuple[Any, Facts, list[Facts]]:
+    if form["kind"] != "texts" or form["truncation"] == "error":
+        raise ValueError(
+            "inputs='text' is for a pipeline over one column of texts, which cuts those that are "
+            "too long. Use inputs='prepared' for others."
+        )
+    front, told = best_operator(form, tokenizer, model)
+    compose = need("onnx", install=EXTRA, purpose=PURPOSE).compose
+    whole = compose.merge_models(
+        front,
+        model,
+        io_map=[(f"{value.name}_read", value.name) for value in model.graph.input],
+        outputs=[value.name for value in model.graph.output],
+    )
+    return whole, {**form, "kind": TEXT, "name": TEXT, "dtype": "string"}, [told]
 
 
 def _joined(prefix: str, front: Any, model: Any) -> Any:

@@ -161,6 +161,28 @@ class Tokens:
         return batch
 
 
+class Strings(Tokens):
+    """Texts for a file that tokenises itself: it is given tokens, and a string as it is."""
+
+    def size(self, sample: Any) -> int:
+        """Count tokens; of a string letters."""
+        return len(sample) if isinstance(sample, str) else super().size(sample)
+
+    def feed(self, samples: Sequence[Any]) -> Feed:
+        """Pad to the longest that the graph reads."""
+        if isinstance(samples[0], str):
+            return {"text": np.array(samples, object)}
+        batch = super().feed(samples)
+        ids = batch["input_ids"]
+        gap = [(0, 0), (0, self._form["max_length"] - ids.shape[1])]
+        return {
+            "text": np.array([], object),
+            "given_ids": np.pad(ids, gap, constant_values=self._form["padding"]),
+            "given_mask": np.pad(batch["attention_mask"], gap),
+            "given_types": np.pad(batch.get("token_type_ids", np.zeros_like(ids)), gap),
+        }
+
+
 def reader(form: Mapping[str, Any], tokenizers: Mapping[str, str]) -> Reader:
     """Choose what reads X, as the file says of its input.
 
@@ -174,11 +196,12 @@ def reader(form: Mapping[str, Any], tokenizers: Mapping[str, str]) -> Reader:
         parts = form["parts"]
         readers = [reader(part["form"], {"": tokenizers.get(part["prefix"], "")}) for part in parts]
         return Several(parts, readers)
-    if form["kind"] == "texts":
-        return Tokens(form, tokenizers.get("", ""))
+    if form["kind"] in _OF_TEXTS:
+        return _OF_TEXTS[form["kind"]](form, tokenizers.get("", ""))
     return _KINDS[form["kind"]](form)
 
 
+_OF_TEXTS: dict[str, type[Tokens]] = {"texts": Tokens, "text": Strings}
 _KINDS: dict[str, Callable[[Mapping[str, Any]], Reader]] = {
     "pictures": Pictures,
     "pixels": WholePictures,

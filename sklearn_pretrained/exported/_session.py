@@ -22,6 +22,7 @@ def session(path: str, threads: int) -> Any:
     runtime = need("onnxruntime", install="onnxruntime", purpose=_PURPOSE)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # it warns of tokens that may be given in place of strings
     how = {"providers": ["CPUExecutionProvider"]}
     try:
         return runtime.InferenceSession(path, options, **how)

@@ -1,0 +1,165 @@
+"""A tokenizer and texts → the operator that gives the most of its tokens, and which it does not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._optional import need
+from ..exceptions import ExportError, TruncationWarning
+from ..exported import ExportedPipeline
+from ..exported._reading import Tokens
+from ..inputs import read_texts
+from ._agreement import agreement, answer_of, refuse_below
+from ._tokenising import operators, tokenising_graph
+from ._torch import EXTRA, PURPOSE
+
+Facts = dict[str, Any]
+PLAIN = (
+    "A fine day.",
+    "the quick brown fox jumps over the lazy dog",
+    "Nothing works, and nobody answers!",
+    "What does it cost: 12.50 or 1,000 (in dollars)?",
+    "It's John's e-mail, isn't it?",
+    "word " * 600,
+)
+ODD = (
+    *(
+        "",
+        " ",
+        "\n",
+        "\t a\r\n",
+        "\0a",
+        "\ufeffa",
+        "\u200b",
+        "a\u200db",
+        "\u2028",
+        "\xad",
+        "e\u0301",
+    ),
+    *("[CLS]", "a [SEP] b", "<s>", "</s>", "##ing", "ﬁ ½ Ⅷ ٣", "ß İ ŁÓDŹ", "café naïve Zürich"),
+    *("“quoted” – dashed…", "€ £ © ™", "C++ & C#", "a_b-c/d\\e", "x" * 150, "http://a.b/c?d=1"),
+    *(
+        "שלום עולם",
+        "مرحبا",
+        "नमस्ते",
+        "สวัสดี",
+        "日本語",
+        "한국어",
+        "Ελληνικά",
+        "Русский й ё",
+        "Tiếng Việt",
+    ),
+    *("𝔘𝔫𝔦", "🦊 👍🏿", "🇩🇪 1\ufe0f\u20e3", "﷽", "\u0623\u064e"),
+)
+
+
+def best_operator(form: Mapping[str, Any], tokenizer: str, like: Any) -> tuple[Any, Facts]:
+    """Choose the operator whose tokens are the tokenizer's most often.
+
+    Parameters
+    ----------
+    form : mapping
+        What the file says of its input.
+    tokenizer : str
+        The content of its tokenizer.json.
+    like : ModelProto
+        The network's graph.
+
+    Returns
+    -------
+    ModelProto
+        The graph in front of the network.
+    dict
+        What the report says of it.
+    """
+    theirs = Tokens(form, tokenizer)
+    texts = [text for text in (*PLAIN, *ODD) if _ids(theirs, text) is not None]
+    tried = []
+    for operator in operators(tokenizer):
+        try:
+            graph = tokenising_graph(form, operator, like)
+            run = _session(graph)
+            missed = [text for text in texts if run(text) != _ids(theirs, text)]
+        except Exception as error:  # an operator that does not know such a tokenizer
+            said = str(error).strip().partition("\n")[0]
+            tried.append((len(texts) + 1, [said], operator[0], None))
+            continue
+        tried.append((len(missed), missed, operator[0], graph))
+    if not tried:
+        raise ExportError(
+            "inputs='text' knows WordPiece, BPE and Unigram, and this tokenizer is another. Use "
+            "inputs='prepared'."
+        )
+    count, missed, name, graph = min(tried, key=lambda one: one[0])
+    plain = next((text for text in missed if text in PLAIN), None)
+    if graph is None or plain is not None:
+        raise ExportError(
+            f"No operator of onnxruntime-extensions gives this tokenizer's tokens; {name}, the "
+            f"best, fails for {(plain or missed[0])[:80]!r}. Use inputs='prepared'."
+        )
+    told = {
+        "step": "tokens",
+        "operator": name,
+        "largest": count / len(texts),
+        "allowed": 1,
+        "odd_texts": len(texts),
+        "odd_texts_that_differ": count,
+        "for_example": missed[0] if missed else None,
+    }
+    return graph, told
+
+
+def check_texts(
+    runtime: ExportedPipeline, samples: Sequence[Any], examples: Any, least: float
+) -> Facts:
+    """Send the examples through the graph as strings, and compare with the answers for tokens."""
+    name, items = answer_of(runtime), read_texts(examples)
+    texts = [items.load(i) for i in range(len(items))]
+    strings = [text for text in texts if isinstance(text, str)]
+    chosen = [sample for sample, text in zip(samples, texts, strict=True) if isinstance(text, str)]
+    found = runtime.outputs(strings, name, batch_size=1)[name]
+    wanted = runtime.outputs(chosen, name)[name]
+    agreed = agreement(np.asarray(found), np.asarray(wanted))
+    refuse_below(
+        least,
+        agreed,
+        "onnxruntime-extensions gives other tokens than the tokenizer for some of the examples",
+        "Use inputs='prepared'",
+    )
+    return {
+        "step": "strings",
+        "output": name,
+        "largest": 1 - agreed,
+        "allowed": 1 - least,
+        "agreement": agreed,
+        "texts": len(strings),
+    }
+
+
+def _ids(theirs: Tokens, text: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)
+        try:
+            return theirs.samples([text])[0]["input_ids"]
+        except ValueError:  # too long, or empty, for a network that refuses such texts
+            return None
+
+
+def _session(graph: Any) -> Any:
+    runtime = need("onnxruntime", install=EXTRA, purpose=PURPOSE)
+    extensions = need("onnxruntime_extensions", install=EXTRA, purpose=PURPOSE)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.register_custom_ops_library(extensions.get_library_path())
+    session = runtime.InferenceSession(graph.SerializeToString(), options)
+
+    def run(text: str) -> Any:
+        found = session.run(["input_ids_read"], {"text": np.array([text], object)})[0]
+        return found[0].tolist()
+
+    return run
