@@ -30,7 +30,7 @@ from ._sklearn import (
 )
 from ._tally import Tally
 from ._warn import warn
-from .cache import Cache, hint_at_files, resolve_cache
+from .cache import Cache, RoundedCache, hint_at_files, resolve_cache
 from .exceptions import RandomWeightsWarning
 from .pinned import PinnedState
 
@@ -64,6 +64,9 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         "output": [StrOptions({"numpy", "torch"})],
         "verbose": ["boolean"],
     }
+
+    _record_dtype = "float32"
+    """What the cache keeps rows in; what is rounded is another recipe's."""
 
     @abstractmethod
     def _read(self, X: Any, *, reset: bool) -> Items:
@@ -290,6 +293,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         from .running import Runners
 
         cache = resolve_cache(self.cache, in_files=road.backbone.shareable)
+        if self._record_dtype == "float16":
+            cache = RoundedCache(cache)
         return cache, Runners(self.device, self.dtype_, self.weights_digest_, self.batch_size)
 
     def _tally(self, items: Items, road: Road, on_batch: Any = None) -> Tally:

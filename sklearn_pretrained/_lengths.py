@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from ._outputs import Output
 from ._road import Road
 from .exceptions import BadItemError
 from .inputs import Items
@@ -41,23 +42,38 @@ class Some:
 def by_length(items: Items, road: Road) -> Iterator[tuple[list[int], Some, Road]]:
     """Yield positions of texts of one length, these texts, and the road to their rows.
 
-    Records of one length are as wide as each other, so that every cache keeps them as it does any
-    row. The canary has a length of its own, and is left to the roads that pool.
+    Records of tokens of one length are as wide as each other, so that every cache keeps them as it
+    does any row. The canary has a length of its own, and is left to the roads that pool.
     """
-    lengths = _lengths(items, road)
-    ((layer, pooling),) = road.outputs
+    lengths = lengths_of(items, road)
     groups: dict[int, list[int]] = {}
     for i, length in enumerate(lengths):
         # What cannot be read is met again on the road, which says so.
         groups.setdefault(length or max(lengths, default=0) or 1, []).append(i)
     for length, positions in sorted(groups.items()):
-        one = replace(layer, name=f"{layer.name}[{length}]", shape=(length, *layer.shape[1:]))
-        outputs = [(one, pooling)]
-        way = replace(road, outputs=outputs, kept=outputs, canary=None)
+        outputs = [_of_length(output, length) for output in road.outputs]
+        is_pooled = all(pooling != "none" for _, pooling in outputs)
+        detour = road.detour
+        if detour is not None:
+            detour = replace(detour, start=_of_length(detour.start, length))
+        way = replace(
+            road,
+            outputs=outputs,
+            kept=road.kept if is_pooled else outputs,
+            canary=road.canary if is_pooled else None,
+            detour=detour,
+        )
         yield positions, Some(items, positions), way
 
 
-def _lengths(items: Items, road: Road) -> list[int]:
+def _of_length(output: Output, length: int) -> Output:
+    layer, pooling = output
+    if pooling != "none":
+        return output
+    return replace(layer, name=f"{layer.name}[{length}]", shape=(length, *layer.shape[1:])), pooling
+
+
+def lengths_of(items: Items, road: Road) -> list[int]:
     """Count the tokens of each text; 0 for one that cannot be read."""
     # A copy: what a backbone counts, such as texts that were cut, it counts on the road.
     backbone: Any = copy.copy(road.backbone)

@@ -29,6 +29,11 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def recipe_as(recipe: str, dtype: str) -> str:
+    """Name rows of a recipe as they are stored: rounded ones are other rows."""
+    return recipe if dtype == "float32" else f"{recipe}:{dtype}"
+
+
 @dataclass(frozen=True)
 class Bundle:
     """The outputs that one forward gives for one item, side by side in one float32 record.
@@ -48,6 +53,11 @@ class Bundle:
     def width(self) -> int:
         """Floats in one record."""
         return sum(width for _, width in self.outputs)
+
+    @cached_property
+    def dtype(self) -> str:
+        """Numbers that a record keeps: what its recipe was named with."""
+        return "float16" if self.recipe.endswith(recipe_as("", "float16")) else "float32"
 
     @cached_property
     def offsets(self) -> dict[str, slice]:

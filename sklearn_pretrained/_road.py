@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ._outputs import Output, bundle, in_order, key
 from ._recipe import Bundle
 from ._tally import Tally
-from .cache import Cache, Request
+from .cache import Cache, Request, Work
 
 if TYPE_CHECKING:
     from .backbones import Backbone
@@ -40,10 +40,13 @@ class Detour:
         What was kept.
     rest : callable
         Makes the rows of a road's outputs of it; None where it cannot.
+    computes : bool
+        Whether what is not known of the start is computed and kept, so that all rows come by it.
     """
 
     start: Output
     rest: Callable[[Rows], Rows | None]
+    computes: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,7 @@ class Road:
     ) -> None:
         """Fill one window's rows: those that are known, then those that must be computed."""
         if self.detour is not None:
-            self._go_round(request, bundle(request.recipe, self.outputs), digests, self.detour)
+            self._go_round(request, window, digests, self.detour)
         tally = request.tally
         asked = Request(
             bundle(request.recipe, self.outputs),
@@ -198,23 +201,50 @@ class Road:
         tally.work.add(request.cache.fetch(asked))
         request.items.let_go()
 
-    @staticmethod
     def _go_round(
-        request: _Request, asked: Bundle, digests: Sequence[bytes | None], detour: Detour
+        self, request: _Request, window: range, digests: Sequence[bytes | None], detour: Detour
     ) -> None:
-        """Give the cache the rows that follow from what it knows of a lower layer."""
-        distinct = [digest for digest in dict.fromkeys(digests) if digest is not None]
-        below = bundle(request.recipe, [detour.start])
-        for i in range(0, len(distinct), _AT_ONCE):
-            some = distinct[i : i + _AT_ONCE]
-            unknown = [
-                d for d, ok in zip(some, _known(request, asked, some)[1], strict=True) if not ok
-            ]
-            kept, known = _known(request, below, unknown)
-            rows = detour.rest(kept[known]) if known.any() else None
+        """Give the cache the rows that follow from what is known of a lower layer."""
+        asked = bundle(request.recipe, self.outputs)
+        for i in range(0, len(window), _AT_ONCE):
+            some = list(digests[i : i + _AT_ONCE])
+            ok = _known(request, asked, some)[1]
+            first: dict[bytes, int] = {}
+            for k, digest in enumerate(some):
+                if digest is not None and not ok[k]:
+                    first.setdefault(digest, k)
+            unknown = [d if first.get(d or b"") == k else None for k, d in enumerate(some)]
+            kept = self._start(request, window[i : i + _AT_ONCE], unknown, detour)
+            there = [k for k in first.values() if np.isfinite(kept[k]).all()]
+            rows = detour.rest(kept[there]) if there else None
             if rows is not None:
-                found = [d for d, ok in zip(unknown, known, strict=True) if ok]
-                request.cache.add(asked, found, rows)
+                request.cache.add(asked, [some[k] or b"" for k in there], rows)
+
+    def _start(
+        self, request: _Request, window: range, digests: Sequence[bytes | None], detour: Detour
+    ) -> Rows:
+        """Return what is known of the lower layer; where the detour says so, compute the rest."""
+        below = bundle(request.recipe, [detour.start])
+        if not detour.computes:
+            return _known(request, below, digests)[0]
+        start = [detour.start]
+        lower = replace(self, outputs=start, kept=start, canary=None, detour=None)
+        kept: Rows = np.full((len(window), below.width), np.nan, dtype=np.float32)
+        before = replace(request.tally.work)
+        Road._through(lower, request, window, digests, kept)
+        computed = request.tally.work.computed - before.computed
+        # They are asked for on the whole road, where what follows from them is known.
+        before.add(Work(0, -computed, computed, 0))
+        request.tally.work = before
+        if computed and self.canary is not None:
+            self._check(request, self.canary)
+        return kept
+
+    def _check(self, request: _Request, canary: Canary) -> None:
+        from .running import Reading
+
+        for runner in request.runners.load(self.backbone):
+            canary.check(self.backbone, runner, Reading(tuple(self.outputs)))
 
     def _formed(self, out: Rows, asked: Bundle) -> Rows:
         out = in_order(out, asked, self.outputs)
@@ -234,7 +264,7 @@ class _Request:
 
 
 def _known(
-    request: _Request, wanted: Bundle, digests: Sequence[bytes]
+    request: _Request, wanted: Bundle, digests: Sequence[bytes | None]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return what the cache knows of some items, and of which."""
     out: Rows = np.full((len(digests), wanted.width), np.nan, dtype=np.float32)

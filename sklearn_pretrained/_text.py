@@ -250,7 +250,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         return super()._handed_over(rows)
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[Any]:
-        if self.pooling != "none":
+        if self.pooling != "none" and road.detour is None:
             return super()._rows(items, road, on_batch)
         from ._lengths import by_length
 
@@ -261,7 +261,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
                 found[i] = row
             bad |= {positions[k]: why for k, why in self.bad_items_.items()}
         self.bad_items_ = dict(sorted(bad.items()))
-        return found
+        return found if self.pooling == "none" else np.stack(list(found))
 
     def _streamed(self, items: Items, road: Road) -> Iterator[tuple[range, NDArray[Any]]]:
         if self.pooling != "none":

@@ -20,21 +20,26 @@ from sklearn.svm import SVC
 from torch import nn
 
 from sklearn_pretrained import (
+    FeatureCache,
     FineTunedClassifier,
     FineTunedRegressor,
     ModuleFeaturizer,
     PretrainedImageFeaturizer,
+    PretrainedTextFeaturizer,
     memory_cache,
 )
 from sklearn_pretrained.backbones._weights import digest_of
-from sklearn_pretrained.exceptions import LayerError, WeightsError
+from sklearn_pretrained.exceptions import CacheWarning, LayerError, WeightsError
 from sklearn_pretrained.finetuning._activations import Activations
-from sklearn_pretrained.finetuning._aside import aside, rows
+from sklearn_pretrained.finetuning._aside import aside, rows, way
 from sklearn_pretrained.finetuning._heads import affine
 from sklearn_pretrained.finetuning._held_out import is_worse
+from sklearn_pretrained.finetuning._lying import InCache
 from sklearn_pretrained.finetuning._tasks import Classes
 from sklearn_pretrained.finetuning._training import Training
 from sklearn_pretrained.running.eager import load
+from tests import text_zoo
+from tests.conftest import TinyConvNet
 
 
 class Small(nn.Module):
@@ -259,6 +264,68 @@ def test_a_search_over_depths_sends_each_row_through_the_network_once(
     )
 
 
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """Make a tiny text encoder."""
+    return str(text_zoo.make_folder(tmp_path_factory.mktemp("bert"), "BERT"))
+
+
+@pytest.fixture(scope="module")
+def sentences():
+    """Give texts of many lengths, some of them twice, with labels that a word decides."""
+    words = text_zoo.WORDS
+    texts = [" ".join(words[(i + j) % 17] for j in range(1 + i * i % 7)) for i in range(34)]
+    texts += texts[:6]
+    return texts, np.array(["cat" in text for text in texts], dtype=int)
+
+
+@pytest.mark.parametrize(
+    "depths", [[None, "hidden_1", "hidden_2", 0.4], ["hidden_2", None, 0.4, "hidden_1"]]
+)
+def test_a_search_over_depths_sends_each_text_through_the_network_once(
+    bert, sentences, forwarded, depths
+):
+    """Four depths, five folds: rows of tokens are kept aside, as long as each text is."""
+    X, y = sentences
+    memory_cache().clear()
+    featurizer = PretrainedTextFeaturizer(bert, device="cpu", keep_layers=["hidden_1"])
+    estimator = FineTunedClassifier(featurizer, epochs=1, random_state=0)
+    grid = {"train_from": depths}
+    search = GridSearchCV(estimator, grid, cv=5, error_score="raise").fit(X, y)
+    assert sum(forwarded) == len(set(X))
+    again = GridSearchCV(estimator, grid, cv=5, error_score="raise").fit(X, y)
+
+    assert sum(forwarded) == len(set(X))
+    np.testing.assert_array_equal(
+        again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"]
+    )
+
+
+def test_texts_by_way_of_a_lower_layer_have_the_same_rows(bert, sentences):
+    """Pooled or token by token, to 1e-5; what is asked, known and computed is counted once."""
+    X, _ = sentences
+    for pooling in ("mean", "cls", "none"):
+        memory_cache().clear()
+        kind = {"layer": "hidden_3", "pooling": pooling, "device": "cpu"}
+        featurizer = PretrainedTextFeaturizer(bert, keep_layers=["hidden_1"], **kind).fit(X)
+        plain = PretrainedTextFeaturizer(bert, cache=None, **kind).fit_transform(X)
+        found = rows(featurizer, X, way(featurizer, aside(featurizer, X, len(X))))
+        for one, other in zip(found, plain, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+        assert featurizer.counts_.asked == len(X)
+        assert featurizer.counts_.computed == len(set(X))
+
+
+def test_texts_read_in_windows_are_refused_with_what_to_do(bert, sentences):
+    """A row is made of several windows, and a tail reads the tokens of one."""
+    X, y = sentences
+    featurizer = PretrainedTextFeaturizer(bert, truncation="windows", pooling="mean")
+    with pytest.raises(ValueError, match="Use truncation='cut' there, or train_from=None"):
+        FineTunedClassifier(featurizer, train_from="hidden_2").fit(X, y)
+    frozen = FineTunedClassifier(featurizer, train_from=None).fit(X, y)
+    assert frozen.predict(X[:3]).shape == (3,)
+
+
 def test_rows_by_way_of_a_lower_layer_are_the_same_rows(digits):
     """To 1e-5, as any row; and a file keeps nothing aside."""
     X, _ = digits
@@ -269,16 +336,16 @@ def test_rows_by_way_of_a_lower_layer_are_the_same_rows(digits):
         ModuleFeaturizer(network, layer="stages.5", pooling="none", device="cpu", cache=c).fit(X)
         for c in (None, "memory")
     )
-    below = aside(trunk, len(X))
+    below = aside(trunk, X, len(X))
     ModuleFeaturizer(network, layer=below, pooling="none", device="cpu").fit_transform(X)
     computed = memory_cache().store.counts["forwards"]
-    found = rows(trunk, X, below)
+    found = rows(trunk, X, way(trunk, below))
 
     assert below == "stages.3"
     assert memory_cache().store.counts["forwards"] == computed
     np.testing.assert_allclose(found, plain.transform(X), rtol=1e-5, atol=1e-6)
-    assert aside(trunk, 10**9) is None
-    assert aside(plain, len(X)) is None
+    assert aside(trunk, X, 10**9) is None
+    assert aside(plain, X, len(X)) is None
 
 
 def test_a_file_holds_the_recipe_the_head_and_the_changed_tensors(tmp_path):
@@ -487,18 +554,133 @@ def test_the_tuned_features_go_ahead_of_another_estimator(small, digits):
     assert pipeline.score(X, y) > 0.8
 
 
-def test_augmentation_that_needs_pixels_is_refused(pictures):
+@pytest.mark.parametrize(
+    ("featurizer", "augment", "said"),
+    [
+        (PretrainedImageFeaturizer(augment="flip"), None, "averages two views"),
+        (PretrainedImageFeaturizer(), "crop", "augment='crop' would make new pixels in every"),
+        (ModuleFeaturizer(Small()), "flip", "ModuleFeaturizer does not read images"),
+    ],
+)
+def test_views_that_are_not_computed_once_are_refused(pictures, featurizer, augment, said):
     """In one sentence, before anything is computed."""
-    estimator = FineTunedClassifier(PretrainedImageFeaturizer(augment="flip"))
+    X = pictures if hasattr(featurizer, "augment") else np.zeros((2, 64))
+    with pytest.raises(ValueError, match=said):
+        FineTunedClassifier(featurizer, augment=augment).fit(X, [0, 1])
 
-    with pytest.raises(ValueError, match="augment='flip' is not supported here"):
-        estimator.fit(pictures, [0, 1])
+
+@pytest.fixture
+def patches():
+    """Give pieces of photographs, and which photograph each is from."""
+    from sklearn.datasets import load_sample_images
+
+    photos = load_sample_images().images
+    X = [photo[i : i + 64, j : j + 64] for photo in photos for i in (0, 64, 128) for j in (0, 64)]
+    return X, np.repeat([0, 1], 6)
+
+
+def of_pictures(**parameters):
+    torch.manual_seed(0)
+    featurizer = PretrainedImageFeaturizer(
+        TinyConvNet().eval(), preprocessing=to_tensor, device="cpu", keep_layers=None
+    )
+    given = {"train_from": "stem", "epochs": 2, "validation_fraction": 0, "random_state": 0}
+    return FineTunedClassifier(featurizer, **given | parameters)
+
+
+def to_tensor(image):
+    return torch.from_numpy(np.array(image.resize((64, 64)))).permute(2, 0, 1).float().div(255)
+
+
+def test_both_views_of_a_picture_go_through_the_trunk_once(patches, forwarded):
+    """Rows of their own in the cache: in later epochs and fits nothing is computed."""
+    X, y = patches
+    memory_cache().clear()
+    of_pictures(augment="flip").fit(X, y)
+    assert sum(forwarded) == 2 * len(X)
+    of_pictures(augment="flip", epochs=3).fit(X, y)
+    of_pictures().fit(X, y)
+    assert sum(forwarded) == 2 * len(X)
+
+
+def test_the_mirrored_view_is_what_the_trunk_gives_for_the_mirrored_picture(patches):
+    """And one of both is trained on, by chance."""
+    X, _ = patches
+    trunk = of_pictures().featurizer.set_params(layer="stem", pooling="none").fit(X)
+    both = Activations(trunk, X, len(X), flip=True)
+    mirrored = trunk.transform([np.ascontiguousarray(x[:, ::-1]) for x in X])
+
+    assert both.views == 2
+    np.testing.assert_array_equal(both.take(np.arange(12))[0], trunk.transform(X))
+    np.testing.assert_allclose(both.take(np.arange(12, 24))[0], mirrored, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_is_taken_on_views_of_both_kinds(patches, monkeypatch):
+    """Targets stay those of the picture, and prediction reads the picture as it is."""
+    X, y = patches
+    seen = []
+    take = Activations.take
+    monkeypatch.setattr(
+        Activations, "take", lambda self, rows: seen.append(rows) or take(self, rows)
+    )
+    estimator = of_pictures(augment="flip", epochs=8).fit(X, y)
+    trained = np.concatenate(seen[1:])
+
+    assert set(trained % len(X)) == set(range(len(X)))
+    assert 0.2 < np.mean(trained >= len(X)) < 0.8
+    plain = estimator.trunk_.transform(X)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(estimator.trunk_.transform(X), plain)
+    assert estimator.score(X, y) >= 0.5
+
+
+@pytest.mark.parametrize("place", ["memory", "file", "folder", None])
+def test_records_in_float16_are_the_same_numbers_computed_or_known(patches, tmp_path, place):
+    """Half of the bytes; another recipe than rows in float32, and equal wherever they come from."""
+    X, y = patches
+    memory_cache().clear()
+    cache = {"file": tmp_path / "rows.sqlite", "folder": f"{tmp_path}/rows/"}.get(place, place)
+    estimator = of_pictures(record_dtype="float16")
+    estimator.featurizer.set_params(cache=cache)
+    estimator.fit(X, y)
+    trunk = estimator.trunk_
+    first, again = trunk.transform(X), trunk.transform(X)
+    exact = clone(trunk).fit(X).transform(X)
+
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, exact.astype(np.float16).astype(np.float32))
+    loaded = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_allclose(loaded.predict_proba(X), estimator.predict_proba(X), rtol=1e-5)
+
+
+def test_records_in_float16_take_half_of_the_bytes(patches):
+    """In the cache, and in what is said beforehand."""
+    X, y = patches
+    sizes = {}
+    for dtype in ("float32", "float16"):
+        memory_cache().clear()
+        of_pictures(record_dtype=dtype).fit(X, y)
+        sizes[dtype] = memory_cache().stats()["bytes"]
+    assert 0.5 <= sizes["float16"] / sizes["float32"] < 0.55
+
+
+def test_numbers_beyond_float16_are_refused(digits):
+    """No row is stored as infinity."""
+    X, y = digits
+    torch.manual_seed(0)
+    network = Small()
+    with torch.no_grad():
+        network.first[0].weight.mul_(1e6)
+    with pytest.raises(ValueError, match="float16 holds numbers up to 65504"):
+        tuned(network, record_dtype="float16").fit(X, y)
 
 
 def test_activations_that_do_not_fit_memory_are_read_from_a_file(small, digits, capsys):
     """The same rows; what they take is told before they are computed."""
     X, _ = digits
     trunk = ModuleFeaturizer(small, layer="first", pooling="none").fit(X)
+    known = Activations(trunk, X, len(X))
+    trunk.set_params(cache=None)
     held = Activations(trunk, X, len(X))
     filed = Activations(trunk, X, len(X), most=1000, shown=True)
     chosen = np.array([7, 0, 299, 7])
@@ -507,8 +689,30 @@ def test_activations_that_do_not_fit_memory_are_read_from_a_file(small, digits, 
     taken, lengths = filed.take(chosen)
     assert lengths is None
     np.testing.assert_array_equal(taken, held.take(chosen)[0])
+    np.testing.assert_array_equal(taken, known.take(chosen)[0])
     np.testing.assert_array_equal(taken, trunk.transform(X[chosen]))
     filed.close()
+
+
+def test_activations_that_the_cache_loses_are_computed_again(small, digits, tmp_path):
+    """Those of a file are read from it, and no copy of them is made."""
+    X, _ = digits
+    cache = FeatureCache(tmp_path / "rows.sqlite")
+    trunk = ModuleFeaturizer(small, layer="first", pooling="none", cache=cache).fit(X)
+    activations = Activations(trunk, X, len(X))
+    expected = trunk.transform(X[:5])
+    cache.clear()
+    assert isinstance(activations._rows, InCache)
+    np.testing.assert_allclose(activations.take(np.arange(5))[0], expected, rtol=1e-4)
+
+
+def test_a_cache_that_is_too_small_is_told_of_with_the_choices(small, digits, tmp_path):
+    """Before anything is computed."""
+    X, y = digits
+    X, y = np.tile(X, (20, 1)), np.tile(y, 20)
+    featurizer = ModuleFeaturizer(small, cache=FeatureCache(tmp_path / "rows", max_size=1 << 20))
+    with pytest.warns(CacheWarning, match="6,000 activations of first take 1 MiB, and the cache"):
+        FineTunedClassifier(featurizer, train_from="first", epochs=1).fit(X, y)
 
 
 def test_rows_that_cannot_be_read_are_left_out_of_training(small, digits):

@@ -7,7 +7,7 @@ from ._list import BackboneTable, list_backbones
 from ._sources import register_backbone
 from ._weights import LocalFile, RandomWeights
 from ._windows import Windows
-from .images._mirrored import mirrored
+from .images._mirrored import mirror_only, mirrored
 from .own._module import ModuleHandle
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "find_image",
     "find_text",
     "list_backbones",
+    "mirror_only",
     "mirrored",
     "register_backbone",
 ]

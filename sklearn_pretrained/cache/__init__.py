@@ -1,15 +1,18 @@
 """A ``cache`` parameter and digests → rows that are known, and who computes the others."""
 
-from ._cache import FeatureCache, memory_cache, resolve_cache
+from ._cache import FeatureCache, MemoryCache, memory_cache, resolve_cache
 from ._policy import Cache
 from ._request import Request, Work
+from ._rounded import RoundedCache
 from ._shared import SharedFeatureCache
 from ._workers import hint_at_files
 
 __all__ = [
     "Cache",
     "FeatureCache",
+    "MemoryCache",
     "Request",
+    "RoundedCache",
     "SharedFeatureCache",
     "Work",
     "hint_at_files",

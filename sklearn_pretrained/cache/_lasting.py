@@ -39,7 +39,7 @@ class LastingCache(ABC):
         """
         return self._rows.fetch(request)
 
-    def known(self, wanted: Bundle, digests: Sequence[bytes], out: Rows) -> None:
+    def known(self, wanted: Bundle, digests: Sequence[bytes | None], out: Rows) -> None:
         """Fill rows with known features; nothing is computed.
 
         This is called by featurizers.
@@ -48,7 +48,7 @@ class LastingCache(ABC):
         ----------
         wanted : Bundle
             The outputs that each row holds.
-        digests : sequence of bytes
+        digests : sequence of bytes or None
             Key of each item.
         out : ndarray of shape (n, width)
             Array to fill; rows that are not known are left unchanged.

@@ -8,6 +8,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import numpy as np
+
 from .._process import hold_during_forks
 from .._recipe import Bundle
 from .._warn import warn
@@ -93,6 +95,7 @@ class MemoryStore:
             number = self._numbers.setdefault(bundle, self._next)
             self._next = max(self._next, number + 1)
             self._sizes.setdefault(number, 0)
+            rows = np.array(rows, bundle.dtype)
             size = bundle.width * rows.itemsize + OVERHEAD
             claimed = self._claims.get(bundle, {})
             for digest, row in zip(digests, rows, strict=True):

@@ -43,7 +43,7 @@ class Cache(Protocol):
     def add(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
         """Keep rows that were not asked of it."""
 
-    def known(self, wanted: Bundle, digests: Sequence[bytes], out: Rows) -> None:
+    def known(self, wanted: Bundle, digests: Sequence[bytes | None], out: Rows) -> None:
         """Fill ``out`` with the rows that are known; nothing is computed or waited for."""
 
     def recall(self, recipe: str, name: str) -> bytes | None:
@@ -70,7 +70,7 @@ class NoCache:
     def add(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
         """Keep nothing."""
 
-    def known(self, wanted: Bundle, digests: Sequence[bytes], out: Rows) -> None:
+    def known(self, wanted: Bundle, digests: Sequence[bytes | None], out: Rows) -> None:
         """Know nothing."""
 
     def recall(self, recipe: str, name: str) -> None:
@@ -117,7 +117,7 @@ class RowCache:
         """Keep rows that were not asked of it."""
         self.store.put(bundle, digests, rows)
 
-    def known(self, wanted: Bundle, digests: Sequence[bytes], out: Rows) -> None:
+    def known(self, wanted: Bundle, digests: Sequence[bytes | None], out: Rows) -> None:
         """Fill ``out`` with the rows that are known; nothing is computed or waited for."""
         places = Places(Request(wanted, wanted, digests, _nothing, out))
         self._serve(wanted, list(places.first), places)

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .._recipe import Bundle
+from .._recipe import Bundle, recipe_as
 from .._tally import Tally
 from ..cache import Request, Work
 from ..cache._policy import RowCache
-from . import _parts
 from ._bar import Bar
 
 
@@ -39,7 +38,7 @@ class Journal:
         return work
 
     def _named(self, bundle: Bundle) -> Bundle:
-        return replace(bundle, recipe=_parts.recipe_as(bundle.recipe, self._dtype))
+        return replace(bundle, recipe=recipe_as(bundle.recipe, self._dtype))
 
 
 class Named:

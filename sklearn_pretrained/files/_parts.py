@@ -34,11 +34,6 @@ KIND = "part"
 OURS = (DIGEST, CHECKSUM, ERROR)
 
 
-def recipe_as(recipe: str, dtype: str) -> str:
-    """Name rows of a recipe as they are stored: rounded ones are other rows."""
-    return recipe if dtype == "float32" else f"{recipe}:{dtype}"
-
-
 def part_name(number: int, bundle: Bundle, carried: Any, digests: Sequence[bytes | None]) -> str:
     """Name a part by its place and all that decides what is in it."""
     said = hashlib.sha256(f"{bundle.recipe}\n{json.dumps(bundle.outputs)}\n".encode())

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from .._outputs import bundle as bundle_of
 from .._outputs import key as name_of
+from .._recipe import recipe_as
 from .._road import Road
 from .._warn import warn
 from ..cache import Work
@@ -85,7 +86,7 @@ class Run:
             fitted.device, fitted.dtype_, fitted.weights_digest_, fitted.batch_size
         )
         self._cache = Journal(RowCache(self._store), self._dtype)
-        recipe = _parts.recipe_as(self._road.named(self._cache, self._runners), self._dtype)
+        recipe = recipe_as(self._road.named(self._cache, self._runners), self._dtype)
         self._bundle = bundle_of(recipe, outputs)
         _parts.check_folder(self._folder, self._bundle)
         self._facts = {

@@ -1,22 +1,22 @@
-"""X and a trunk → activations, computed once, kept in memory or in a file; then any of them."""
+"""X and a trunk → activations, computed once; then any of them, batch by batch."""
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from .._sklearn import rows_of
-from ._aside import rows as rows_by_way
+from ._aside import places, way
+from ._aside import rows as rows_along
+from ._lying import Copied, Floats, InCache, Lying
 from ._network import padded
+from ._room import cache_of, estimate, room_of, tell
 
-Floats = NDArray[np.float32]
-_IN_MEMORY = 1 << 30
-"""Bytes of activations that are held; of more, a file is read batch by batch."""
+_IN_MEMORY = 1 << 28
+"""Bytes of activations that are held where the cache does not; of more, a file is read."""
 _WINDOW = 256
 
 
@@ -32,15 +32,19 @@ class Activations:
         How many.
     below : str or None
         A layer that is kept in the cache besides, for other trunks.
+    flip : bool
+        Whether the mirror images of X follow X: row ``n + i`` is that of item ``i``.
     most : int
-        Bytes that may lie in memory.
+        Bytes that may lie in memory besides the cache.
     shown : bool
         Whether to say how many there will be.
 
     Attributes
     ----------
     usable : ndarray of bool
-        Which rows could be read.
+        Which items could be read.
+    views : int
+        Rows of each item.
     lengths : ndarray of int or None
         Tokens of each row; None where all rows have one shape.
     """
@@ -52,60 +56,64 @@ class Activations:
         n: int,
         *,
         below: str | None = None,
+        flip: bool = False,
         most: int = _IN_MEMORY,
         shown: bool = False,
     ) -> None:
-        self._held: list[Floats] = []
-        self._shapes: list[tuple[int, ...]] = []
-        self._starts: list[int] = []
-        self._file: Any = None
+        self.n, self._X = n, X
+        # The mirror images have another canary, so a trunk of their own that nobody else has.
+        self._trunks = [trunk, _twin(trunk, X)] if flip else [trunk]
+        self._ways = [way(one, below, mirror=i > 0) for i, one in enumerate(self._trunks)]
+        self.views = len(self._trunks)
+        n_bytes = estimate(trunk, X, n) * self.views
+        tell(trunk, n * self.views, n_bytes, shown=shown)
+        cache = cache_of(trunk)
+        in_cache = room_of(cache) >= n_bytes
+        self._rows: Lying = InCache(cache, self._again) if in_cache else Copied(most)
         self.usable = np.ones(n, dtype=bool)
-        self.n_bytes = 0
-        for start in range(0, n, _WINDOW):
-            part = X if n <= _WINDOW else rows_of(X, slice(start, start + _WINDOW))
-            rows = rows_by_way(trunk, part, below)
-            if start == 0 and shown:
-                size = sum(row.nbytes for row in rows) * n / len(rows) / 2**20
-                print(  # noqa: T201  asked for
-                    f"{trunk.model_}: {n:,} activations of {trunk.layer_} take {size:,.0f} MiB",
-                    file=sys.stderr,
-                )
-            for i, row in enumerate(rows, start):
-                # A row of NaN stands for an item that could not be read.
-                self.usable[i] = np.isfinite(row).all()
-                self._add(row, most)
-        if self._file is not None:
-            self._file.flush()
-        is_ragged = rows.dtype == object
-        self.lengths = np.array([shape[0] for shape in self._shapes]) if is_ragged else None
+        self.lengths: NDArray[np.intp] | None = None
+        lengths: list[int] = []
+        for view in range(self.views):
+            for start in range(0, n, _WINDOW):
+                rows = self._compute(view, start, named=in_cache)
+                if rows.dtype == object:
+                    lengths += [len(row) for row in rows]
+        if lengths:
+            self.lengths = np.array(lengths)
 
-    def _add(self, row: Floats, most: int) -> None:
-        self._shapes.append(row.shape)
-        self._starts.append(self.n_bytes)
-        self.n_bytes += row.nbytes
-        if self._file is None and self.n_bytes <= most:
-            self._held.append(row)
-            return
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the object
-            for held in self._held:
-                self._file.write(np.ascontiguousarray(held).data)
-            self._held = []
-        self._file.write(np.ascontiguousarray(row).data)
+    def _compute(self, view: int, start: int, *, named: bool) -> NDArray[Any]:
+        """Compute a window of rows, and note where they lie."""
+        part = self._part(range(start, min(start + _WINDOW, self.n)))
+        trunk, road = self._trunks[view], self._ways[view]
+        rows = rows_along(trunk, part, road)
+        where = places(trunk, part, road) if named else [None] * len(rows)
+        for i, (row, place) in enumerate(zip(rows, where, strict=True), start):
+            # A row of NaN stands for an item that could not be read.
+            self.usable[i] &= bool(np.isfinite(row).all())
+            self._rows.add(row, place)
+        return rows
 
-    def take(self, indices: NDArray[np.intp]) -> tuple[Floats, list[int] | None]:
+    def _part(self, which: range) -> Any:
+        return self._X if len(which) == self.n else rows_of(self._X, slice(which[0], which[-1] + 1))
+
+    def _again(self, number: int) -> Floats:
+        """Compute a row that the cache has lost."""
+        view, i = divmod(number, self.n)
+        part = self._part(range(i, i + 1))
+        row: Floats = rows_along(self._trunks[view], part, self._ways[view])[0]
+        return row
+
+    def take(self, numbers: NDArray[np.intp]) -> tuple[Floats, list[int] | None]:
         """Return a copy of some rows, with zeros behind shorter ones, and their lengths."""
-        rows = [self._one(int(i)) for i in indices]
+        rows = self._rows.take([int(i) for i in numbers])
         return padded(rows, is_ragged=self.lengths is not None)
 
-    def _one(self, i: int) -> Floats:
-        if self._file is None:
-            return self._held[i]
-        shape = self._shapes[i]
-        data = os.pread(self._file.fileno(), 4 * int(np.prod(shape)), self._starts[i])
-        return np.frombuffer(data, np.float32).reshape(shape)
-
     def close(self) -> None:
-        """Give the file's room back."""
-        if self._file is not None:
-            self._file.close()
+        """Give the room of a file back."""
+        self._rows.close()
+
+
+def _twin(trunk: Any, X: Any) -> Any:
+    twin = clone(trunk).fit(X)
+    twin._record_dtype = trunk._record_dtype
+    return twin

@@ -33,7 +33,14 @@ def fit_tail(
 ) -> None:
     """Train, keep the best epoch, and write everything into the estimator."""
     trunk, tail = parts
-    activations = Activations(trunk, X, len(y), below=estimator._below, shown=estimator.verbose)
+    activations = Activations(
+        trunk,
+        X,
+        len(y),
+        below=estimator._below,
+        flip=estimator.augment == "flip",
+        shown=estimator.verbose,
+    )
     usable = np.flatnonzero(activations.usable & (weights > 0))
     work = _Work(estimator, y, weights=weights, activations=activations, tail=tail, random=random)
     train, held = held_out(
@@ -159,10 +166,16 @@ class _Work:
         def step(rows: Indices) -> Tensor:
             assert training.head is not None
             which = torch.from_numpy(rows).to(self.device)
-            costs = loss(training.head(training.given(rows)), columns[which])
+            costs = loss(training.head(training.given(self._seen(rows))), columns[which])
             return (costs * weights[which]).mean()
 
         return step
+
+    def _seen(self, rows: Indices) -> Indices:
+        """Choose by chance which view of each row is trained on, where there are two."""
+        if self.activations.views == 1:
+            return rows
+        return rows + len(self.y) * self.random.randint(self.activations.views, size=len(rows))
 
     def _pairs(self, training: Training, rows: Indices) -> Any:
         """Give each row of a batch a partner: as often alike as not, where labels tell."""
@@ -183,7 +196,7 @@ class _Work:
         def step(batch: Indices) -> Tensor:
             partners = np.array([partner(row) for row in batch], dtype=np.intp)
             alike = torch.from_numpy(self.task.likeness(batch, partners)).to(self.device)
-            found = training.given(np.concatenate([batch, partners]))
+            found = training.given(self._seen(np.concatenate([batch, partners])))
             weights = torch.from_numpy(self.weights[batch] / self.weights.mean()).to(alike)
             return (likeness(found[: len(batch)], found[len(batch) :], alike) * weights).mean()
 

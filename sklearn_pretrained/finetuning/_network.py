@@ -20,7 +20,9 @@ AT_ONCE = 64
 """Rows that a tail is run over at a time, without gradients."""
 
 
-def cut(featurizer: Any, train_from: Any, X: Any) -> tuple[Any, Tail] | None:
+def cut(
+    featurizer: Any, train_from: Any, X: Any, *, record_dtype: str = "float32"
+) -> tuple[Any, Tail] | None:
     """Cut the network of a fitted featurizer; None where nothing that is trained lies above.
 
     The trunk is a featurizer too, with the same cache, so that clones, folds and candidates share
@@ -28,8 +30,14 @@ def cut(featurizer: Any, train_from: Any, X: Any) -> tuple[Any, Tail] | None:
     """
     if getattr(featurizer, "augment", None) is not None:
         raise ValueError(
-            f"augment={featurizer.augment!r} is not supported here: training starts from the "
-            "activations of one view of each image. Use augment=None."
+            f"A featurizer with augment={featurizer.augment!r} averages two views, and training "
+            "starts from the activations of one. Use augment=None there, and augment='flip' here "
+            "to train on both views."
+        )
+    if getattr(featurizer, "truncation", None) == "windows":
+        raise ValueError(
+            "A featurizer with truncation='windows' makes one row of several windows, and training "
+            "starts from the tokens of one. Use truncation='cut' there, or train_from=None here."
         )
     road = featurizer.road()
     (start,) = road.plan.resolve(train_from)
@@ -39,7 +47,9 @@ def cut(featurizer: Any, train_from: Any, X: Any) -> tuple[Any, Tail] | None:
     tail = make_tail(featurizer, start.name)
     if not tail.trained:
         return None
-    return clone(featurizer).set_params(layer=start.name, pooling="none").fit(X), tail
+    trunk = clone(featurizer).set_params(layer=start.name, pooling="none").fit(X)
+    trunk._record_dtype = record_dtype
+    return trunk, tail
 
 
 def place(featurizer: Any, train_from: Any) -> tuple[str, float]:

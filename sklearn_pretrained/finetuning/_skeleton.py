@@ -23,7 +23,7 @@ from .._sklearn import (
     require_y,
     rows_of,
 )
-from ._aside import aside, rows
+from ._aside import aside, rows, way
 
 Floats = NDArray[np.float64]
 _AT_ONCE = 256  # rows that are predicted at a time, so that memory stays bounded
@@ -43,6 +43,8 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "augment": "no_validation",
+        "record_dtype": [StrOptions({"float32", "float16"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
@@ -90,25 +92,44 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
         if "output" in own.get_params():
             own.set_params(output="numpy")  # tails and heads are given arrays
         self.featurizer_ = own.fit(X)
+        self._check_views()
         y = self._targets(y)
         check_consistent_length(X, y, groups)
         weights = self._weights(X, y, sample_weight)
         groups = None if groups is None else np.asarray(groups)
         random = check_random_state(self.random_state)
         self._forget()
-        self._below = aside(self.featurizer_, len(y))
+        # What is rounded is reached one way only, so that there is one row.
+        is_rounded = self.record_dtype != "float32"
+        self._below = None if is_rounded else aside(self.featurizer_, X, len(y))
         parts = None
         if self.train_from is not None:
             from ._network import cut
 
-            parts = cut(self.featurizer_, self.train_from, X)
+            parts = cut(self.featurizer_, self.train_from, X, record_dtype=self.record_dtype)
         if parts is None:
-            self._freeze(rows(self.featurizer_, X, self._below), y, weights)
+            self._freeze(self._frozen(X), y, weights)
             return self
         from ._fit import fit_tail
 
         fit_tail(self, X, y, weights=weights, groups=groups, parts=parts, random=random)
         return self
+
+    def _check_views(self) -> None:
+        """Refuse what would make other pixels of an image in every epoch."""
+        if self.augment is None:
+            return
+        if self.augment != "flip":
+            raise ValueError(
+                f"augment={self.augment!r} would make new pixels in every epoch, but the layers up "
+                "to train_from are computed once for each image. Use augment='flip', of which both "
+                "views are computed once, or augment=None."
+            )
+        if not hasattr(self.featurizer, "augment"):
+            raise ValueError(
+                f"augment='flip' mirrors images, but {type(self.featurizer).__name__} does not "
+                "read images. Use augment=None."
+            )
 
     def _forget(self) -> None:
         self.trunk_: Any = None
@@ -154,17 +175,21 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if self.trunk_ is None:
-            return rows(self.featurizer_, X, self._below)
+            return self._frozen(X)
         return self._features(X)
+
+    def _frozen(self, X: Any) -> NDArray[np.float32]:
+        return rows(self.featurizer_, X, way(self.featurizer_, self._below))
 
     def _features(self, X: Any) -> NDArray[np.float32]:
         from ._network import tuned_rows
 
         tail, n = self._tail_here(), number_of_rows(X)
+        road = way(self.trunk_, self._below)
         if n <= _AT_ONCE:
-            return tuned_rows(tail, rows(self.trunk_, X, self._below))
+            return tuned_rows(tail, rows(self.trunk_, X, road))
         parts = [
-            tuned_rows(tail, rows(self.trunk_, rows_of(X, slice(i, i + _AT_ONCE)), self._below))
+            tuned_rows(tail, rows(self.trunk_, rows_of(X, slice(i, i + _AT_ONCE)), road))
             for i in range(0, n, _AT_ONCE)
         ]
         return np.concatenate(parts)

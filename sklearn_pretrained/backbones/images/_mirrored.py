@@ -1,4 +1,4 @@
-"""A backbone over images → the same one, seeing each image and its mirror image."""
+"""A backbone over images → the same one, seeing each image and its mirror image, or the latter."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ class _BothSides(_Base):
         return [batch, _mirror(batch)]
 
 
+class _OtherSide(_Base):
+    """Gives the mirror image of each image alone."""
+
+    def recipe(self) -> dict[str, Any]:
+        return {**super().recipe(), "augment": "mirror"}  # type: ignore[safe-super]
+
+    def views(self, batch: Any) -> Sequence[Any]:
+        return [_mirror(batch)]
+
+
 def _mirror(batch: Any) -> Any:
     if isinstance(batch, Mapping) and "pixel_values" in batch:
         return {**batch, "pixel_values": _mirror(batch["pixel_values"])}
@@ -43,9 +53,22 @@ def _mirrored_kind(kind: type[Backbone]) -> Any:
     return type(f"Mirrored{kind.__name__}", (_BothSides, kind), {"__module__": kind.__module__})
 
 
+@remembered("kinds of networks that see mirror images alone")
+def _mirror_only_kind(kind: type[Backbone]) -> Any:
+    return type(f"MirrorOnly{kind.__name__}", (_OtherSide, kind), {"__module__": kind.__module__})
+
+
 def mirrored(backbone: Backbone) -> Backbone:
     """Let a backbone see prepared images from both sides."""
-    kind = _mirrored_kind(type(backbone))
+    return _as(_mirrored_kind(type(backbone)), backbone)
+
+
+def mirror_only(backbone: Backbone) -> Backbone:
+    """Let a backbone see the mirror images of prepared images."""
+    return _as(_mirror_only_kind(type(backbone)), backbone)
+
+
+def _as(kind: Any, backbone: Backbone) -> Backbone:
     twin: Backbone = kind.__new__(kind)
     vars(twin).update(vars(backbone))
     return twin

@@ -12,10 +12,10 @@ older versions of this package, which then compute without it.
 ``keys``
     (bundle, digest) → the number of a row, and when it was last used, in seconds since 1970.
 ``rows``
-    Number → record. A record is ``width`` little-endian float32 numbers and eight bytes of
-    checksum: XXH3-64 of the numbers, seeded by XXH3-64 of the digest, which is seeded by XXH3-64
-    of the recipe and the JSON. So a row that strays to another key is told as well as a row that
-    changed.
+    Number → record. A record is ``width`` little-endian float32 numbers (float16 where the recipe
+    ends in ``:float16``) and eight bytes of checksum: XXH3-64 of the numbers, seeded by XXH3-64 of
+    the digest, which is seeded by XXH3-64 of the recipe and the JSON. So a row that strays to
+    another key is told as well as a row that changed.
 ``claims``, ``claimants``
     Rows that are computed at present, each with a ticket; and for each ticket its owner, and how
     many times it has stored rows.
@@ -66,7 +66,7 @@ MIGRATIONS = {
     1: ("DROP TABLE claims", TABLES["claims"], TABLES["claimants"], TABLES["facts"]),
 }
 _CHECKSUM = 8
-_FLOAT = np.dtype("<f4")
+_FLOATS: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 
 
 def structure(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -113,12 +113,12 @@ def seed_of(bundle: Bundle) -> int:
 
 def record_bytes(bundle: Bundle) -> int:
     """Count the bytes of one record."""
-    return bundle.width * _FLOAT.itemsize + _CHECKSUM
+    return bundle.width * _FLOATS[bundle.dtype].itemsize + _CHECKSUM
 
 
 def encode(bundle: Bundle, digests: Sequence[bytes], rows: NDArray[np.float32]) -> list[bytes]:
     """Turn rows into records."""
-    rows = np.ascontiguousarray(rows, dtype=_FLOAT)
+    rows = np.ascontiguousarray(rows, dtype=_FLOATS[bundle.dtype])
     if rows.shape != (len(digests), bundle.width):
         raise ValueError(f"expected rows of shape {(len(digests), bundle.width)}, got {rows.shape}")
     seed = seed_of(bundle)
@@ -140,7 +140,7 @@ def decode(
     block = memoryview(b"".join([records[i] for i in there]))
     words = np.frombuffer(block, np.uint8).reshape(len(there), size)
     checks = words[:, -_CHECKSUM:].tobytes()
-    values = words[:, :-_CHECKSUM].view(_FLOAT)
+    values = words[:, :-_CHECKSUM].view(_FLOATS[bundle.dtype])
     rows: list[NDArray[np.float32] | None] = [None] * len(records)
     for k, i in enumerate(there):
         start = k * size

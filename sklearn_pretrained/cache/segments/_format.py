@@ -172,5 +172,6 @@ def write(table: Any, path: Path) -> None:
 def to_table(bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> Any:
     """Make the table of a segment."""
     pa, _ = arrow()
-    table = pa.table(columns(bundle, digests, rows))
+    fits = np.nanmax(np.abs(rows), initial=0.0) <= np.finfo(bundle.dtype).max
+    table = pa.table(columns(bundle, digests, rows, bundle.dtype if fits else "float32"))
     return table.replace_schema_metadata(metadata(bundle, "segment"))
