@@ -10,7 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from sklearn_pretrained import LayerScoreDisplay, PretrainedImageFeaturizer, list_layers
+from sklearn_pretrained import (
+    LayerScoreDisplay,
+    PretrainedImageFeaturizer,
+    cheapest_within_one_se,
+    list_layers,
+)
 
 LAYERS = ["features.2", "features.6", "features.13", "penultimate"]
 COSTS = {layer.name: layer.cost for layer in list_layers("mobilenet_v2", image_size=64)}
@@ -118,7 +123,7 @@ def test_several_searches_lie_side_by_side(patches, search):
     assert "%" in display.ax_.get_xlabel()
     names = [curve.name for curve in LayerScoreDisplay.from_search([search, other]).curves]
     assert names == ["search 1", "search 2"]
-    with pytest.raises(ValueError, match="x='layer' requires a single curve"):
+    with pytest.raises(ValueError, match="over the same layers; use x='cost'"):
         display.plot(x="layer")
     with pytest.raises(ValueError, match="No search was given"):
         LayerScoreDisplay.from_search([])
@@ -209,9 +214,60 @@ def test_a_featurizer_is_found_wherever_it_is(patches):
 def test_a_search_over_no_layer_is_refused(patches):
     """The error says what is needed; so does one that was not fitted."""
     search = searched(patches, {"head__C": [0.1, 1]})
-    with pytest.raises(ValueError, match=r"one parameter that ends in 'layer'.*\['head__C'\]"):
+    with pytest.raises(ValueError, match=r"parameters that end in 'layer'.*\['head__C'\]"):
         LayerScoreDisplay.from_search(search)
     with pytest.raises(ValueError, match="x must be"):
         LayerScoreDisplay(curves=[]).plot(x="depth")
     with pytest.raises(AttributeError, match="not fitted"):
         LayerScoreDisplay.from_search(GridSearchCV(pipeline(), {"featurizer__layer": LAYERS}))
+
+
+@pytest.fixture
+def two(patches):
+    """A search over the layers of two featurizers side by side."""
+    union = FeatureUnion(
+        [
+            ("large", PretrainedImageFeaturizer(image_size=64)),
+            ("small", PretrainedImageFeaturizer(image_size=32)),
+        ]
+    )
+    estimator = Pipeline([("union", union), ("head", LogisticRegression())])
+    grid = {"union__small__layer": [2, 6], "union__large__layer": [3, 8, -1]}
+    return searched(patches, grid, estimator, refit=cheapest_within_one_se(estimator))
+
+
+def test_of_two_layers_one_is_the_axis_and_the_other_makes_lines(two):
+    """The one with more values lies along the axis; costs are those of both networks together."""
+    display = LayerScoreDisplay.from_search(two)
+    wide, narrow = (list_layers("mobilenet_v2", image_size=size).plan for size in (64, 32))
+
+    assert [curve.name for curve in display.curves] == [
+        "mobilenet_v2 at features.2",
+        "mobilenet_v2 at features.6",
+    ]
+    for curve, small in zip(display.curves, ["features.2", "features.6"], strict=True):
+        assert [score.name for score in curve.scores] == ["features.3", "features.8", "features.18"]
+        for score in curve.scores:
+            flops = wide.flops * wide.layers[score.name].cost
+            flops += narrow.flops * narrow.layers[small].cost
+            assert score.flops == pytest.approx(flops)
+            assert score.cost == pytest.approx(flops / (wide.flops + narrow.flops))
+            assert score.mean == two.cv_results_["mean_test_score"][score.index]
+    ticks = [label.get_text() for label in display.ax_.get_xticklabels()]
+    assert ticks == ["features.3", "features.8", "features.18"]
+    assert len(display.lines_) == 2
+
+
+def test_a_search_over_two_layers_has_one_star(two):
+    """Within one standard error of the best of all; it is what the search ships."""
+    display = LayerScoreDisplay.from_search(two, plot=False)
+    scores = [score for curve in display.curves for score in curve.scores]
+    best = max(scores, key=lambda score: score.mean)
+    good = [score for score in scores if score.mean >= best.mean - best.error]
+    (star,) = (curve.cheapest for curve in display.curves if curve.cheapest is not None)
+
+    assert star == min(good, key=lambda score: score.flops)
+    assert two.best_index_ == star.index
+    assert repr(display).count("cheapest within one standard error") == 1
+    frame = display.to_frame()
+    assert frame["cheapest_within_one_error"].sum() == 1

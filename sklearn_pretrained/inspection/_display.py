@@ -8,6 +8,7 @@ import numpy as np
 
 from .._optional import need
 from .._text_table import lines
+from ._marks import COLOURS, MARKERS
 from ._scores import Curve, LayerScore, all_curves
 
 _HEADINGS = ("layer", "cost", "GFLOP", "score", "± std", "")
@@ -88,9 +89,10 @@ class LayerScoreDisplay:
         ----------
         search : fitted search, list or dict of them
             A ``GridSearchCV``, ``RandomizedSearchCV`` or halving search whose grid varies the
-            ``layer`` of one featurizer, or ``train_from``. If it varies other parameters as well,
-            each layer is shown with its best score. Each network (``model``) has its own curve. A
-            dict gives names to several searches.
+            ``layer`` of one featurizer or of two, or ``train_from``. If it varies other parameters
+            as well, each layer is shown with its best score. Each network (``model``) has its own
+            curve. Of two layers, the one with more values is on the x axis, and each value of the
+            other has its own curve. A dict gives names to several searches.
         metric : str, default=None
             The score to show if the search has several. None uses the one for refitting.
         ax : matplotlib Axes, default=None
@@ -124,9 +126,10 @@ class LayerScoreDisplay:
         ax : matplotlib Axes, default=None
             Axes to plot on. None creates a new figure.
         x : {"auto", "layer", "cost"}, default="auto"
-            What the x axis shows. "layer" shows the names of the layers in order, with the share of
-            the network's cost that is needed to reach each; "cost" shows that share in percent.
-            "auto" uses "layer" for one curve and "cost" for several.
+            What the x axis shows. "layer" shows the names of the layers in order; for one curve,
+            with the share of the network's cost that is needed to reach each. "cost" shows that
+            share in percent. "auto" uses "layer" for one curve and for a search over two layers,
+            and "cost" for several networks or searches.
         score_name : str, default=None
             Label of the y axis. None uses the name of the score.
         negate_score : bool, default=False
@@ -142,9 +145,14 @@ class LayerScoreDisplay:
         plt = need("matplotlib.pyplot", install="matplotlib", purpose="LayerScoreDisplay.plot")
         if x not in {"auto", "layer", "cost"}:
             raise ValueError(f"x must be 'auto', 'layer' or 'cost', got {x!r}.")
-        named = x == "layer" or (x == "auto" and len(self.curves) == 1)
-        if named and len(self.curves) > 1:
-            raise ValueError("x='layer' requires a single curve; use x='cost' to compare several.")
+        alike = len({tuple(score.name for score in curve.scores) for curve in self.curves}) == 1
+        one = len(self.curves) == 1
+        joint = all(curve.bar is not None for curve in self.curves)
+        named = x == "layer" or (x == "auto" and alike and (one or joint))
+        if named and not alike:
+            raise ValueError(
+                "x='layer' requires curves over the same layers; use x='cost' to compare others."
+            )
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
@@ -155,27 +163,35 @@ class LayerScoreDisplay:
         of_what = " that is trained" if self.curves[0].is_trained else ""
         if named:
             scores = self.curves[0].scores
-            ax.set_xticks(
-                range(len(scores)), [f"{s.name}\n{s.cost:.0%}" for s in scores], rotation=60,
-                ha="right", rotation_mode="anchor",
-            )  # fmt: skip
-            ax.set_xlabel(f"layer, and share of the network's cost{of_what}")
+            told = [f"{s.name}\n{s.cost:.0%}" if one else s.name for s in scores]
+            ax.set_xticks(range(len(scores)), told, rotation=60, ha="right", rotation_mode="anchor")
+            ax.set_xlabel(f"layer, and share of the network's cost{of_what}" if one else "layer")
         else:
-            ax.set_xlabel(f"share of the network's cost{of_what or ' at the layer'} (%)")
+            whose = "the networks'" if joint else "the network's"
+            ax.set_xlabel(f"share of {whose} cost{of_what or ' at the layer'} (%)")
         ax.set_ylabel(score_name or self.score_name)
-        ax.legend()
+        ax.legend(fontsize="small" if joint else None)
         return self
 
     def _draw(self, curve: Curve, *, named: bool, sign: int, line_kw: dict[str, Any]) -> None:
+        k = next(i for i, one in enumerate(self.curves) if one is curve)
+        aside = 0.08 * (k - (len(self.curves) - 1) / 2)  # so that bars do not hide each other
+
         def at(score: LayerScore) -> float:
-            return curve.scores.index(score) if named else 100 * score.cost
+            return curve.scores.index(score) + aside if named else 100 * score.cost
 
         means = [sign * score.mean for score in curve.scores]
         bars = self.ax_.errorbar(
             [at(score) for score in curve.scores],
             means,
             yerr=[score.std for score in curve.scores],
-            **{"marker": "o", "capsize": 3, "label": curve.name, **line_kw},
+            **{
+                "color": COLOURS[k % len(COLOURS)],
+                "marker": MARKERS[k % len(MARKERS)],
+                "capsize": 3,
+                "label": curve.name,
+                **line_kw,
+            },
         )
         self.lines_.append(bars[0])
         colour = bars[0].get_color()
@@ -183,9 +199,10 @@ class LayerScoreDisplay:
             self.ax_.plot(
                 at(curve.cheapest), sign * curve.cheapest.mean, marker="*", markersize=16,
                 linestyle="none", color=colour, markeredgecolor="black",
-                label=f"{curve.cheapest.name}: the cheapest within one standard error",
+                label=_star(curve),
             )  # fmt: skip
-        if np.isfinite(curve.threshold):
+        once = curve.bar is None or curve.cheapest is not None
+        if np.isfinite(curve.threshold) and once:
             self.ax_.axhline(sign * curve.threshold, color=colour, linestyle=":", linewidth=1)
 
     def to_frame(self) -> Any:
@@ -217,6 +234,16 @@ class LayerScoreDisplay:
 
     def __repr__(self) -> str:
         return "\n\n".join(_text(curve) for curve in self.curves)
+
+
+def _star(curve: Curve) -> str:
+    assert curve.cheapest is not None
+    name = curve.cheapest.name
+    return (
+        f"{name}: the cheapest within one standard error"
+        if curve.bar is None
+        else (f"{name}: the cheapest of all\nwithin one standard error")
+    )
 
 
 def _text(curve: Curve) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 _READ, _TRAINED = "layer", "train_from"
+_MOST = 2  # layers in one search: one along the axis, one as lines
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,17 @@ class Curve:
         In the order of their costs.
     is_trained : bool
         Whether what lies above each layer was trained; then the costs are those of what was.
+    bar : float or None
+        The threshold, where it is that of a whole search over two layers.
+    marked : LayerScore or None
+        The cheapest of that search that reaches it.
     """
 
     name: str
     scores: tuple[LayerScore, ...]
     is_trained: bool = False
+    bar: float | None = None
+    marked: LayerScore | None = None
 
     @property
     def best(self) -> LayerScore | None:
@@ -70,6 +77,8 @@ class Curve:
     @property
     def threshold(self) -> float:
         """The best score less its standard error."""
+        if self.bar is not None:
+            return self.bar
         best = self.best
         if best is None:
             return np.nan
@@ -78,7 +87,12 @@ class Curve:
 
     @property
     def cheapest(self) -> LayerScore | None:
-        """The layer of the least cost that scores within one standard error of the best."""
+        """The layer of the least cost that scores within one standard error of the best.
+
+        Of a search over two layers, one curve has it, and the others have None.
+        """
+        if self.bar is not None:
+            return self.marked if any(score is self.marked for score in self.scores) else None
         near = [score for score in self.scores if score.mean >= self.threshold]
         return min(near, key=lambda score: score.flops, default=None)
 
@@ -100,28 +114,38 @@ def read_results(
 ) -> list[Curve]:
     """Read ``cv_results_`` of a search over an estimator: one curve for each network."""
     metric = _metric(results, refit, metric)
-    parameter = _layer_parameter(results)
-    is_trained = parameter.endswith(_TRAINED)
-    prefix = parameter.removesuffix(_TRAINED if is_trained else _READ)
-    place = _trained if is_trained else _place
+    parameters = _layer_parameters(results)
     folds = sum(k.startswith("split") and k.endswith(f"_test_{metric}") for k in results)
-    found: dict[str, dict[str, list[LayerScore]]] = {}
-    for i in _last_rounds(results, parameter):
+    found: dict[tuple[str, str], dict[str, list[LayerScore]]] = {}
+    for i in _last_rounds(results, parameters):
         params = dict(results["params"][i])
-        network, layer, cost, flops = place(_candidate(estimator, prefix, params))
+        places = [_find(estimator, parameter, params) for parameter in parameters]
+        along, rest = places[0], "".join(f"{one.network} at {one.layer}" for one in places[1:])
+        flops = sum(place.flops for place in places)
+        cost = flops / sum(place.full for place in places)
         mean, std = (float(results[f"{what}_test_{metric}"][i]) for what in ("mean", "std"))
         # The results hold the deviation of the folds themselves, not of what they are drawn from.
         error = std / np.sqrt(folds - 1) if folds > 1 else np.nan
-        score = LayerScore(layer, cost, flops, mean, std, error, params, i)
-        found.setdefault(network, {}).setdefault(layer, []).append(score)
-    return [
-        Curve(
-            _curve_name(name, network, several=len(found) > 1),
-            tuple(sorted(map(_best, layers.values()), key=lambda score: score.flops)),
-            is_trained,
+        score = LayerScore(along.layer, cost, flops, mean, std, error, params, i)
+        found.setdefault((along.network, rest), {}).setdefault(along.layer, []).append(score)
+    networks = {network for network, _ in found}
+    curves = []
+    for (network, rest), layers in found.items():
+        told = [network] * (len(networks) > 1 or not rest) + [rest] * bool(rest)
+        curves.append(
+            Curve(
+                _curve_name(name, ", ".join(told), several=len(found) > 1),
+                tuple(sorted(map(_best, layers.values()), key=lambda score: score.flops)),
+                is_trained=all(parameter.endswith(_TRAINED) for parameter in parameters),
+            )
         )
-        for network, layers in found.items()
-    ]
+    return _compared(curves) if len(parameters) > 1 else curves
+
+
+def _compared(curves: Sequence[Curve]) -> list[Curve]:
+    """Hold the curves of a search over two layers against the best of them all."""
+    whole = Curve("", tuple(score for curve in curves for score in curve.scores))
+    return [replace(curve, bar=whole.threshold, marked=whole.cheapest) for curve in curves]
 
 
 def _best(scores: Sequence[LayerScore]) -> LayerScore:
@@ -134,9 +158,9 @@ def _curve_name(name: str | None, network: str, *, several: bool) -> str:
     return f"{name}, {network}" if several else name
 
 
-def _last_rounds(results: Mapping[str, Any], parameter: str) -> list[int]:
+def _last_rounds(results: Mapping[str, Any], parameters: Sequence[str]) -> list[int]:
     """List candidates; a halving search scores some again, over more rows, and the last counts."""
-    layers = [repr(params[parameter]) for params in results["params"]]
+    layers = [repr([params[name] for name in parameters]) for params in results["params"]]
     rounds = results.get("iter", np.zeros(len(layers), int))
     last: dict[str, int] = {}
     for layer, number in zip(layers, rounds, strict=True):
@@ -170,16 +194,33 @@ def _metric(results: Mapping[str, Any], refit: object, metric: str | None) -> st
     return metric
 
 
-def _layer_parameter(results: Mapping[str, Any]) -> str:
+def _layer_parameters(results: Mapping[str, Any]) -> list[str]:
+    """Name the parameters that are layers, the one with the most values first."""
     names = [key.removeprefix("param_") for key in results if key.startswith("param_")]
     layers = [name for name in names if name.rpartition("__")[2] in {_READ, _TRAINED}]
-    if len(layers) != 1:
+    if not 1 <= len(layers) <= _MOST:
         raise ValueError(
-            "The search must vary the layer of one featurizer: its grid must have one parameter "
-            "that ends in 'layer' or 'train_from', such as 'featurizer__layer'; this one has "
-            f"{names}."
+            "The search must vary the layer of one featurizer, or of two: its grid must have one "
+            "or two parameters that end in 'layer' or 'train_from', such as 'featurizer__layer'; "
+            f"this one has {names}."
         )
-    return layers[0]
+    return sorted(layers, key=lambda name: -len({repr(p[name]) for p in results["params"]}))
+
+
+class _Place(NamedTuple):
+    """What a candidate reads or trains from, and its operations, next to the whole network's."""
+
+    network: str
+    layer: str
+    flops: float
+    full: float
+
+
+def _find(estimator: Any, parameter: str, params: Mapping[str, Any]) -> _Place:
+    """Find network, layer and cost of what a candidate reads, or trains."""
+    is_trained = parameter.endswith(_TRAINED)
+    prefix = parameter.removesuffix(_TRAINED if is_trained else _READ)
+    return (_trained if is_trained else _read)(_candidate(estimator, prefix, params))
 
 
 def _candidate(estimator: Any, prefix: str, params: Mapping[str, Any]) -> Any:
@@ -194,27 +235,26 @@ def _candidate(estimator: Any, prefix: str, params: Mapping[str, Any]) -> Any:
     return clone(own).set_params(**mine)
 
 
-def _place(featurizer: Any) -> tuple[str, str, float, float]:
-    """Find network, layer and cost of what a featurizer reads."""
+def _read(featurizer: Any) -> _Place:
     from ..layers import plan as planned
 
     backbone = featurizer.find_backbone()
     plan = planned(backbone)
     layers = plan.resolve(featurizer.layer)
-    cost = max(layer.cost for layer in layers)
+    flops = max(layer.cost for layer in layers) * plan.flops
     name = "+".join(layer.name for layer in layers)
-    return backbone.name.rpartition("/")[2], name, cost, cost * plan.flops
+    return _Place(backbone.name.rpartition("/")[2], name, flops, plan.flops)
 
 
-def _trained(estimator: Any) -> tuple[str, str, float, float]:
-    """Find network, layer and cost of what is trained; None trains nothing."""
+def _trained(estimator: Any) -> _Place:
+    """None trains nothing."""
     from ..layers import plan as planned
 
     backbone = estimator.featurizer.find_backbone()
     plan = planned(backbone)
     network = backbone.name.rpartition("/")[2]
     if estimator.train_from is None:
-        return network, "frozen", 0.0, 0.0
+        return _Place(network, "frozen", 0.0, plan.flops)
     (start,) = plan.resolve(estimator.train_from)
     cost = max(layer.cost for layer in plan.resolve(estimator.featurizer.layer)) - start.cost
-    return network, start.name, cost, cost * plan.flops
+    return _Place(network, start.name, cost * plan.flops, plan.flops)
