@@ -30,7 +30,7 @@ def fit(n: int, place: str) -> None:
     X = Drawn(n)
     y = np.arange(n) % 2
     featurizer = PretrainedImageFeaturizer(
-        "mobilenet_v2", image_size=32, cache=FeatureCache(Path(place) / "rows.sqlite")
+        "mobilenet_v2", image_size=64, cache=FeatureCache(Path(place) / "rows.sqlite")
     )
     tuned = FineTunedClassifier(
         featurizer, train_from="features.13", epochs=1, batch_size=64, random_state=0, verbose=True
@@ -53,6 +53,8 @@ class Drawn:
         if isinstance(i, slice):
             start, stop, _ = i.indices(self._n)
             return Drawn(stop - start, self._start + start)
+        if not isinstance(i, int | np.integer):
+            return [self[int(k)] for k in i]
         if not 0 <= i < self._n:
             raise IndexError(i)
         random = np.random.RandomState(self._start + int(i))

@@ -68,7 +68,8 @@ class Activations:
         n_bytes = estimate(trunk, X, n) * self.views
         tell(trunk, n * self.views, n_bytes, shown=shown)
         cache = cache_of(trunk)
-        in_cache = room_of(cache) >= n_bytes
+        # Half of it, since others keep rows there too.
+        in_cache = n_bytes <= room_of(cache) / 2
         self._rows: Lying = InCache(cache, self._again) if in_cache else Copied(most)
         self.usable = np.ones(n, dtype=bool)
         self.lengths: NDArray[np.intp] | None = None
@@ -96,12 +97,16 @@ class Activations:
     def _part(self, which: range) -> Any:
         return self._X if len(which) == self.n else rows_of(self._X, slice(which[0], which[-1] + 1))
 
-    def _again(self, number: int) -> Floats:
-        """Compute a row that the cache has lost."""
-        view, i = divmod(number, self.n)
-        part = self._part(range(i, i + 1))
-        row: Floats = rows_along(self._trunks[view], part, self._ways[view])[0]
-        return row
+    def _again(self, numbers: list[int]) -> list[Floats]:
+        """Compute rows that the cache has lost."""
+        found: dict[int, Floats] = {}
+        for view in range(self.views):
+            which = [number for number in numbers if number // self.n == view]
+            if which:
+                part = rows_of(self._X, np.array(which) % self.n)
+                rows = rows_along(self._trunks[view], part, self._ways[view])
+                found |= dict(zip(which, rows, strict=True))
+        return [found[number] for number in numbers]
 
     def take(self, numbers: NDArray[np.intp]) -> tuple[Floats, list[int] | None]:
         """Return a copy of some rows, with zeros behind shorter ones, and their lengths."""

@@ -86,10 +86,10 @@ class InCache:
     ----------
     cache : Cache
     again : callable
-        Computes a row that the cache has lost.
+        Computes rows that the cache has lost.
     """
 
-    def __init__(self, cache: Any, again: Callable[[int], Floats]) -> None:
+    def __init__(self, cache: Any, again: Callable[[list[int]], Sequence[Floats]]) -> None:
         self._cache, self._again = cache, again
         self._places: list[Place | None] = []
         self._shapes: list[tuple[int, ...]] = []
@@ -114,9 +114,10 @@ class InCache:
             for (k, _), row, is_there in zip(some, out, whole, strict=True):
                 if is_there:
                     found[k] = row.reshape(self._shapes[numbers[k]])
-        return [
-            self._again(i) if row is None else row for i, row in zip(numbers, found, strict=True)
-        ]
+        lost = [k for k, row in enumerate(found) if row is None]
+        for k, row in zip(lost, self._again([numbers[k] for k in lost]), strict=True):
+            found[k] = row
+        return found
 
     def close(self) -> None:
         """Leave the rows to the cache."""

@@ -2,7 +2,8 @@
 
 The loop is written by hand. skorch's judges a network only after its first epoch, and takes rows
 and targets as tensors: here epoch 0 is the frozen probe, pairs are drawn while training, rows come
-out of a file, and what is kept are the changed tensors alone.
+out of a cache, and what is kept are the changed tensors alone. accelerate spreads a loop over
+devices, and the tail of a network fits on one.
 """
 
 from __future__ import annotations
