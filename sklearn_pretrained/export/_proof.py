@@ -13,6 +13,7 @@ from ..exported import ExportedPipeline
 from ..exported._pipeline import FORMS, forms
 from ..exported._reading import reader
 from ..exported._several import columns_of
+from ._agreement import agreement, answer_of, refuse_below
 from ._inputs import Input
 
 _SIZES = ((1, 8), (3, 9), (16, None))
@@ -104,9 +105,47 @@ def check_step(
                 )
             farthest[name] = max(farthest[name], far)
     return [
-        {"step": step, "output": name, "largest": far, "allowed": _allowed(name, tolerance)}
+        {
+            "step": step,
+            "output": name,
+            "largest": far,
+            "allowed": _allowed(name, tolerance) if np.isfinite(tolerance) else None,
+        }
         for name, far in farthest.items()
     ]
+
+
+def check_weights(
+    runtime: ExportedPipeline,
+    samples: Sequence[Any],
+    expected: Mapping[str, NDArray[Any]],
+    least: float,
+) -> Facts:
+    """Compare what a file with rounded weights answers with what the pipeline does.
+
+    Parameters
+    ----------
+    runtime : ExportedPipeline
+    samples : sequence
+        The examples, prepared.
+    expected : mapping of str to ndarray
+        By the names of the file's outputs.
+    least : float
+        The agreement that is asked for.
+    """
+    name = answer_of(runtime)
+    wanted = expected.get(name, list(expected.values())[-1])
+    found = np.asarray(runtime.outputs(samples, name)[name]).reshape(wanted.shape)
+    agreed = agreement(found, wanted)
+    refuse_below(least, agreed, "Rounded weights change answers", "Use weights='float32'")
+    far = _distance(name, found, wanted)
+    return {
+        "step": "weights",
+        "output": name,
+        "largest": far,
+        "allowed": 1 - least,
+        "agreement": agreed,
+    }
 
 
 _PREDICTED = {"predict", "predict_proba", "decision_function"}
