@@ -47,10 +47,40 @@ _TINY = {
     "moe_intermediate_size": 8, "pad_token_id": 0, "pad_index": 0, "bos_token_id": 1,
     "eos_token_id": 2, "decoder_start_token_id": 1,
 }  # fmt: skip
+_MROPE = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]}
+_MAMBA = {"mamba_n_heads": 4, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_state": 8}
 FURTHER = {
+    "axk1": {"qk_rope_head_dim": 8, "n_group": 1, "topk_group": 1},
+    "bailing_hybrid": {"n_group": 1, "topk_group": 1},
+    "bamba": {**_MAMBA, "attn_layer_indices": [1]},
+    "codegen": {"rotary_dim": 4},
+    "deepseek_v3": {"qk_rope_head_dim": 8},
+    "dots1": {"n_shared_experts": 1, "n_group": 1, "topk_group": 1},
+    **{
+        family: {"rope_parameters": _MROPE}
+        for family in ("glm4v_text", "glm_image_text", "glm_ocr_text")
+    },
+    "glm4v_moe_text": {"rope_parameters": _MROPE, "head_dim": 16},
+    "gemma3n_text": {
+        "num_kv_shared_layers": 0,
+        "vocab_size_per_layer_input": 40,
+        "hidden_size_per_layer_input": 8,
+        "laurel_rank": 4,
+    },
+    "gpt_neo": {"num_layers": 2, "attention_types": [[["global", "local"], 1]]},
+    "gptj": {"rotary_dim": 4},
+    "granitemoehybrid": {**_MAMBA, "layer_types": ["mamba", "attention", "mamba"]},
+    "layoutlmv3": {"coordinate_size": 2, "shape_size": 4},
+    "hy_v4_vl_text": {"qk_rope_head_dim": 8, "rope_parameters": _MROPE},
+    "lfm2_moe": {"num_dense_layers": 1, "layer_types": ["conv", "full_attention", "conv"]},
+    "luke": {"entity_vocab_size": 10, "entity_emb_size": 8},
     "mamba2": {"num_heads": 4, "head_dim": 8, "n_groups": 1, "state_size": 8},
+    **{family: {"rope_parameters": _MROPE} for family in ("qwen2_vl_text", "qwen2_5_vl_text")},
     "reformer": {"axial_pos_embds": False},
+    "roc_bert": {"pronunciation_vocab_size": 20, "shape_vocab_size": 20},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
+    "youtu": {"qk_rope_head_dim": 8},
+    "zamba": {"num_hidden_layers": 10},
 }
 """What some families need besides to be built so small."""
 
@@ -122,9 +152,10 @@ def expected(family: str, folder: Path) -> list[np.ndarray]:
             raise NotComparedError(f"does not run over texts: {str(error)[:80]}") from error
         if getattr(out, "hidden_states", None) is None:
             raise NotComparedError("names no hidden states")
+        states = map(first_tensor, (*out.hidden_states, out))
         # Some fill texts up to whole windows, on the right.
-        states = [first_tensor(x)[:, : ids.shape[1]] for x in (*out.hidden_states, out)]
-        found.append([(x.mean(1) if x.ndim > 2 else x)[0].numpy() for x in states])
+        means = [x[:, : ids.shape[1]].mean(1) if x.ndim > 2 else x for x in states]
+        found.append([mean[0].numpy() for mean in means])
     return [np.vstack(state) for state in zip(*found, strict=True)]
 
 

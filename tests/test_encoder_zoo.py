@@ -7,7 +7,10 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
 from tests import encoder_zoo
 
-HANDFUL = ["bert", "gpt2", "mixtral", "m2m_100", "led", "rwkv", "xlm", "mamba", "lfm3", "dory"]
+HANDFUL = [
+    *("bert", "gpt2", "mixtral", "m2m_100", "led", "rwkv", "xlm", "mamba", "lfm3", "dory"),
+    *("deepseek_v3", "gpt_neo", "bamba", "qwen2_vl_text"),
+]
 
 
 @pytest.mark.parametrize("family", HANDFUL)

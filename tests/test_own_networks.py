@@ -193,6 +193,25 @@ def test_what_changes_in_a_network_after_fit_is_refused():
         ours.transform(X)
 
 
+def keeping(seen):
+    """Give a network with a hook that stores what a layer gave."""
+    network = nn.Sequential(seeded(lambda: nn.Linear(8, 4)), nn.Tanh())
+    network[0].register_forward_hook(lambda _m, _args, out: seen.append(out))
+    return network
+
+
+def test_a_hook_that_stores_activations_gives_right_rows_or_is_refused_with_what_to_do():
+    """It changes what the network holds, so nobody can tell whether it changes rows."""
+    ours = fitted(keeping([]), cache=None)
+
+    def run() -> None:
+        for _ in range(3):
+            assert relative_error(ours.transform(X), rows_of(keeping([]))) < 1e-5
+
+    with pytest.raises(ProvenanceError, match="a hook or forward that stores activations"):
+        run()
+
+
 def test_rows_are_those_of_the_network_at_fit_whatever_a_glance_misses():
     """One number changed behind torch's back: the frozen copy goes on, and a new fit sees it."""
     network = seeded(lambda: nn.Linear(8, 40))

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 _REMEDY = "or fit again (the estimators after this one too, since they learned from the old rows)."
 _LONGEST = 80
+_MEANING = {
+    "code": " That is the network's code and all that it holds besides weights: a hook or forward "
+    "that stores activations, in a list for example, changes it at every run; remove it.",
+}
 
 
 def copied(value: Any) -> Any:
@@ -56,8 +60,9 @@ def check_recipe(
         was, is_ = (_shown(side[fact]) if fact in side else "not stated" for side in (then, now))
         if then.get(fact) != now.get(fact) or (fact in then) != (fact in now):
             raise ProvenanceError(
-                f"{name} is not prepared as it was at fit: {fact} was {was}, but is now {is_}. "
-                f"{differ} Restore the files, objects and versions used at fit, {_REMEDY}"
+                f"{name} is not prepared as it was at fit: {fact} was {was}, but is now {is_}."
+                f"{_MEANING.get(fact, '')} {differ} Restore the files, objects and versions used "
+                f"at fit, {_REMEDY}"
             )
 
 
