@@ -35,13 +35,16 @@ class Pace:
 
     def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Pass batches on, and note how long each took; the very first may load a network."""
-        began = time.monotonic()
+        began, together = time.monotonic(), 0
         for positions, rows in batches:
             if self.is_warm and positions:
                 seconds = (time.monotonic() - began) / len(positions)
                 known = self._seconds
+                # What is computed at the same time arrives at once, and counts as one batch.
+                at_once = known is not None and seconds < known / 4
+                together = len(positions) + (together if at_once else 0)
                 self._seconds = seconds if known is None else (2 * known + seconds) / 3
-                self._batch = max(self._batch, len(positions))
+                self._batch = max(self._batch, together)
             self.is_warm = True
             yield positions, rows
             began = time.monotonic()

@@ -22,11 +22,13 @@ def batches(
     device: torch.device,
     *,
     even: bool,
+    parts: int = 1,
 ) -> list[Sequence[int]]:
     """Say which samples share a batch: those of like length, or as many as suit the device.
 
     On a CPU, eight images of the usual size fill the caches, and more would overflow them; of
-    smaller items as many go together as hold as many numbers.
+    smaller items as many go together as hold as many numbers. Batches that run at the same time
+    are smaller by a quarter.
 
     Parameters
     ----------
@@ -38,15 +40,44 @@ def batches(
     device : torch.device
     even : bool
         Whether only samples of one length may meet.
+    parts : int
+        How many batches run at the same time; more than one batch is cut so that all have work.
     """
     lengths = backbone.lengths(samples)
     if lengths is not None:
         most = batch_size if isinstance(batch_size, int) else len(samples)
-        return by_length(lengths, most=most, budget=TOKENS.get(device.type, 2048), even=even)
+        budget = TOKENS.get(device.type, 2048)
+        if sum(lengths) > budget:
+            budget = _even(sum(lengths), _of_one(budget, parts), parts)
+        return by_length(lengths, most=most, budget=budget, even=even)
     most = batch_size if isinstance(batch_size, int) else backbone.window
     if device.type == "cpu" and samples:
         most = min(most, max(_FEWEST, _FILL_CACHES // max(1, samples[0].numel())))
-    return [range(i, min(i + most, len(samples))) for i in range(0, len(samples), most)]
+    if len(samples) > most:
+        most = _of_one(most, parts)
+    return _shared_out(len(samples), most, parts)
+
+
+def _of_one(size: int, parts: int) -> int:
+    """Return the size of a batch that shares the caches with others."""
+    return size if parts == 1 else max(1, size * 3 // 4)
+
+
+def _even(total: int, most: int, parts: int) -> int:
+    """Return the largest size, at most ``most``, at which all parts have as much to do."""
+    rounds = -(-total // (most * parts))
+    return -(-total // (rounds * parts)) if parts > 1 else most
+
+
+def _shared_out(n: int, most: int, parts: int) -> list[Sequence[int]]:
+    """Cut ``n`` samples into batches; what does not fill one for each part is shared out."""
+    rest = n % (most * parts) if n > most else 0
+    whole = n - rest
+    share = max(1, -(-rest // parts))
+    return [
+        *(range(i, min(i + most, whole)) for i in range(0, whole, most)),
+        *(range(i, min(i + share, n)) for i in range(whole, n, share)),
+    ]
 
 
 def by_length(lengths: Sequence[int], *, most: int, budget: int, even: bool) -> list[Sequence[int]]:

@@ -6,6 +6,7 @@ import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ._prepare import OnBad, windows
 from ._reading import Reading, is_out_of_memory, joined, width_of
 from ._runner import Runner, Underway
 from ._steady import check_steady
+from ._streams import Streams
 
 Finished = list[tuple[list[int], NDArray[np.float32]]]
 
@@ -103,19 +105,30 @@ def embed(
         return rows
 
     turns = itertools.cycle(runners)
-    gpus = sum(runner.device.type == "cuda" for runner in runners)
     underway: deque[tuple[list[int], list[Underway]]] = deque()
-    for good, samples in windows(items, positions, backbone, batch_size, on_bad, gpus=gpus):
-        for batch in batches(samples, backbone, batch_size, runners[0].device, even=even):
-            runner = next(turns)
-            chosen = [samples[i] for i in batch]
-            rows = _halving(chosen, functools.partial(forward, runner, reading), runner)
-            check_steady(runner, reading, chosen, functools.partial(joined, rows))
-            underway.append(([good[i] for i in batch], rows))
-            if len(underway) > gpus:
-                yield from finish(*underway.popleft())
-    while underway:
-        yield from finish(*underway.popleft())
+    with Streams(runners) as streams:
+        for good, samples in windows(
+            items, positions, backbone, batch_size, on_bad, threads=streams.feeders
+        ):
+            cut = batches(
+                samples, backbone, batch_size, runners[0].device, even=even, parts=streams.count
+            )
+            for batch in cut:
+                runner, chosen = next(turns), [samples[i] for i in batch]
+                again = functools.partial(
+                    _halving, chosen, functools.partial(forward, runner, reading), runner
+                )
+                if runner.past.room.holds(len(chosen)):
+                    once = functools.partial(forward, runner, replace(reading), chosen)
+                    rows = streams.send(once, again, len(cut))
+                else:
+                    rows = again()
+                check_steady(runner, reading, chosen, functools.partial(joined, rows))
+                underway.append(([good[i] for i in batch], rows))
+                if len(underway) > streams.most_underway:
+                    yield from finish(*underway.popleft())
+        while underway:
+            yield from finish(*underway.popleft())
 
 
 class _Judge:

@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import torch
-
 from ..backbones import Backbone
 from ..exceptions import BadItemError
 
 OnBad = Callable[[int, BadItemError], None]
-_MOST_THREADS = 8
 
 
 def windows(
@@ -24,16 +21,14 @@ def windows(
     batch_size: int | str,
     on_bad: OnBad,
     *,
-    gpus: int,
+    threads: int,
 ) -> Iterator[tuple[list[int], list[Any]]]:
     """Yield positions with their samples, in order, without those that cannot be read.
 
-    One thread prepares ahead where the network runs on the processor, which it keeps busy; where
-    it runs on GPUs, as many as torch may use, at most eight: a GPU would wait for one.
+    Threads prepare ahead, only one where the backbone's preparation is not safe in several.
     """
-    threads = 1
-    if gpus and backbone.prepares_concurrently:
-        threads = max(1, min(_MOST_THREADS, torch.get_num_threads()))
+    if not backbone.prepares_concurrently:
+        threads = 1
     return _ahead(
         (
             functools.partial(_prepare, items, window, backbone, on_bad)

@@ -39,6 +39,10 @@ class Room:
     _fitted: int = 0
     _enough: int = 4
 
+    def holds(self, n: int) -> bool:
+        """Say whether ``n`` fit, as far as is known."""
+        return self.most is None or n <= self.most
+
     def ran_out(self, n: int) -> bool:
         """Learn that ``n`` were too many; tell whether that is news."""
         is_news = self.most is None
@@ -100,6 +104,11 @@ class Runner(ABC):
     @property
     def even(self) -> bool:
         """Whether only samples of one length may share a batch."""
+        return False
+
+    @property
+    def in_streams(self) -> bool:
+        """Whether several batches at the same time, on a thread each, are best."""
         return False
 
     def expect(self, n: int) -> None:

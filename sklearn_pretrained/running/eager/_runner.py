@@ -23,7 +23,7 @@ from .._runner import Outputs, Runner
 from ._blame import blame
 from ._loaded import LoadedNetwork
 from ._windows import TextsInWindows
-from .fast import full_precision
+from .fast import fast_paths, full_precision
 from .packed import UnpackableError, packed
 
 Call = Callable[[nn.Module], Any]
@@ -66,6 +66,11 @@ class EagerRunner(Runner):
     def even(self) -> bool:
         """Whether padding would show."""
         return self._network.arranged.even
+
+    @property
+    def in_streams(self) -> bool:
+        """Whether it runs on processors."""
+        return self.device.type == "cpu" and fast_paths()
 
     def expect(self, n: int) -> None:
         """Learn that ``n`` items are coming; a network that sees many is made fast first."""
