@@ -574,7 +574,7 @@ def test_photographs_are_not_all_decoded_at_once(tmp_path):
     assert peak < 100e6
 
 
-def test_several_threads_prepare_images_for_a_gpu():
+def test_several_threads_prepare_images():
     """Two windows are prepared at once, and come in their order."""
     from sklearn_pretrained.running._prepare import windows
 
@@ -595,12 +595,7 @@ def test_several_threads_prepare_images_for_a_gpu():
     def refuse(position, error):
         raise AssertionError(position)
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        found = list(windows(Numbers(), range(8), Doubles(), "auto", refuse, gpus=1))
-    finally:
-        torch.set_num_threads(before)
+    found = list(windows(Numbers(), range(8), Doubles(), "auto", refuse, threads=2))
     assert [position for positions, _ in found for position in positions] == list(range(8))
     assert [sample for _, samples in found for sample in samples] == list(range(0, 16, 2))
 

@@ -146,6 +146,17 @@ def test_many_cores_share_sixteen_streams(monkeypatch, cores, count, each):
     assert set(asked) == {(count, each)}
 
 
+@pytest.mark.parametrize(
+    ("device", "cores", "feeders"), [("cpu", 2, 1), ("cpu", 16, 4), ("cuda", 6, 6), ("cuda", 32, 8)]
+)
+def test_threads_that_decode_keep_the_network_busy(monkeypatch, device, cores, feeders):
+    """One for each four streams; for a GPU all, at most eight, since it would wait for one."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: cores)
+    runner = SimpleNamespace(device=torch.device(device), in_streams=device == "cpu")
+    assert _streams.Streams([runner]).feeders == feeders
+
+
 class _Inline:
     """Does at once what it is given."""
 

@@ -73,7 +73,8 @@ def page(found: dict) -> str:
     """Write all tables, with the command, the machine and the date."""
     head = (
         f"`{found['command']}`, {found['date']}, {found['machine']}, {found['threads']} threads, "
-        f"medians of {found['repeats']} passes.\n"
+        f"medians of {found['repeats']} passes"
+        f"{', while other processes keep half the cores busy' if found['busy'] else ''}.\n"
     )
     return "\n".join([head, *(task_table(name, task) for name, task in found["tasks"].items())])
 

@@ -52,9 +52,8 @@ def batches(
         return by_length(lengths, most=most, budget=budget, even=even)
     most = batch_size if isinstance(batch_size, int) else backbone.window
     if device.type == "cpu" and samples:
-        most = min(most, max(_FEWEST, _FILL_CACHES // max(1, samples[0].numel())))
-    if len(samples) > most:
-        most = _of_one(most, parts)
+        filling = max(_FEWEST, _FILL_CACHES // max(1, samples[0].numel()))
+        most = min(most, filling if len(samples) <= filling else _of_one(filling, parts))
     return _shared_out(len(samples), most, parts)
 
 
