@@ -137,6 +137,24 @@ class Road:
             yield window, self._formed(out, asked)
             del out  # the caller's rows are his own to keep
 
+    def warm_up(self, runners: Runners) -> None:
+        """Do before the first row what rows would otherwise wait for.
+
+        Parameters
+        ----------
+        runners : Runners
+            As in `rows`.
+        """
+        from .running import Reading, warm_up
+
+        loaded = runners.load(self.backbone)
+        # An activation of tokens has no length before its text is there.
+        pooled = [(layer, layer.pooling("auto") if p == "none" else p) for layer, p in self.outputs]
+        if self.canary is not None and pooled == list(self.outputs):
+            for runner in loaded:
+                self.canary.check(self.backbone, runner, Reading(tuple(self.kept)))
+        warm_up(loaded, self.backbone, Reading(tuple(pooled)))
+
     def _request(
         self, items: Items, cache: Cache, runners: Runners, tally: Tally | None
     ) -> _Request:

@@ -5,6 +5,7 @@ from ._engine import embed
 from ._reading import Reading, is_out_of_memory
 from ._runner import Runner
 from ._runners import Runners
+from ._warm_up import warm_up
 
 __all__ = [
     "Reading",
@@ -14,4 +15,5 @@ __all__ = [
     "is_out_of_memory",
     "resolve_devices",
     "resolve_dtype",
+    "warm_up",
 ]

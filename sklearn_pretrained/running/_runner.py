@@ -115,6 +115,9 @@ class Runner(ABC):
         """Learn that ``n`` items are coming."""
         self.past.expected += n
 
+    def make_fast(self) -> None:  # noqa: B027  few have something to do
+        """Do beforehand what would be done once many items have come."""
+
     @abstractmethod
     def rows(self, samples: Sequence[Any], outputs: Outputs) -> Underway:
         """Send one batch through the network; give the outputs side by side, float32."""

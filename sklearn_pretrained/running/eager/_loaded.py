@@ -122,13 +122,19 @@ class LoadedNetwork:
         return self.arranged.module
 
     def expect(self, n: int) -> None:
-        """Learn that ``n`` items are coming; a network that sees many is made fast first.
-
-        It is rearranged as a whole or not at all: the new arrangement is made beside the old one.
-        """
+        """Learn that ``n`` items are coming; a network that sees many is made fast first."""
         with self.lock:
             self.past.expected += n
-            if self.past.expected >= self.patience and self.rearrange is not None:
+            if self.past.expected >= self.patience:
+                self.make_fast()
+
+    def make_fast(self) -> None:
+        """Rearrange it, if that has not been done.
+
+        That is done as a whole or not at all: the new arrangement is made beside the old one.
+        """
+        with self.lock:
+            if self.rearrange is not None:
                 self.arranged, self.rearrange = self.rearrange(), None
 
     def running(self) -> AbstractContextManager[Any]:

@@ -76,6 +76,10 @@ class EagerRunner(Runner):
         """Learn that ``n`` items are coming; a network that sees many is made fast first."""
         self._network.expect(n)
 
+    def make_fast(self) -> None:
+        """Make the network fast, however many items are coming."""
+        self._network.make_fast()
+
     def rows(self, samples: Sequence[Any], outputs: Outputs) -> _OnDevice:
         """Send one batch through the network; several views of it are averaged."""
         if any(isinstance(sample, Windows) for sample in samples):
