@@ -175,24 +175,12 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         return self._streamed(self._read(X, reset=False), road)
 
     def warm_up(self) -> Self:
-        """Load the network and make it fast, so that no later row waits for that.
-
-        Otherwise the network is loaded for the first row that is computed, and made fast once it
-        has seen some items. Services call this before they accept requests.
+        """Load the network and make it fast, so that no request of a service waits for that.
 
         Returns
         -------
         self : object
             The fitted featurizer.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_sample_images
-        >>> from sklearn_pretrained import PretrainedImageFeaturizer
-        >>> images = load_sample_images().images
-        >>> featurizer = PretrainedImageFeaturizer().fit(images).warm_up()
-        >>> featurizer.transform(images[:1]).shape
-        (1, 1280)
         """
         road = self.road()
         road.warm_up(self._means(road)[1])
