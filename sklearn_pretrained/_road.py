@@ -138,13 +138,7 @@ class Road:
             del out  # the caller's rows are his own to keep
 
     def warm_up(self, runners: Runners) -> None:
-        """Do before the first row what rows would otherwise wait for.
-
-        Parameters
-        ----------
-        runners : Runners
-            As in `rows`.
-        """
+        """Do what the first rows would otherwise wait for; ``runners`` is that of `rows`."""
         from .running import Reading, warm_up
 
         loaded = runners.load(self.backbone)
