@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .cache._cache import FeatureCache, memory_cache
     from .cache._shared import SharedFeatureCache
     from .contributions import ContributionDisplay
-    from .export import export_onnx
+    from .export import export_onnx, export_program
     from .files import featurize, read_features
     from .finetuning import (
         AdaptationDisplay,
@@ -65,6 +65,7 @@ __all__ = [
     "cheapest_within_one_se",
     "embed_weights",
     "export_onnx",
+    "export_program",
     "featurize",
     "list_backbones",
     "list_layers",
@@ -100,6 +101,7 @@ _LAZY = {
     "cheapest_within_one_se": ".inspection",
     "embed_weights": "._persistence",
     "export_onnx": ".export",
+    "export_program": ".export",
     "featurize": ".files",
     "list_backbones": ".backbones",
     "list_layers": ".layers",

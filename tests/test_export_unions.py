@@ -13,7 +13,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    KBinsDiscretizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
 
 from sklearn_pretrained import (
     ModuleFeaturizer,
@@ -141,10 +146,61 @@ def test_columns_that_are_missing_or_of_other_lengths_are_named(mixed, table):
         load(mixed[1]).predict(columns | {"text": ["a"]})
 
 
-def test_words_that_the_encoder_does_not_know_are_refused_as_in_scikit_learn(mixed, table):
-    """Or coded as nothing, where it was told so."""
-    with pytest.raises(Exception, match="Unknown Category"):
-        load(mixed[1]).predict(table.assign(town="Paris"))
+@pytest.mark.parametrize("encoder", [OneHotEncoder, OrdinalEncoder])
+@pytest.mark.parametrize("filled", [False, True])
+def test_categories_that_an_encoder_does_not_know_are_refused_as_in_scikit_learn(
+    encoder, filled, tmp_path
+):
+    """By their place, words and numbers, where gaps are filled first too."""
+    X, y = numbers(24)
+    table = pd.DataFrame(X).add_prefix("c")
+    table["town"] = np.array(["Rome", "Oslo", "Bonn"])[np.arange(24) % 3]
+    table["size"] = np.arange(24) % 3
+    before = [SimpleImputer()] if filled else []
+    columns = make_column_transformer(
+        (ModuleFeaturizer(make_mlp()), slice(0, 8)),
+        (encoder(), ["town"]),
+        (make_pipeline(*before, encoder()), ["size"]),
+    )
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(table, y)
+    file, _ = exported(pipeline, table, tmp_path)
+
+    for column, other in (("town", "Paris"), ("size", 7)):
+        odd = table.copy()
+        odd.loc[5, column] = other
+        with pytest.raises(ValueError, match="unknown categories"):
+            pipeline.predict(odd)
+        with pytest.raises(BadItemError, match=f"Item 5 of column '{column}' is .*{other}"):
+            file.predict(odd)
+
+
+def test_unknown_categories_are_coded_as_the_encoder_was_told(tmp_path):
+    """As nothing, or as a number of their own."""
+    X, y = numbers(24)
+    table = pd.DataFrame(X).add_prefix("c")
+    table["town"] = np.array(["Rome", "Oslo", "Bonn"])[np.arange(24) % 3]
+    encoders = [
+        OneHotEncoder(handle_unknown="ignore"),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+    ]
+    columns = make_column_transformer(
+        (ModuleFeaturizer(make_mlp()), slice(0, 8)), *((one, ["town"]) for one in encoders)
+    )
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(table, y)
+    file, _ = exported(pipeline, table, tmp_path)
+    odd = table.assign(town="Paris")
+
+    np.testing.assert_allclose(file.predict_proba(odd), pipeline.predict_proba(odd), atol=1e-5)
+
+
+def test_an_encoder_whose_file_could_refuse_nothing_is_not_exported(tmp_path):
+    """One that codes what another step makes."""
+    X, y = numbers(24)
+    binned = make_pipeline(KBinsDiscretizer(3, encode="ordinal"), OrdinalEncoder())
+    union = make_union(ModuleFeaturizer(make_mlp()), binned)
+    pipeline = make_pipeline(union, LogisticRegression()).fit(X, y)
+    with pytest.raises(TypeError, match=r"Step .*ordinalencoder.* reads what another step makes"):
+        export_onnx(pipeline, tmp_path / "no.onnx", examples=X)
 
 
 def test_networks_that_read_the_same_pictures_share_an_input(patches, tmp_path):

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
 from .._optional import need
 from ..exported import ExportedPipeline
 from ..exported._pipeline import FACTS, FORMAT, TOKENIZER
 from ._decoder_proof import check_decoder
 from ._decoding import BYTES
+from ._facts import classes, feature_names, kinds, licence, provenance
 from ._front import check_inputs, check_pixels, with_preparation
 from ._graph import Graph
 from ._halves import with_halved_weights
 from ._inputs import Input, form_of, inputs_of, samples_of
-from ._parts import FINE_TUNED, Part, Source, Step, parts
+from ._parts import Part, parts
 from ._proof import check_preparation, check_step, check_weights, choose_form
 from ._resizing import PIXELS
 from ._tokenising import TEXT
@@ -128,12 +128,12 @@ def export_onnx(
     facts = {
         "format": FORMAT,
         "input": form,
-        "steps": _kinds(found),
+        "steps": kinds(found),
         "outputs": graph.outputs,
-        **_classes(found[-1]),
-        "feature_names": _feature_names(pipeline, found),
-        "provenance": _provenance(found),
-        "licence": _licence(found),
+        **classes(found[-1]),
+        "feature_names": feature_names(pipeline, found),
+        "provenance": provenance(found),
+        "licence": licence(found),
         "report": told,
     }
     target = Path(path)
@@ -201,53 +201,6 @@ def _graph(found: list[Part], inputs: list[Input]) -> tuple[Graph, list[Input]]:
 
 def _dtype(wanted: Any) -> str | None:
     return None if wanted.dtype.kind == "f" else str(wanted.dtype)
-
-
-def _kinds(found: list[Part]) -> list[str]:
-    """Name the classes of all parts, in order."""
-    estimators = [part.estimator for part in found if isinstance(part, Source | Step)]
-    return [type(one).__name__ for i, one in enumerate(estimators) if one not in estimators[:i]]
-
-
-def _classes(last: Part) -> Facts:
-    classes = getattr(getattr(last, "estimator", None), "classes_", None)
-    if not isinstance(last, Step) or not isinstance(classes, np.ndarray):
-        return {"classes": None, "classes_dtype": None}
-    return {"classes": classes.tolist(), "classes_dtype": str(classes.dtype)}
-
-
-def _feature_names(pipeline: Any, found: list[Part]) -> list[str] | None:
-    """Name the columns of `transform`, where scikit-learn does."""
-    pipeline = getattr(pipeline, "best_estimator_", pipeline)
-    if isinstance(pipeline, Pipeline) and found[-1].rows is None:
-        pipeline = pipeline[:-1]
-    try:
-        return [str(name) for name in pipeline.get_feature_names_out()]
-    except Exception:  # steps that have no names, of which there are some in scikit-learn
-        return None
-
-
-def _provenance(found: list[Part]) -> Facts:
-    """Say where the rows come from: of each network, where there are several."""
-    told = {}
-    for part in found:
-        if isinstance(part, Source):
-            estimator = part.estimator
-            facts = getattr(estimator, "featurizer_", estimator).provenance().to_dict()
-            if isinstance(estimator, FINE_TUNED):
-                facts["trained_from"] = estimator.train_from_
-            told[part.name] = facts
-    return told.get("network", told)
-
-
-def _licence(found: list[Part]) -> str:
-    """Say under whose terms the file comes."""
-    sources = [part.estimator for part in found if isinstance(part, Source)]
-    models = {getattr(one, "featurizer_", one).model_ for one in sources}
-    return (
-        f"Holds the weights of {', '.join(sorted(models))}, which stay under the licence of those "
-        "who published them."
-    )
 
 
 def _write(graph: Any, path: str, facts: Facts, tokenizers: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..exported._table import Table as Reader
 from ..exported._table import chosen
+from ._categories import Known, categories_of, check_encoders
 from ._network import Network, network_of
 from ._parts import Columns, Part, Source, Table
 
@@ -60,11 +61,12 @@ class Input:
 
 def inputs_of(found: Sequence[Part], examples: Any) -> list[Input]:
     """Prepare what is exported of each network, and read each table."""
+    check_encoders(found)
+    return list(_each(found, examples))
+
+
+def _each(found: Sequence[Part], examples: Any) -> Iterator[Input]:
     parts = [part for part in found if isinstance(part, Source | Table)]
-    return list(_each(parts, examples))
-
-
-def _each(parts: Sequence[Any], examples: Any) -> Iterator[Input]:
     for part in parts:
         prefix = f"{part.name}/" if len(parts) > 1 else ""
         if isinstance(part, Source):
@@ -73,7 +75,8 @@ def _each(parts: Sequence[Any], examples: Any) -> Iterator[Input]:
             yield Input(part, prefix, part.columns, form, samples, network)
         else:
             columns = _laid_out(part)
-            form, samples = _table(chosen(examples, asdict(columns)), columns)
+            values = chosen(examples, asdict(columns))
+            form, samples = _table(values, columns, categories_of(part, found, len(values)))
             yield Input(part, prefix, columns, form, samples)
 
 
@@ -90,7 +93,7 @@ def _laid_out(table: Table) -> Columns:
     return Columns([*range(shape[1])], None if names is None else [str(name) for name in names])
 
 
-def _table(columns: Sequence[Any], known: Columns) -> tuple[Facts, list[Any]]:
+def _table(columns: Sequence[Any], known: Columns, categories: Known) -> tuple[Facts, list[Any]]:
     kinds = [_kind(np.asarray(column)) for column in columns]
     if "string" not in kinds and len(set(kinds)) > 1:
         kinds = ["float32"] * len(kinds)
@@ -106,6 +109,7 @@ def _table(columns: Sequence[Any], known: Columns) -> tuple[Facts, list[Any]]:
         "labels": [repr(label) if known.names else label for label in labels],
         # The pipeline has read the examples: where they hold NaN, its steps know what to do.
         "nan": [_has_nan(np.asarray(column)) for column in columns],
+        "categories": categories,
     }
     return form, Reader(form).samples(columns)
 

@@ -41,6 +41,7 @@ class RowsOfNetwork(nn.Module):
             parameters[name].data = torch.from_numpy(numbers.copy())
         self.trained = nn.ModuleList(road.backbone.build_trained()).eval()
         self.pixels = pixels
+        self.name = road.backbone.name
         self._road = road
 
     def forward(self, **inputs: Tensor) -> Tensor:
@@ -60,13 +61,15 @@ class RowsOfNetwork(nn.Module):
 
         def tap(i: int, layer: Layer, pooling: str) -> Tap:
             def reduce(x: Tensor) -> Tensor:
-                return pool(x, pooling, layer.layout, mask_of(x, mask, layer), [*self.trained])
+                rows = pool(x, pooling, layer.layout, mask_of(x, mask, layer), [*self.trained])
+                # What runs on works in place at times, and a row may be a view.
+                return rows.float().clone()
 
             return Tap(str(i), layer.module, layer.side, layer.calls, reduce)
 
         taps = [tap(i, *output) for i, output in enumerate(outputs)]
         found = read(self.network, lambda net: backbone.call(net, batch), taps, stops=False)
-        rows = [found[str(outputs.index(output))].float() for output in self._road.outputs]
+        rows = [found[str(outputs.index(output))] for output in self._road.outputs]
         return torch.cat(rows, dim=1)
 
 
@@ -133,6 +136,11 @@ class Network:
     samples: list[Any]
     form: dict[str, Any]
     tokenizer: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the network is called."""
+        return str(self.module.name)
 
 
 def network_of(estimator: Any, examples: Any) -> Network:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .._optional import need
 from .._quiet import quiet
 from ._standins import numbers_for_truths, stand_in
 from ._torch import EXTRA, PURPOSE
 
 ML = ("ai.onnx.ml", 3)
+_CHOOSES = "ArrayFeatureExtractor"
+_RARE = {"LinearClassifier", "LinearRegressor", "Scaler"}
+"""Operators of scikit-learn's steps that OpenVINO and others do not have, and can do without."""
 _TYPES = {
     "float32": "FloatTensorType",
     "float64": "DoubleTensorType",
@@ -59,14 +64,43 @@ def graph_of_step(
         ) from error
     # skl2onnx names the least opsets that have its operators in the form of the one asked for.
     made.ir_version = like.ir_version
+    _choose_by_gather(onnx, made.graph)
     return onnx.compose.add_prefix(made, f"{name}/")
+
+
+def _choose_by_gather(onnx: Any, graph: Any) -> None:
+    """Choose labels and columns by an operator that every engine has."""
+    nodes = list(graph.node)
+    labels = {one.name for one in graph.initializer if len(one.dims) == 1}
+    flat = onnx.numpy_helper.from_array(np.array([-1]), "choose-flat")
+    wide = onnx.numpy_helper.from_array(np.array([1, -1]), "choose-wide")
+    if any(node.op_type == _CHOOSES for node in nodes):
+        graph.initializer.extend([flat, wide])
+    del graph.node[:]
+    make = onnx.helper.make_node
+    for i, node in enumerate(nodes):
+        if node.op_type != _CHOOSES:
+            graph.node.append(node)
+            continue
+        (values, places), (given,) = node.input, node.output
+        graph.node.append(make("Reshape", [places, flat.name], [f"places-{i}"]))
+        if values in labels:  # of which there is one row
+            graph.node.append(make("Gather", [values, f"places-{i}"], [f"chosen-{i}"], axis=-1))
+            graph.node.append(make("Reshape", [f"chosen-{i}", wide.name], [given]))
+        else:
+            graph.node.append(make("Gather", [values, f"places-{i}"], [given], axis=-1))
 
 
 @quiet
 def _converted(skl2onnx: Any, step: Any, **how: Any) -> Any:
-    """Convert a step whose probabilities are a tensor, where skl2onnx would make dictionaries."""
+    """Convert a step: probabilities as a tensor, in operators that most engines have."""
+    tensor = {"options": {id(step): {"zipmap": False}}}  # skl2onnx would make dictionaries
+    common = {"black_op": _RARE}
+    ways: list[dict[str, Any]] = [{**common, **tensor}, common, tensor, {}]
     with numbers_for_truths():
-        try:
-            return skl2onnx.convert_sklearn(step, options={id(step): {"zipmap": False}}, **how)
-        except NameError:  # it has no such option
-            return skl2onnx.convert_sklearn(step, **how)
+        for way in ways:
+            try:
+                return skl2onnx.convert_sklearn(step, **way, **how)
+            except Exception as error:  # it has no such option, or needs such an operator
+                found = error
+    raise found

@@ -9,6 +9,7 @@ import torch
 from .._optional import need
 from .._quiet import quiet
 from ._network import Network
+from ._traced import refused_in_words
 
 PURPOSE = "export_onnx"
 EXTRA = "sklearn-pretrained[onnx]"
@@ -29,15 +30,16 @@ def graph_of_network(network: Network) -> Any:
 
 @quiet
 def _exported(network: Network) -> Any:
-    program = torch.onnx.export(
-        network.module.eval(),
-        (),
-        kwargs=dict(network.batch),
-        dynamo=True,
-        dynamic_shapes={"inputs": network.dynamic},
-        input_names=list(network.batch),
-        output_names=["features"],
-        verbose=False,
-    )
+    with refused_in_words(network):
+        program = torch.onnx.export(
+            network.module.eval(),
+            (),
+            kwargs=dict(network.batch),
+            dynamo=True,
+            dynamic_shapes={"inputs": network.dynamic},
+            input_names=list(network.batch),
+            output_names=["features"],
+            verbose=False,
+        )
     assert program is not None
     return program.model_proto

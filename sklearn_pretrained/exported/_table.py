@@ -86,7 +86,7 @@ class Table:
                     f"Item {odd[0]} of column {label} is {words[odd[0]]!r}, and the column held "
                     "only strings when the file was written. Remove it."
                 )
-            return words
+            return self._known(words, place)
         numbers = np.asarray(values)
         if numbers.dtype.kind not in "fiub":
             numbers = np.asarray(values, dtype=np.float64)
@@ -106,7 +106,24 @@ class Table:
                     "whole numbers when the file was written. Export again with an example that "
                     "has fractions."
                 )
-        return numbers.astype(dtype)
+        return self._known(numbers.astype(dtype), place)
+
+    def _known(self, values: NDArray[Any], place: int) -> NDArray[Any]:
+        """Refuse what an encoder refuses; its graph would give the code of something else."""
+        known = self._form.get("categories", [None] * (place + 1))[place]
+        if known is None:
+            return values
+        others = ~np.isin(values, np.array(known, values.dtype))
+        if values.dtype.kind == "f":
+            others &= ~np.isnan(values)
+        if others.any():
+            i = int(np.flatnonzero(others)[0])
+            raise BadItemError(
+                f"Item {i} of column {self._form['labels'][place]} is {values[i]!r}, which the "
+                "encoder did not see in fit. Remove it, or fit the encoder with another "
+                "handle_unknown and write the file again."
+            )
+        return values
 
     def size(self, sample: Any) -> int:  # noqa: ARG002  all have one size
         """Return the same for all."""
