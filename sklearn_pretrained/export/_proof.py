@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import ExportError
-from ..exported import ExportedPipeline
 from ..exported._pipeline import FORMS, forms
 from ..exported._reading import reader
 from ..exported._several import columns_of
@@ -21,6 +20,15 @@ _SIZES = ((1, 8), (3, 9), (16, None))
 _BEHIND_A_PREDICTOR = 10
 """How many times further a predictor's numbers may move than the rows that it reads."""
 Facts = dict[str, Any]
+
+
+class Runs(Protocol):
+    """What runs a file over prepared items."""
+
+    def outputs(
+        self, samples: Sequence[Any], *asked: str, batch_size: int
+    ) -> dict[str, NDArray[Any]]:
+        """Compute the outputs that are asked for, in batches of a size."""
 
 
 def check_preparation(inputs: Sequence[Input], examples: Any) -> list[Facts]:
@@ -68,7 +76,7 @@ def choose_form(tensor: NDArray[Any], expected: NDArray[Any], name: str, step: s
 
 
 def check_step(
-    runtime: ExportedPipeline,
+    runtime: Runs,
     samples: Sequence[Any],
     step: str,
     expected: Mapping[str, NDArray[Any]],
@@ -78,7 +86,7 @@ def check_step(
 
     Parameters
     ----------
-    runtime : ExportedPipeline
+    runtime : Runs
     samples : sequence
         The examples, prepared.
     step : str
