@@ -33,9 +33,10 @@ def test_openvino_computes_what_the_pipeline_does(kind, classes, patches, tmp_pa
     """Classes of numbers and of words, in batches and alone, of texts with several lengths."""
     X = patches[:12] if kind == "images" else [*TEXTS, *TEXTS[:4]]
     y = classes[np.arange(12) % len(classes)]
-    pipeline = make_pipeline(
-        featurizer(kind, tmp_path), StandardScaler(), PCA(4), LogisticRegression()
-    ).fit(X, y)
+    # The texts' rows hardly differ, so that scaling each column would enlarge what is noise.
+    scaler = StandardScaler(with_std=kind == "images")
+    pipeline = make_pipeline(featurizer(kind, tmp_path), scaler, PCA(4), LogisticRegression())
+    pipeline.fit(X, y)
     path = tmp_path / "pipeline.onnx"
     outputs = export_onnx(pipeline, path, examples=X)["outputs"]
     file = load(path)
