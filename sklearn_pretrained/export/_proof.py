@@ -124,7 +124,7 @@ def check_step(
 
 
 def check_weights(
-    runtime: ExportedPipeline,
+    runtime: Runs,
     samples: Sequence[Any],
     expected: Mapping[str, NDArray[Any]],
     least: float,
@@ -133,7 +133,7 @@ def check_weights(
 
     Parameters
     ----------
-    runtime : ExportedPipeline
+    runtime : Runs
     samples : sequence
         The examples, prepared.
     expected : mapping of str to ndarray
