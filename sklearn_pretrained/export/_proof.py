@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import ExportError
+from ..exported import ExportedPipeline
 from ..exported._pipeline import FORMS, forms
 from ..exported._reading import reader
 from ..exported._several import columns_of
@@ -124,7 +125,7 @@ def check_step(
 
 
 def check_weights(
-    runtime: Runs,
+    runtime: ExportedPipeline,
     samples: Sequence[Any],
     expected: Mapping[str, NDArray[Any]],
     least: float,
@@ -133,7 +134,7 @@ def check_weights(
 
     Parameters
     ----------
-    runtime : Runs
+    runtime : ExportedPipeline
     samples : sequence
         The examples, prepared.
     expected : mapping of str to ndarray
