@@ -92,5 +92,5 @@ def test_several_scores_want_to_know_which():
         cheapest_within_one_se(pipeline())(table)
     assert cheapest_within_one_se(pipeline(), metric="f1")(table) == 0
 
-    with pytest.raises(ValueError, match="ends in 'layer'"):
+    with pytest.raises(ValueError, match="that end in 'layer'"):
         cheapest_within_one_se(pipeline())(results([[1.0, 1.0]], head__C=[1]))
