@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..inputs import read_images
 from ._each import each
@@ -60,6 +59,8 @@ class Files(WholePictures):
         """Encode one."""
         (sample,) = samples
         if not isinstance(sample, bytes):
+            from PIL import Image
+
             buffer = io.BytesIO()
             Image.fromarray(sample).save(buffer, "PNG", compress_level=0)
             sample = buffer.getvalue()
