@@ -124,8 +124,28 @@ def test_a_file_says_what_it_is(photos):
         "logisticregression",
         "logisticregression",
     ]
+    assert "which stay under the licence of those who published them" in facts["licence"]
     assert facts["report"][0]["largest"] <= 1
     assert all(entry["largest"] <= entry["allowed"] for entry in facts["report"])
+
+
+def test_one_opset_of_each_domain_serves_network_and_steps(photos):
+    """And onnx finds the whole graph in order."""
+    import onnx
+
+    model = onnx.load(photos[1])
+    domains = [entry.domain for entry in model.opset_import]
+
+    assert len(domains) == len(set(domains))
+    onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize("how", [{"batch_size": 1}, {"batch_size": 3, "threads": 1}])
+def test_batches_and_threads_are_a_choice_that_moves_nothing(how, photos, patches):
+    """Of any size and number."""
+    pipeline, path, _ = photos
+
+    same(load(path, **how), pipeline, patches, "predict", "predict_proba")
 
 
 def test_texts_get_the_pipelines_answers(moods):

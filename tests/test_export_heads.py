@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
+import skl2onnx
 import torch
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -55,6 +58,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn_pretrained import ModuleFeaturizer, export_onnx
 from sklearn_pretrained.exceptions import ExportError
 from sklearn_pretrained.export import _graph
+from sklearn_pretrained.export._standins import numbers_for_truths
 from sklearn_pretrained.exported import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -223,3 +227,18 @@ def test_what_is_converted_otherwise_is_refused(network, data, tmp_path):
     with pytest.raises(ExportError, match=r"Step 'mlpregressor' gives predict of shape"):
         export_onnx(pipeline, tmp_path / "no.onnx", examples=X[:9])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_this_release_of_skl2onnx_makes_nodes_where_truths_become_numbers():
+    """A release that moves the name, which is not public, is named."""
+    release = f"skl2onnx {skl2onnx.__version__}"
+    try:
+        make_node = import_module("skl2onnx.common._container").make_node
+    except (ImportError, AttributeError) as error:
+        pytest.fail(f"{release} moved {error}: trees that treat missing values are not converted")
+    with numbers_for_truths():
+        replaced = import_module("skl2onnx.common._container").make_node
+        node = replaced("Any", ["x"], ["y"], name="n", truths=[True, False])
+
+    assert replaced is not make_node
+    assert [*node.attribute[0].ints] == [1, 0]
