@@ -99,7 +99,7 @@ def test_the_drawing_holds_scores_spread_and_names(search):
 
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), means)
     labels = [label.get_text() for label in display.ax_.get_xticklabels()]
-    assert labels == [f"{s.name}\n{s.cost:.0%}" for s in curve.scores]
+    assert labels == [f"{s.name} ({s.cost:.0%})" for s in curve.scores]
     (star,) = [line for line in display.ax_.lines if line.get_marker() == "*"]
     assert star.get_xdata()[0] == LAYERS.index(curve.cheapest.name)
     assert display.figure_ is display.ax_.figure

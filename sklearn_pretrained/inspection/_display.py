@@ -11,6 +11,8 @@ from .._text_table import lines
 from ._marks import COLOURS, MARKERS
 from ._scores import Curve, LayerScore, all_curves
 
+_MOST_LABELS, _FEW_LABELS = 24, 8
+"""Layers that are named below a drawing, and those whose names may stand at an angle."""
 _HEADINGS = ("layer", "cost", "GFLOP", "score", "± std", "")
 
 
@@ -163,8 +165,12 @@ class LayerScoreDisplay:
         of_what = " that is trained" if self.curves[0].is_trained else ""
         if named:
             scores = self.curves[0].scores
-            told = [f"{s.name}\n{s.cost:.0%}" if one else s.name for s in scores]
-            ax.set_xticks(range(len(scores)), told, rotation=60, ha="right", rotation_mode="anchor")
+            step = -(-len(scores) // _MOST_LABELS)
+            told = [f"{s.name} ({s.cost:.0%})" if one else s.name for s in scores[::step]]
+            ax.set_xticks(range(0, len(scores), step), told)
+            ax.tick_params(axis="x", labelrotation=90 if len(scores) > _FEW_LABELS else 45)
+            for label in ax.get_xticklabels():
+                label.set(ha="right", rotation_mode="anchor", va="center")
             ax.set_xlabel(f"layer, and share of the network's cost{of_what}" if one else "layer")
         else:
             whose = "the networks'" if joint else "the network's"
