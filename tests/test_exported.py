@@ -130,5 +130,5 @@ def test_a_file_that_reads_pixels_gives_the_same_rows(both_of_images, pictures, 
 def test_texts_have_no_pixels(tmp_path):
     """And the error says what does."""
     featurizer = trial.texts(on_error="raise").fit(["a text"])
-    with pytest.raises(ValueError, match="inputs='pixels' is for pipelines over pictures"):
+    with pytest.raises(ValueError, match="inputs='pixels' is for pipelines over images"):
         export_onnx(featurizer, tmp_path / "t.onnx", examples=["a text"], inputs="pixels")
