@@ -30,7 +30,7 @@ rows = PretrainedImageFeaturizer(image_size=96, augment="flip").fit_transform(X)
 # Which pairs are near duplicates?
 # --------------------------------
 # Pairs are shown from the nearest to the farthest. With the threshold that is chosen from the rows,
-# the last pairs are clearly copies, so it can be higher: these pictures have 25 pixels a side, and
+# the last pairs are clearly copies, so it can be higher: these images have 25 × 25 pixels, and
 # one pixel less moves their features further than it does in large photographs.
 
 display = DuplicatesDisplay.from_features(rows, items=X)
@@ -43,7 +43,7 @@ for groups in (display.groups, wider.groups):
 # %%
 # The leak
 # --------
-# Nobody can name a new face at random better than by chance.
+# The labels are random, so no classifier can do better than chance on new faces.
 
 head = LogisticRegression(C=100, max_iter=2000)
 leaky = cross_val_score(head, rows, y, cv=KFold(5, shuffle=True, random_state=0))

@@ -63,6 +63,8 @@ def near_duplicate_groups(
         ``"auto"`` uses a fifth of the upper quartile of the distances from each row to its nearest
         neighbour, computed over rows whose nearest neighbour is beyond the threshold. With more
         than 4,096 distinct rows, the quartile is computed from 4,096 evenly spaced ones.
+        If three quarters or more of the distinct rows have a near duplicate, it is far too low;
+        pass a number.
     search : {"auto", "exact", "index"}, default="auto"
         How near pairs are found. "exact" compares all pairs. "index" asks an approximate index for
         the 32 nearest neighbours of each row, which is much faster and can miss a few pairs; it

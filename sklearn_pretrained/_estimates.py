@@ -42,6 +42,8 @@ def ridge(rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def logme(rows: np.ndarray, targets: np.ndarray) -> float:
     """Maximise the evidence of each target by MacKay's fixed point; the mean, per row."""
+    if not rows.any():  # a layer that is dead
+        return np.nan
     n, d = rows.shape
     u, s, _ = np.linalg.svd(rows, full_matrices=False)
     evidence = []
@@ -68,7 +70,7 @@ def logme(rows: np.ndarray, targets: np.ndarray) -> float:
 
 
 def h_score(rows: np.ndarray, targets: np.ndarray) -> float:
-    """Share of the rows' whitened variance that lies between classes."""
+    """Sum of the rows' whitened variance between classes, at most one less than these."""
     u, s, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
     u = u[:, s > s.max(initial=0) * max(rows.shape) * np.finfo(float).eps]
     return float((((u.T @ targets) ** 2).sum(0) / targets.sum(0)).sum())

@@ -172,7 +172,10 @@ def rank_features(
             )
         )
     key = "ridge" if cv is None else "probe"
-    return FeatureRanking(sorted(ranks, key=lambda rank: -getattr(rank, key)))
+    # A score is NaN where a fold failed.
+    return FeatureRanking(
+        sorted(ranks, key=lambda rank: -np.nan_to_num(getattr(rank, key), nan=-np.inf))
+    )
 
 
 def _named(features: Any) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from skimage import data
@@ -184,6 +185,7 @@ def test_pairs_of_texts_are_written_out():
     """Evenly spaced from the nearest to the farthest, where there are more than are shown."""
     rows = [[1, 0], [1, 0.01], [0, 1], [0.02, 1], [-1, 0], [-1, 0.03]]
     texts = ["A goal.", "A $ goal.", "Bake bread.", "Bake it.", "Rain.", "No rain."]
+    texts = pd.Series(texts, index=[3, 1, 0, 2, 5, 4])  # as train_test_split leaves it
     _, ax = plt.subplots()
     display = DuplicatesDisplay.from_features(rows, items=texts, threshold=0.1, n_pairs=2, ax=ax)
 

@@ -16,6 +16,7 @@ from sklearn_pretrained import (
     cheapest_within_one_se,
     list_layers,
 )
+from sklearn_pretrained.inspection import _scores
 
 LAYERS = ["features.2", "features.6", "features.13", "penultimate"]
 COSTS = {layer.name: layer.cost for layer in list_layers("mobilenet_v2", image_size=64)}
@@ -234,6 +235,22 @@ def two(patches):
     estimator = Pipeline([("union", union), ("head", LogisticRegression())])
     grid = {"union__small__layer": [2, 6], "union__large__layer": [3, 8, -1]}
     return searched(patches, grid, estimator, refit=cheapest_within_one_se(estimator))
+
+
+def test_grids_may_vary_the_second_layer_or_not(two, patches):
+    """Where a grid has no value for it, it is the estimator's own."""
+    large, small = "union__large__layer", "union__small__layer"
+    grids = [{large: [3, 8]}, {large: [3], small: [2]}]
+    found = LayerScoreDisplay.from_search(searched(patches, grids, two.estimator))
+
+    assert [len(curve.scores) for curve in found.curves] == [2, 1]
+
+
+def test_the_layer_and_what_is_trained_are_no_two_layers():
+    """What reading and training cost cannot be added."""
+    results = {"param_featurizer__layer": [3], "param_train_from": [8], "params": [{}]}
+    with pytest.raises(ValueError, match="must vary the layer of one featurizer or of two, or"):
+        _scores._layer_parameters(results)
 
 
 def test_of_two_layers_one_is_the_axis_and_the_other_makes_lines(two):

@@ -57,6 +57,11 @@ def test_logme_is_the_maximum_of_the_evidence(width):
     assert rank.logme == pytest.approx(expected, abs=1e-6)
 
 
+def test_rows_of_zeros_have_no_evidence():
+    """A layer that is dead gives no number, and no warning."""
+    assert np.isnan(_estimates.logme(np.zeros((6, 3)), np.eye(2)[[0, 1] * 3]))
+
+
 def test_h_score_is_the_trace_of_its_formula():
     """Covariance of the class means, whitened by that of the rows."""
     X, y = IRIS

@@ -180,6 +180,7 @@ class FeatureMapDisplay:
         positions = _flat(rows, method, random_state)
         shown = {}
         if items is not None:
+            items = getattr(items, "iloc", items)  # a Series is read by position
             shown = {int(i): small(items[int(i)]) for i in spread(positions, n_shown)}
         agreement = None if y is None else _agreement(rows, y)
         display = cls(positions=positions, y=y, agreement=agreement, shown=shown, method=method)

@@ -200,6 +200,7 @@ class NeighborsDisplay:
         shown: dict[int, Shown] = {}
         if items is not None:
             which = {*indices.ravel().tolist(), *(places or [])}
+            items = getattr(items, "iloc", items)  # a Series is read by position
             shown = {i: small(items[i]) for i in which}
         display = cls(
             queries=list(places) if places is not None else [None] * len(asked),

@@ -181,6 +181,7 @@ class DuplicatesDisplay:
         check_consistent_length(rows, y, items)
         display = cls._of(find_links(rows, threshold, search=search), y, n_pairs)
         if items is not None:
+            items = getattr(items, "iloc", items)  # a Series is read by position
             display.shown = {i: small(items[i]) for i in _rows(display)}
         return display.plot(ax=ax, **kwargs) if plot else display
 
@@ -189,7 +190,7 @@ class DuplicatesDisplay:
         y = None if y is None else np.asarray(y)
         check_consistent_length(links.groups, y)
         m = len(links.pairs)
-        which = np.unique(np.linspace(0, m - 1, min(n_pairs, m)).round().astype(int))
+        which = np.unique(np.linspace(0, m - 1, max(0, min(n_pairs, m))).round().astype(int))
         return cls(
             pairs=links.pairs, distances=links.distances, groups=links.groups,
             threshold=links.threshold, which=which, y=y,

@@ -156,7 +156,8 @@ class RankingDisplay:
             }  # fmt: skip
             self.ax_.annotate(title, (1, -0.8), **shared)
             for i, rank in enumerate(self.ranking):
-                self.ax_.annotate(f"{getattr(rank, name):.2f}", (1, i), **shared)
+                value = getattr(rank, name)
+                self.ax_.annotate("" if np.isnan(value) else f"{value:.2f}", (1, i), **shared)
 
     def __repr__(self) -> str:
         return repr(self.ranking)

@@ -160,7 +160,7 @@ def _curve_name(name: str | None, network: str, *, several: bool) -> str:
 
 def _last_rounds(results: Mapping[str, Any], parameters: Sequence[str]) -> list[int]:
     """List candidates; a halving search scores some again, over more rows, and the last counts."""
-    layers = [repr([params[name] for name in parameters]) for params in results["params"]]
+    layers = [repr([params.get(name) for name in parameters]) for params in results["params"]]
     rounds = results.get("iter", np.zeros(len(layers), int))
     last: dict[str, int] = {}
     for layer, number in zip(layers, rounds, strict=True):
@@ -198,13 +198,13 @@ def _layer_parameters(results: Mapping[str, Any]) -> list[str]:
     """Name the parameters that are layers, the one with the most values first."""
     names = [key.removeprefix("param_") for key in results if key.startswith("param_")]
     layers = [name for name in names if name.rpartition("__")[2] in {_READ, _TRAINED}]
-    if not 1 <= len(layers) <= _MOST:
+    if not 1 <= len(layers) <= _MOST or len({name.rpartition("__")[2] for name in layers}) > 1:
         raise ValueError(
-            "The search must vary the layer of one featurizer, or of two: its grid must have one "
-            "or two parameters that end in 'layer' or 'train_from', such as 'featurizer__layer'; "
-            f"this one has {names}."
+            "The search must vary the layer of one featurizer or of two, or train_from: its grid "
+            "must have one or two parameters that end in 'layer', or in 'train_from', such as "
+            f"'featurizer__layer'; this one has {names}."
         )
-    return sorted(layers, key=lambda name: -len({repr(p[name]) for p in results["params"]}))
+    return sorted(layers, key=lambda name: -len({repr(p.get(name)) for p in results["params"]}))
 
 
 class _Place(NamedTuple):
