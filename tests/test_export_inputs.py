@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -84,6 +87,18 @@ def test_files_are_decoded_upright_in_the_graph(photos, prepare, pictures, kind,
         assert np.abs(found.astype(int) - expected).mean() < 1
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_orientation_may_be_a_long_number(photos, prepare, pictures, order):
+    """Of either order of bytes."""
+    mark = {"<": b"II", ">": b"MM"}[order]
+    exif = mark + struct.pack(order + "HIHHHII", 42, 8, 1, 0x0112, 4, 1, 6) + bytes(4)
+    data = encoded(pictures[0][:180], "JPEG", exif=b"Exif\0\0" + exif)
+    expected = prepare(data)
+
+    assert np.abs(expected.astype(int) - prepare(encoded(pictures[0][:180]))).mean() > 1
+    assert np.abs(decoded(plain_session(photos[1]), data).astype(int) - expected).mean() < 1
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "P", "I;16", "RGB"])
 def test_png_files_of_every_opaque_kind_are_the_same_pixels(photos, prepare, mode):
     """Grey, black and white, palettes, 16 bits."""
@@ -106,6 +121,33 @@ REFUSED = {
     "CMYK": images.save(images.in_mode("CMYK"), "JPEG"),
     "no JPEG or PNG": images.save(images.in_mode("RGB"), "WEBP"),
     "is cut": images.save(images.in_mode("RGB"), "JPEG")[:-200],
+}
+
+
+def with_chunks(png, before, after):
+    """Put chunks into a PNG file, before and behind its pixels."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    begin, end = png.index(b"IDAT") - 4, png.index(b"IEND") - 4
+    early, late = (b"".join(chunk(*one) for one in some) for some in (before, after))
+    return png[:begin] + early + png[begin:end] + late + png[end:]
+
+
+EXIF = Image.Exif()
+EXIF[0x0112] = 6
+EXIF_DATA = EXIF.tobytes()[6:]
+PHOTO = encoded(np.asarray(images.photo(0)))
+NOTE = (b"tEXt", b"Comment\0" + b"a" * (1 << 17))
+REFUSED |= {
+    "EXIF or transparency behind its first 128 KB": with_chunks(
+        PHOTO, [NOTE, (b"eXIf", EXIF_DATA)], []
+    ),
+    "EXIF or transparency": with_chunks(PHOTO, [NOTE, (b"tRNS", bytes(6))], []),
+    "XMP alone": encoded(np.asarray(images.photo(0)), "JPEG", xmp=b'<x tiff:Orientation="6"></x>'),
 }
 
 
@@ -181,3 +223,24 @@ def test_weights_of_16_bits_halve_the_file_and_keep_the_answers(photos, patches,
         export_onnx(pipeline[:-1], path, examples=patches[:4], weights="float16", min_agreement=1)
     with pytest.raises(ValueError, match="weights='int4' is not one of 'float32', 'float16'"):
         export_onnx(pipeline, path, examples=patches[:4], weights="int4")
+
+
+def test_every_step_is_proven_before_weights_are_rounded(photos, patches, tmp_path, monkeypatch):
+    """A wrong step is no rounding, even if all labels stay the same."""
+    from sklearn_pretrained.export import _graph
+
+    pipeline = make_pipeline(photos[0][0], LogisticRegression(max_iter=1000)).fit(
+        patches, [0] * 12 + [1] * 12
+    )
+    add = _graph.Graph.add
+
+    def spoiled(graph, part):
+        if part.name == "logisticregression":
+            part.estimator = copy.deepcopy(part.estimator)
+            part.estimator.coef_ *= 0.3
+            part.estimator.intercept_ *= 0.3
+        return add(graph, part)
+
+    monkeypatch.setattr(_graph.Graph, "add", spoiled)
+    with pytest.raises(ExportError, match="Step 'logisticregression' differs"):
+        export_onnx(pipeline, tmp_path / "x.onnx", examples=patches, weights="float16")

@@ -25,7 +25,7 @@ class RoundedCache:
     """
 
     def __init__(self, rows: Cache) -> None:
-        self.rows, self.lasting = rows, rows.lasting
+        self.rows, self.lasting = rows, getattr(rows, "lasting", False)
 
     def fetch(self, request: Request) -> Work:
         """Fill rows; those that are computed are rounded before anybody sees them."""

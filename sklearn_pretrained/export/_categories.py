@@ -39,12 +39,13 @@ def categories_of(table: Table, found: Sequence[Part], count: int) -> Known:
 def check_encoders(found: Sequence[Part]) -> None:
     """Refuse encoders whose graph would give a code to what they do not know."""
     for part in found:
-        is_ordinal = isinstance(getattr(part, "estimator", None), OrdinalEncoder)
-        if is_ordinal and _refuses_others(part) and _table_of(part) is None:
+        if _refuses_others(part) and _table_of(part) is None:
+            encoder = part.estimator  # type: ignore[attr-defined]
+            known = "use_encoded_value" if isinstance(encoder, OrdinalEncoder) else "ignore"
             raise TypeError(
-                f"Step {part.name!r} (OrdinalEncoder) reads what another step makes, and a file "
-                "cannot refuse the categories that it does not know. Let it read columns of X, "
-                "or fit it with handle_unknown='use_encoded_value'."
+                f"Step {part.name!r} ({type(encoder).__name__}) reads what another step makes, and "
+                "a file cannot refuse the categories that it does not know. Let it read columns "
+                f"of X, or fit it with handle_unknown={known!r}."
             )
 
 

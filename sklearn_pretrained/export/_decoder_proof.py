@@ -33,24 +33,25 @@ def check_decoder(
         The agreement that is asked for.
     """
     name = answer_of(runtime)
-    found, wanted, unread, farthest = [], [], 0, 0
+    found, wanted, unread, farthest, why = [], [], 0, 0, ""
     for file in _files(examples, image_shape):
         (sample,) = runtime.samples([file])
         prepared = runtime.tensor(sample, PREPARED)
         try:
             decoded = runtime.tensor(file, PREPARED)
-        except Exception:  # the graph refuses what it would decode otherwise
-            unread += 1
+        except Exception as error:  # the graph refuses what it would decode otherwise
+            unread, why = unread + 1, why or f" (the first: {error})".replace("\n", " ")
             continue
         farthest = max(farthest, int(np.abs(decoded.astype(int) - prepared).max()))
         found.append(runtime.outputs([file], name)[name][0])
         wanted.append(runtime.outputs([sample], name)[name][0])
     agreed = agreement(np.asarray(found), np.asarray(wanted)) if found else 0.0
+    agreed *= len(found) / max(1, len(found) + unread)
     refuse_below(
         least,
         agreed,
         f"The decoder of onnxruntime-extensions gives pixels up to {farthest} grey levels away "
-        f"from Pillow's, and refuses {unread} of {unread + len(found)} files",
+        f"from Pillow's, and refuses {unread} of {unread + len(found)} files{why}",
         "Use inputs='pixels', and decode in the program around the file",
     )
     return {

@@ -8,6 +8,7 @@ it waits forever.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ _HEAD = 1 << 17
 """Where EXIF lies, and where a PNG says what is transparent."""
 _TAIL = 1 << 12
 """Where a JPEG ends; some programs write more behind it."""
-_LONGEST_SEGMENT = 1 << 16
 _MOST_TAGS = 256
-_ORIENTATION = 0x0112
+_ORIENTATION, _LONG = 0x0112, 4
+_LATE = [(0, 0, None, None, *b"eXIf"), (0, 0, None, None, *b"tRNS")]
+"""How chunks of less than 64 KB begin in a PNG: with their length."""
 _ORIENTATIONS = np.arange(9)
 _TURNED = _ORIENTATIONS >= 5  # noqa: PLR2004  rows become columns
 _FROM_BELOW = np.isin(_ORIENTATIONS, [3, 4, 6, 7])
@@ -44,14 +46,15 @@ def decoding_graph(like: Any) -> Any:
     # So that every place that is looked at exists.
     head = op.Concat(op.Slice(file, [0], [_HEAD]), np.zeros(64, np.uint8), axis=0)
     head = op.cast(head, "INT32")
-    whole = _checked(op, file, head)
+    orientation, in_exif = _orientation(op, head)
+    whole = _checked(op, file, head, in_exif)
     decoded = op.of(DOMAIN, "DecodeImage", whole, color_space="rgb")
-    upright = _turned(op, _of_three(op, decoded), _orientation(op, head))
+    upright = _turned(op, _of_three(op, decoded), orientation)
     op.output(PIXELS, op.Unsqueeze(upright, [0]), "UINT8", [1, "height", "width", 3])
     return op.model("decode", like)
 
 
-def _checked(op: Operators, file: Any, head: Any) -> Any:
+def _checked(op: Operators, file: Any, head: Any, in_exif: Any) -> Any:
     """Return the file, or raise an error where the decoder would not give the right pixels."""
     is_png = _begins(op, head, _PNG)
     is_jpeg = _begins(op, head, b"\xff\xd8\xff")
@@ -62,18 +65,25 @@ def _checked(op: Operators, file: Any, head: Any) -> Any:
         op.Less(colour, np.int32(4)),
         op.Not(_is_in(op, head, b"tRNS")),  # 4 and 6 have alpha
     )
+    rest = op.Slice(file, [_HEAD - 7], [1 << 62])
+    rest = op.cast(op.Concat(rest, np.zeros(64, np.uint8), axis=0), "INT32")
+    late = op.Or(*(_is_in(op, rest, begins) for begins in _LATE))
     rules = {
         "the bytes are no JPEG or PNG file": op.Or(is_png, is_jpeg),
-        "the JPEG file is cut": op.Or(op.Not(is_jpeg), ends),
+        "the JPEG file is cut, or has more than 4 KB behind its end": op.Or(op.Not(is_jpeg), ends),
         "a PNG file with transparency is not read": op.Or(op.Not(is_png), opaque),
         "an interlaced PNG file is not read": op.Or(op.Not(is_png), op.Equal(laced, np.int32(0))),
+        "a PNG file with EXIF or transparency behind its first 128 KB is not read": op.Or(
+            op.Not(is_png), op.Not(late)
+        ),
+        "an orientation that stands in XMP alone is not read": op.Or(
+            op.Not(_is_in(op, head, b"tiff:Orientation")), in_exif
+        ),
     }
     start = op.Constant(value_ints=[0])
     for why, holds in rules.items():
         start = _fails_unless(op, holds, start, why)
-    # A damaged file may ask for more than it holds, and the decoder would wait for it.
-    ends = op.Tile(np.frombuffer(b"\xff\xd9", np.uint8), [_LONGEST_SEGMENT])
-    return op.Concat(op.Slice(file, start, [1 << 62]), ends, axis=0)
+    return op.Slice(file, start, [1 << 62])
 
 
 def _fails_unless(op: Operators, holds: Any, value: Any, why: str) -> Any:
@@ -86,18 +96,20 @@ def _begins(op: Operators, head: Any, what: bytes) -> Any:
     return op.cast(op.ReduceMin(op.cast(found, "INT32"), keepdims=0), "BOOL")
 
 
-def _places(op: Operators, numbers: Any, what: bytes) -> Any:
-    """Say at which places some bytes begin, as 0 and 1."""
+def _places(op: Operators, numbers: Any, what: Sequence[int | None]) -> Any:
+    """Say at which places some bytes begin, as 0 and 1; None stands for any byte."""
     count = op.Sub(op.Shape(numbers), len(what) - 1)
     found = None
     for i, byte in enumerate(what):
+        if byte is None:
+            continue
         part = op.Slice(numbers, [i], op.Add(count, i))
         here = op.Equal(part, np.int32(byte))
         found = here if found is None else op.And(found, here)
     return op.cast(found, "INT32")
 
 
-def _is_in(op: Operators, numbers: Any, what: bytes) -> Any:
+def _is_in(op: Operators, numbers: Any, what: Sequence[int | None]) -> Any:
     return op.cast(op.ReduceMax(_places(op, numbers, what), keepdims=0), "BOOL")
 
 
@@ -113,8 +125,8 @@ def _of_three(op: Operators, decoded: Any) -> Any:
     return op.Gather(decoded, op.Min([0, 1, 2], last), axis=2)
 
 
-def _orientation(op: Operators, head: Any) -> Any:
-    """Read what EXIF says of a JPEG or PNG; 1, which is upright, where it says nothing."""
+def _orientation(op: Operators, head: Any) -> tuple[Any, Any]:
+    """Read what EXIF says of a JPEG or PNG, else 1, which is upright; and whether it says it."""
     jpeg, png = _places(op, head, b"Exif\0\0"), _places(op, head, b"eXIf")
     has_jpeg, has_png = (op.ReduceMax(one, keepdims=0) for one in (jpeg, png))
     first = [op.ArgMax(one, keepdims=0) for one in (jpeg, png)]
@@ -138,12 +150,15 @@ def _orientation(op: Operators, head: Any) -> Any:
     entries = np.arange(_MOST_TAGS)
     places = op.Add(op.Add(table, 2), entries * 12)
     is_it = op.And(op.Equal(number(places, 2), _ORIENTATION), op.Less(entries, number(table, 2)))
-    found = op.ReduceMax(op.Where(is_it, number(op.Add(places, 8), 2), 0), keepdims=0)
+    value = op.Add(places, 8)
+    is_long = op.Equal(number(op.Add(places, 2), 2), _LONG)
+    value = op.Where(is_long, number(value, 4), number(value, 2))
+    found = op.ReduceMax(op.Where(is_it, value, 0), keepdims=0)
     is_known = op.And(
         op.And(op.Greater(found, 0), op.Less(found, len(_ORIENTATIONS))),
         op.cast(op.Max(has_jpeg, has_png), "BOOL"),
     )
-    return op.Where(is_known, found, 1)
+    return op.Where(is_known, found, 1), is_known
 
 
 def _turned(op: Operators, pixels: Any, orientation: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,9 @@ def export_onnx(
         which it tokenises; the tokens of unusual letters are not quite the tokenizer's.
         `exported.load` reads the same X in all cases, by Pillow and the tokenizer itself.
     weights : {"float32", "float16"}, default="float32"
-        How the weights of the networks are stored. "float16" makes a file of half the size,
-        which computes in float32 as before; its rows differ by more than ``tolerance``, so
-        that ``min_agreement`` decides.
+        How large weights are stored, those of scikit-learn's steps too. "float16" makes a file
+        of half the size, which computes in float32 as before; its rows differ by more than
+        ``tolerance``, so that ``min_agreement`` decides.
     min_agreement : float, default=0.99
         Where the graph cannot do quite the same, as with "bytes", "text" and "float16", the share
         of examples that must get the same label; of pipelines that give numbers, the share of
@@ -120,11 +120,13 @@ def export_onnx(
     _check_weights(weights)
     found = parts(pipeline, examples)
     graph, fed = _graph(found, inputs_of(found, examples))
-    graph.model = WEIGHTS[weights](graph.model)
     tokenizers = {one.prefix + TOKENIZER: one.tokenizer for one in fed if one.tokenizer}
-    graph.model, form, told = with_preparation(
-        graph.model, form_of(fed), inputs, tokenizers.get(TOKENIZER, "")
-    )
+
+    def prepared(model: Any) -> tuple[Any, Facts, list[Facts]]:
+        return with_preparation(model, form_of(fed), inputs, tokenizers.get(TOKENIZER, ""))
+
+    rounded = None if weights == "float32" else prepared(WEIGHTS[weights](graph.model))[0]
+    graph.model, form, told = prepared(graph.model)
     facts = {
         "format": FORMAT,
         "input": form,
@@ -144,24 +146,20 @@ def export_onnx(
         facts = runtime.facts_
         samples = samples_of(fed)
         if form["kind"] in {PIXELS, BYTES}:
-            prepared, samples = samples, runtime.samples(examples)
-            facts["report"].append(check_pixels(runtime, samples, prepared))
+            ready, samples = samples, runtime.samples(examples)
+            facts["report"].append(check_pixels(runtime, samples, ready))
         else:
             facts["report"] += check_preparation(fed, examples)
-        for part in (part for part in found if part.expected):
-            several = {name for name, given in part.expected.items() if isinstance(given, list)}
-            part.expected |= {name: np.stack(part.expected[name], axis=1) for name in several}
-            for method, wanted in part.expected.items():
-                raw = runtime.outputs(samples, method)[method]
-                facts["outputs"][method] |= {
-                    "form": "list"
-                    if method in several
-                    else choose_form(raw, wanted, method, part.name),
-                    "dtype": _dtype(wanted),
-                }
-            allowed = tolerance if weights == "float32" else np.inf
-            facts["report"] += check_step(runtime, samples, part.name, part.expected, allowed)
-        if weights != "float32":
+        _prove(runtime, samples, found, tolerance)
+        if rounded is not None:
+            # Every step is proven, and only its weights are others from here on.
+            graph.model = rounded
+            del runtime
+            for file in Path(folder).iterdir():
+                file.unlink()
+            _write(graph.model, name, facts, tokenizers)
+            runtime = ExportedPipeline(name)
+            facts = runtime.facts_
             expected = {name: wanted for part in found for name, wanted in part.expected.items()}
             facts["report"].append(check_weights(runtime, samples, expected, min_agreement))
         if form["kind"] == BYTES:
@@ -174,6 +172,25 @@ def export_onnx(
         for written in sorted(Path(folder).iterdir(), reverse=True):  # the graph at last
             os.replace(written, target.parent / written.name)  # noqa: PTH105  replaces in one call
     return facts
+
+
+def _prove(
+    runtime: ExportedPipeline, samples: Any, found: Sequence[Part], tolerance: float
+) -> None:
+    """Compare every step, and note in the file's facts how, and in which form it answers."""
+    facts = runtime.facts_
+    for part in (part for part in found if part.expected):
+        several = {name for name, given in part.expected.items() if isinstance(given, list)}
+        part.expected |= {name: np.stack(part.expected[name], axis=1) for name in several}
+        for method, wanted in part.expected.items():
+            raw = runtime.outputs(samples, method)[method]
+            facts["outputs"][method] |= {
+                "form": "list"
+                if method in several
+                else choose_form(raw, wanted, method, part.name),
+                "dtype": _dtype(wanted),
+            }
+        facts["report"] += check_step(runtime, samples, part.name, part.expected, tolerance)
 
 
 def _check_weights(weights: str) -> None:

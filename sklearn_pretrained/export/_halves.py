@@ -16,9 +16,11 @@ _FEW = 1 << 10
 def with_halved_weights(model: Any) -> Any:
     """Store large weights as float16, in front of an operator that makes float32 of them.
 
-    ONNX Runtime does so once, when it opens the file.
+    ONNX Runtime does so once, when it opens the file. The model that is given stays as it is.
     """
     onnx = need("onnx", install=EXTRA, purpose=PURPOSE)
+    given, model = model, onnx.ModelProto()
+    model.CopyFrom(given)
     graph, kind = model.graph, onnx.TensorProto
     casts = []
     for tensor in graph.initializer:

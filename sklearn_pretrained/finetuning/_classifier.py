@@ -80,7 +80,7 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
     augment : {"flip"}, default=None
         "flip" trains on each image or on its mirror image, by chance in every epoch. Both go
         through the layers up to ``train_from`` once and are cached. Only for images; prediction
-        uses the image as it is.
+        uses the image as it is. Without effect if ``train_from`` is None.
 
     record_dtype : {"float32", "float16"}, default="float32"
         Precision in which the outputs of ``train_from`` are cached. "float16" needs half of the

@@ -58,9 +58,14 @@ class Copied:
         if self._file is None:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed with the object
             for held in self._held:
-                self._file.write(np.ascontiguousarray(held).data)
+                self._write(held)
             self._held = []
-        self._file.write(np.ascontiguousarray(row).data)
+        self._write(row)
+
+    def _write(self, row: Floats) -> None:
+        data = np.ascontiguousarray(row).data.cast("B")
+        while data:  # a disk that is nearly full takes a part
+            data = data[self._file.write(data) :]
 
     def take(self, numbers: Sequence[int]) -> list[Floats]:
         """Return some rows, which the caller must not change."""
