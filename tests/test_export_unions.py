@@ -193,13 +193,14 @@ def test_unknown_categories_are_coded_as_the_encoder_was_told(tmp_path):
     np.testing.assert_allclose(file.predict_proba(odd), pipeline.predict_proba(odd), atol=1e-5)
 
 
-def test_an_encoder_whose_file_could_refuse_nothing_is_not_exported(tmp_path):
+@pytest.mark.parametrize("encoder", [OrdinalEncoder(), OneHotEncoder()])
+def test_an_encoder_whose_file_could_refuse_nothing_is_not_exported(encoder, tmp_path):
     """One that codes what another step makes."""
     X, y = numbers(24)
-    binned = make_pipeline(KBinsDiscretizer(3, encode="ordinal"), OrdinalEncoder())
+    binned = make_pipeline(KBinsDiscretizer(3, encode="ordinal"), encoder)
     union = make_union(ModuleFeaturizer(make_mlp()), binned)
     pipeline = make_pipeline(union, LogisticRegression()).fit(X, y)
-    with pytest.raises(TypeError, match=r"Step .*ordinalencoder.* reads what another step makes"):
+    with pytest.raises(TypeError, match=r"Step .*encoder.* reads what another step makes"):
         export_onnx(pipeline, tmp_path / "no.onnx", examples=X)
 
 
