@@ -104,15 +104,16 @@ def scenes() -> list[Scene]:
 
 @functools.cache
 def with_lines(file: str) -> frozenset[int]:
-    """Return the lines of ``with`` statements.
+    """Return the lines of ``with`` statements, and of a ``try`` that such a block begins with.
 
-    CPython delivers no signal between the end of such a block and the release of its lock, but a
-    trace function can raise there.
+    CPython delivers no signal there, where its lock would not be released, but a trace function can
+    raise.
     """
     found = set()
     for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
         if isinstance(node, ast.With):
-            found |= set(range(node.lineno, node.body[0].lineno))
+            first = node.body[0]
+            found |= set(range(node.lineno, first.lineno + isinstance(first, ast.Try)))
     return frozenset(found)
 
 

@@ -81,14 +81,17 @@ def test_rows_are_those_of_one_batch_at_a_time(kind, patches, monkeypatch):
 
 def test_batches_run_at_the_same_time(streams):
     """As many as there are streams: each waits here until all have come."""
-    together, waiting = threading.Barrier(streams), iter([True] * streams)
+    together = threading.Barrier(streams)
+    # The first batch is alone: rows are compared with it before others are sent.
+    waits = iter([False] + [True] * streams)
 
     def meet(_samples):
-        if threading.current_thread().name.startswith("stream") and next(waiting, None):
+        if threading.current_thread().name.startswith("stream") and next(waits, False):
             together.wait(PATIENCE)
 
     rows = doubled(meet)
 
+    assert not together.broken
     np.testing.assert_array_equal(rows[:, 0], 2 * np.arange(1, 65))
 
 
