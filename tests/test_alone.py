@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_pretrained import ModuleFeaturizer
+from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
 from sklearn_pretrained.backbones.own._module import ModuleBackbone
 from sklearn_pretrained.exceptions import LayerError, UnsteadyError
 from sklearn_pretrained.running import eager
@@ -288,3 +288,20 @@ def test_batches_that_are_smaller_anyway_tell_nothing_of_room():
         room.fitted(8)
 
     assert room.most == 32
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_autocast_of_the_caller_changes_no_row(threads, patches):
+    """Rows are kept under a recipe that says float32, and other requests are served with them."""
+    ours = PretrainedImageFeaturizer(layer=2, image_size=64, cache=None).fit(patches)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        expected = ours.transform(patches)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rows = ours.transform(patches)
+            assert torch.is_autocast_enabled("cpu")
+    finally:
+        torch.set_num_threads(before)
+
+    assert relative_error(rows, expected) < 1e-6

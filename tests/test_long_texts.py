@@ -280,3 +280,35 @@ def test_a_cache_changes_nothing_in_what_is_said_of_long_texts(kind, tmp_path):
     assert error(LONG) == unknown
     assert "Item 0 of X is longer than 16 tokens" in unknown
     PretrainedTextFeaturizer(truncation="error", **options).fit_transform(["short"])
+
+
+@pytest.mark.parametrize(
+    ("splitter", "added", "shorter"),
+    [
+        (pre_tokenizers.BertPreTokenizer(), [], True),
+        (pre_tokenizers.WhitespaceSplit(), [], True),
+        (
+            pre_tokenizers.Sequence(
+                [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Digits(individual_digits=True)]
+            ),
+            [],
+            False,
+        ),
+        (pre_tokenizers.BertPreTokenizer(), ["covid"], False),
+    ],
+)
+def test_words_unknown_for_their_length_are_shortened_where_they_are_one_word(
+    splitter, added, shorter
+):
+    """Not where digits stand alone, or a token that was added cuts them."""
+    vocabulary = {"[UNK]": 0, **{str(i): i + 1 for i in range(10)}}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.pre_tokenizer = splitter
+    backend.add_tokens(added)
+    backend.enable_truncation(512)
+    text = "covid" * 500_000
+
+    read = Beginnings(backend).readable(text)
+
+    assert (len(read) < len(text)) == shorter
+    assert backend.encode(read).ids[:512] == backend.encode(text).ids[:512]

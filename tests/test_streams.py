@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import joblib
@@ -144,7 +145,7 @@ def test_many_cores_share_sixteen_streams(monkeypatch, cores, count, each):
     """So that the activations of sixteen batches are the most that memory must hold."""
     monkeypatch.setattr(_streams, "_threads", lambda: cores)
     asked = []
-    monkeypatch.setattr(_streams, "_pool", lambda *pool: asked.append(pool) or _Inline())
+    monkeypatch.setattr(_streams, "_pool", lambda *pool: asked.append(pool[:2]) or _Inline())
     doubled(lambda _: None)
     assert set(asked) == {(count, each)}
 
@@ -182,6 +183,30 @@ def test_a_batch_that_fails_in_a_stream_is_done_again_by_who_asked(streams):
         rows = doubled(little_memory)
     assert len(told) == 1
     np.testing.assert_array_equal(rows[:, 0], 2 * np.arange(1, 65))
+
+
+def test_a_network_that_fails_behind_what_is_asked_gives_what_is_asked(streams):
+    """What is only kept for later requests is left out, in streams as well."""
+    calls = []
+
+    class Failing(Doubling):
+        def rows(self, samples, outputs):
+            calls.append(len(outputs))
+            if len(outputs) > 1:
+                raise RuntimeError("the head fails")
+            return super().rows(samples, outputs)
+
+    X = np.arange(1, 65, dtype=np.float32)[:, None]
+    featurizer = ModuleFeaturizer(nn.Sequential(nn.Linear(1, 1), nn.ReLU()), layer="0", cache=None)
+    road = featurizer.fit(X).road()
+    layers = road.plan.layers.values()
+    kept = [*road.outputs, *((x, x.pooling("auto")) for x in layers if x != road.outputs[0][0])]
+    runner = Failing(lambda _: None)
+    runners = SimpleNamespace(dtype="float32", batch_size=4, load=lambda _backbone: [runner])
+    rows = replace(road, kept=kept).rows(read_rows(X), resolve_cache("memory"), runners)
+
+    np.testing.assert_array_equal(rows[:, 0], 2 * X[:, 0])
+    assert calls.count(1) > calls.count(len(kept)) > 0
 
 
 def test_an_error_in_a_stream_is_the_users(streams):

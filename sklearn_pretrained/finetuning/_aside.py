@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._autocast import without_autocast
 from .._recipe import fingerprint
 from .._sklearn import rows_of
 from ..exceptions import BadItemError, LayerError
@@ -148,7 +149,7 @@ def _rest(featurizer: Any, road: Road, below: str) -> Callable[[Rows], Rows | No
             lengths = [shape[0]] * len(kept)
         given = torch.from_numpy(kept.reshape(len(kept), *shape))
         device = next(iter(tail.network.parameters())).device
-        with torch.inference_mode():
+        with torch.inference_mode(), without_autocast():
             found: Rows = tail(given.to(device), lengths).cpu().numpy()
         return found
 

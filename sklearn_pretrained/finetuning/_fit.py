@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .._autocast import without_autocast
 from ..tails import Tail
 from ._activations import Activations
 from ._heads import affine
@@ -218,7 +219,7 @@ class _Work:
             if costs is not None:
                 found["held_out_loss"] = float(np.average(costs, weights=weights))
             return found
-        with torch.inference_mode():
+        with torch.inference_mode(), without_autocast():
             scores = training.head(torch.from_numpy(features).to(self.device)).cpu()
             costs = self.task.loss()(scores, torch.from_numpy(self.task.columns[held])).numpy()
         decided = self.task.from_scores(scores.numpy())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from torch import Tensor
 
+from .._autocast import without_autocast
 from ..exceptions import WeightsError
 from ..running import resolve_devices
 from ..tails import Tail, tail_of
@@ -100,7 +101,7 @@ def tuned_rows(tail: Tail, rows: NDArray[Any]) -> NDArray[np.float32]:
     is_ragged = rows.dtype == object
     order = np.argsort([len(row) if is_ragged else 0 for row in rows], kind="stable")
     parts = []
-    with torch.inference_mode():
+    with torch.inference_mode(), without_autocast():
         for start in range(0, len(rows), AT_ONCE):
             some = [rows[i] for i in order[start : start + AT_ONCE]]
             parts.append(run(tail, *padded(some, is_ragged=is_ragged)).cpu().numpy())

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .._autocast import without_autocast
 from ..tails import Tail
 from ._activations import Activations
 from ._network import AT_ONCE, run
@@ -99,7 +100,7 @@ class Training:
         lengths = self.activations.lengths
         # Rows of like length together, so that little is padded.
         order = np.arange(len(rows)) if lengths is None else np.argsort(lengths[rows])
-        with torch.inference_mode():
+        with torch.inference_mode(), without_autocast():
             parts = [
                 self.given(rows[order[i : i + AT_ONCE]]).cpu().numpy()
                 for i in range(0, len(rows), AT_ONCE)

@@ -6,7 +6,6 @@ import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,7 +118,7 @@ def embed(
                     _halving, chosen, functools.partial(forward, runner, reading), runner
                 )
                 if runner.past.room.holds(len(chosen)):
-                    once = functools.partial(forward, runner, replace(reading), chosen)
+                    once = functools.partial(forward, runner, reading, chosen)
                     rows = streams.send(once, again, len(cut))
                 else:
                     rows = again()

@@ -43,13 +43,14 @@ class Reading:
 
     def rows(self, runner: Runner, samples: Sequence[Any]) -> Underway:
         """Send one batch of samples through a network."""
+        outputs = self.outputs  # another thread may make them fewer
         try:
-            return runner.rows(samples, self.outputs)
+            return runner.rows(samples, outputs)
         except Exception as error:
-            if self.outputs == self.outputs[: self.asked] or is_out_of_memory(error):
+            if outputs == outputs[: self.asked] or is_out_of_memory(error):
                 raise
             # The network may fail behind what is asked, where it would not have been run.
-            self.outputs = self.outputs[: self.asked]
+            self.outputs = outputs[: self.asked]
             return self.rows(runner, samples)
 
 

@@ -75,7 +75,8 @@ class Streams:
         if self.count == 1 or (n_batches == 1 and not self._used):
             return again()
         self._used = True
-        future = _pool(self.count, self._threads // self.count).submit(_finished, run)
+        pool = _pool(self.count, self._threads // self.count, torch.get_num_threads())
+        future = pool.submit(_finished, run)
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
         return [_Sent(future, again)]
@@ -120,9 +121,9 @@ def _threads() -> int:
 
 
 @remembered("threads that run batches")
-def _pool(count: int, threads: int) -> ThreadPoolExecutor:
+def _pool(count: int, threads: int, others: int) -> ThreadPoolExecutor:
     """Return ``count`` streams of so many threads each, which all requests share."""
-    return ThreadPoolExecutor(count, "stream", _begin, (threads, torch.get_num_threads()))
+    return ThreadPoolExecutor(count, "stream", _begin, (threads, others))
 
 
 def _begin(threads: int, others: int) -> None:

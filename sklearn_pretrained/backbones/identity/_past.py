@@ -61,7 +61,7 @@ class Called:
         if self.makes_its_like or kind in self.classes:
             return False
         if name in _CONSTRUCTORS:
-            return True
+            return name not in self.names
         return (
             isinstance(value, _METHODS)
             and not name.startswith("__")

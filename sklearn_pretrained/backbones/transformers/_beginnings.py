@@ -63,7 +63,7 @@ class Beginnings:
         self.is_local = _is_local(parts)
         if _reads_characters(parts):
             self._end = _END_OF_CHARACTER
-        self._long_words = LongWords(backend, parts)
+        self._long_words = LongWords(backend, parts, _splitters(parts))
 
     def readable(self, text: str) -> str:
         """Shorten words that are unknown for their length, in a text where words are so long."""
@@ -95,6 +95,10 @@ class Beginnings:
 
     def _find(self, text: str, letters: int) -> re.Match[str] | None:
         return self._end.search(text, letters, letters + FAR)
+
+
+def _splitters(parts: dict[str, Any]) -> set[str]:
+    return {part["type"] for part in _flat(parts["pre_tokenizer"], "pretokenizers")}
 
 
 def _is_local(parts: dict[str, Any]) -> bool:

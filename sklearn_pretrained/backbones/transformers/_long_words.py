@@ -24,6 +24,8 @@ _PLAIN = (
 )
 _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
 _WITHIN_A_WORD = re.compile(f"(?<=[{_PLAIN}{_CHINESE}])(?=[{_PLAIN}{_CHINESE}])")
+_OF_WORDS = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit", "Punctuation", "Metaspace"}
+"""What splits no run of letters and digits."""
 _QUIET = 8  # letters before a cut: no apostrophe, whose ending may be a word with it
 _LOOKED_AT = 2000  # letters in which a place for a cut is sought
 _TRIED = 4  # places, since a letter that is unknown to the model spoils one
@@ -38,17 +40,18 @@ class LongWords:
         One whose words depend on nothing behind the white space that ends them.
     parts : dict
         What its file says.
+    splitters : set of str
+        What splits its texts into words.
     """
 
-    def __init__(self, backend: Any, parts: dict[str, Any]) -> None:
+    def __init__(self, backend: Any, parts: dict[str, Any], splitters: set[str]) -> None:
         self._backend = backend
         model = parts["model"]
         ends_tell = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
-        self._may_be_cut = (model["type"] in {"BPE", "Unigram"} and not ends_tell) and all(
-            token["special"] for token in parts["added_tokens"]
-        )
+        whole = all(token["special"] for token in parts["added_tokens"])
+        self._may_be_cut = model["type"] in {"BPE", "Unigram"} and not ends_tell and whole
         self._overlong: re.Pattern[str] | None = None
-        if model["type"] == "WordPiece":
+        if model["type"] == "WordPiece" and whole and splitters <= _OF_WORDS:
             most = 2 * model["max_input_chars_per_word"]
             begun = f"(?<![{_PLAIN}])[{_PLAIN}]{{{most}}}"
             self._overlong = re.compile(f"({begun})[{_PLAIN}]+([{_PLAIN}]{{{_QUIET}}})")

@@ -37,8 +37,7 @@ class DiskClaim:
         self._attempts, self._put, self._wanted, self._bundle = attempts, put, wanted, keep
         self._ticket, self._is_warm = secrets.randbits(62), is_warm
         self._claimed: set[bytes] = set()
-        self._digests: list[bytes] = []
-        self._rows: list[Rows] = []
+        self._kept: list[tuple[Sequence[bytes], Rows]] = []
         self._since = 0.0
 
     def take(self, missing: Sequence[bytes], start: int, most: int) -> tuple[list[bytes], int]:
@@ -77,19 +76,18 @@ class DiskClaim:
 
     def keep(self, digests: Sequence[bytes], rows: Rows) -> None:
         """Store rows that were computed, batch by batch unless that takes too long."""
-        self._digests += digests
-        self._rows.append(rows)
+        self._kept.append((list(digests), rows))  # at once, whatever interrupts
         if time.monotonic() - self._since >= min(PARTS * self._attempts.price, HOLD):
             self._flush()
 
     def _flush(self) -> None:
-        digests, rows = self._digests, self._rows
-        self._digests, self._rows = [], []
+        kept, self._kept = self._kept, []
+        digests = [digest for some, _ in kept for digest in some]
         if not digests:
             return
         left = self._claimed.difference(digests)
         ticket = (self._ticket, not left)
-        if self._put(self._bundle, digests, np.concatenate(rows), ticket):
+        if self._put(self._bundle, digests, np.concatenate([rows for _, rows in kept]), ticket):
             self._claimed = left
         self._since = time.monotonic()
 

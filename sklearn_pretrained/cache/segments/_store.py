@@ -211,8 +211,7 @@ class SegmentClaim:
 
     def __init__(self, store: SegmentStore, bundle: Bundle) -> None:
         self._store, self._bundle = store, bundle
-        self._digests: list[bytes] = []
-        self._rows: list[Rows] = []
+        self._kept: list[tuple[Sequence[bytes], Rows]] = []
         self._since = time.monotonic()
 
     def take(self, missing: Sequence[bytes], start: int, most: int) -> tuple[list[bytes], int]:  # noqa: ARG002
@@ -221,16 +220,15 @@ class SegmentClaim:
 
     def keep(self, digests: Sequence[bytes], rows: Rows) -> None:
         """Collect rows, and write them when they are some seconds' work."""
-        self._digests += digests
-        self._rows.append(np.array(rows))
+        self._kept.append((list(digests), np.array(rows)))  # at once, whatever interrupts
         held = time.monotonic() - self._since
         if held >= max(self._store.hold, PARTS * self._store.price):
             self.release()
 
     def release(self) -> None:
         """Write what was collected."""
-        digests, rows = self._digests, self._rows
-        self._digests, self._rows = [], []
+        kept, self._kept = self._kept, []
+        digests = [digest for some, _ in kept for digest in some]
         if digests:
-            self._store.put(self._bundle, digests, np.concatenate(rows))
+            self._store.put(self._bundle, digests, np.concatenate([rows for _, rows in kept]))
         self._since = time.monotonic()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._autocast import without_autocast
 from ..._listeners import Listener, listening
 from ..._precisions import precision_of
 from ..._taps import tensors
@@ -51,7 +52,12 @@ def _steps(
         steps.append((names[module], given.pop(), of_item(output)))
 
     listener = Listener(before, after)
-    with network.running(), torch.inference_mode(), listening(dict.fromkeys(names, listener)):
+    with (
+        network.running(),
+        torch.inference_mode(),
+        without_autocast(),
+        listening(dict.fromkeys(names, listener)),
+    ):
         backbone.call(network.module, batch)
     return steps
 

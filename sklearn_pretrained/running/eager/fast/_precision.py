@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+
+from ...._autocast import without_autocast
 
 _BFLOAT16_ON_CUDA = 8  # compute capability, the Ampere generation
 
@@ -59,8 +61,12 @@ class _Exact:
 _exact = _Exact()
 
 
-def full_precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
-    """Keep convolutions on NVIDIA's chips from rounding float32 to TF32, inside this context."""
-    if device.type != "cuda" or dtype != torch.float32:
-        return contextlib.nullcontext()
-    return _exact
+@contextlib.contextmanager
+def full_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Keep a network's own precision: float32 is not rounded to TF32, and autocast is off."""
+    with without_autocast():
+        if device.type != "cuda" or dtype != torch.float32:
+            yield
+            return
+        with _exact:
+            yield
