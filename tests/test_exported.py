@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from itertools import islice
 
@@ -38,7 +39,7 @@ def outcome(transform, item):
     try:
         (row,) = transform([item])
     except Exception as error:
-        return type(error), str(error).partition(". Remove it")[0]
+        return type(error), re.split(r"\. (?:Remove|Otherwise, remove) it", str(error))[0]
     return row
 
 

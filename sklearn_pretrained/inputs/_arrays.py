@@ -21,6 +21,10 @@ CHANNELS = (1, 3, 4)
 _NORMALISED = 4.0  # standard deviations
 
 
+class OutsideRangeError(BadItemError):
+    """Numbers lie outside their range; the message says what to pass."""
+
+
 def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDArray[np.uint8]:
     """Bring numbers to 0 … 255, rounded to the nearest."""
     if value_range is None:
@@ -45,7 +49,7 @@ def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
         advice = (
             _advice(least, most) if value_range is None else "pass a value_range that holds all"
         )
-        raise BadItemError(
+        raise OutsideRangeError(
             f"holds {values.dtype} numbers from {least:g} to {most:g}, outside {low:g} to "
             f"{high:g}; {advice}"
         )

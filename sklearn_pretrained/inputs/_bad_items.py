@@ -7,6 +7,7 @@ from typing import Any
 
 from .._warn import warn
 from ..exceptions import BadItemError, BadItemWarning
+from ._arrays import OutsideRangeError
 from ._items import Items
 
 
@@ -33,8 +34,10 @@ class BadItems:
         """Note that item ``i`` cannot be read."""
         message = f"{self._items.name(i)} {error}"
         if self._raises:
+            # Where all items are alike, there is something else to do first.
+            remove = "Otherwise, remove it" if isinstance(error, OutsideRangeError) else "Remove it"
             raise BadItemError(
-                f"{message}. Remove it, or pass on_error='nan' to get a row of NaN for it."
+                f"{message}. {remove}, or pass on_error='nan' to get a row of NaN for it."
             ) from error
         self._found[i] = message
         k = i - self._start

@@ -268,3 +268,11 @@ def test_an_error_names_the_file_of_an_item(tmp_path):
 
     assert names[:3] == [f"Item {i} of X ({path!r})" for i in range(3)]
     assert names[3] == "Item 3 of X ('picture.png')"
+
+
+def test_the_advice_fits_the_fault():
+    """Where all images are likely to be alike, to remove one is not what helps first."""
+    image = np.full((9, 9, 3), 200.0)
+    featurizer = trial.images(on_error="raise").fit([PNG])
+    with pytest.raises(BadItemError, match=r"pass value_range=\(0, 255\)\. Otherwise, remove it"):
+        featurizer.transform([image])
