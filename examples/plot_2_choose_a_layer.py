@@ -18,7 +18,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
-from sklearn_pretrained import LayerScoreDisplay, PretrainedImageFeaturizer, list_layers
+from sklearn_pretrained import (
+    LayerScoreDisplay,
+    PretrainedImageFeaturizer,
+    RankingDisplay,
+    list_layers,
+)
 
 X = data.lfw_subset()  # floats in [0, 1], 25×25 pixels
 y = np.repeat(["face", "other"], 100)
@@ -69,6 +74,19 @@ plt.show()
 # -------------------
 
 print(display)
+
+# %%
+# Estimates beside scores
+# -----------------------
+# `rank_features` needs no grid: it scores candidates by estimates, beside a cross-validated linear
+# model. With cached rows that model is as cheap, so believe it first.
+
+candidates = {
+    layer: PretrainedImageFeaturizer(image_size=96, layer=layer)
+    for layer in ("features.1", "features.6", "features.13", "features.18")
+}
+ranking = RankingDisplay.from_features(candidates, X, y, cv=4)
+plt.show()
 
 # %%
 # Few labels, or many?
