@@ -31,8 +31,9 @@ def encoded(image, kind="PNG", **options):
 
 def plain_session(path):
     """Open a file with ONNX Runtime and its extensions, as any program would."""
-    onnxruntime = pytest.importorskip("onnxruntime")
-    extensions = pytest.importorskip("onnxruntime_extensions")
+    import onnxruntime
+    import onnxruntime_extensions as extensions
+
     options = onnxruntime.SessionOptions()
     options.register_custom_ops_library(extensions.get_library_path())
     options.intra_op_num_threads = 1
