@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._file_stamp import Stamp, stamp_of
 from .._process import keep, remembered
 from ..exceptions import WeightsError
 from ._tensors import feed
@@ -24,12 +24,7 @@ from .identity import identity
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 EMBEDDED = Path(__file__).parent / "embedded"
 
-
-_YOUNG = 3.0
-"""Seconds. A file system's clock may stand still for up to two, so what is younger may change again
-and look the same."""
-
-_digests: OrderedDict[tuple[object, ...], str] = OrderedDict()
+_digests: OrderedDict[Stamp | None, str] = OrderedDict()
 _MOST_DIGESTS = 256
 keep(
     f"{__name__}._digests",
@@ -40,20 +35,14 @@ keep(
 
 
 def sha256(path: Path) -> str:
-    """Hash a file; an unchanged file is hashed once in a process.
-
-    Whoever copies a file with its date still changes the time of the last change of its entry,
-    which no program can set.
-    """
-    stat = path.stat()
-    key = (str(path), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    if key in _digests:
-        return _digests[key]
-    settled = time.time() - max(stat.st_mtime, stat.st_ctime) > _YOUNG
+    """Hash a file; an unchanged file is hashed once in a process."""
+    stamp = stamp_of(path)
+    if stamp in _digests:
+        return _digests[stamp]
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if settled:
-        _digests[key] = found
+    if stamp is not None:
+        _digests[stamp] = found
         if len(_digests) > _MOST_DIGESTS:
             _digests.popitem(last=False)
     return found

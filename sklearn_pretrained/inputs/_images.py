@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import BadItemError
-from . import _digest
+from . import _digest, _known_files
 from ._arrays import to_pixels
 from ._columns import Column, column, naming_the_row
 from ._contents import content, is_tensor, path_of, to_array
@@ -42,8 +42,16 @@ class Images:
 
     def digest(self, i: int) -> bytes:
         """Hash file bytes or pixels, without decoding any file."""
-        kind, data = self._source(i)
+        with naming_the_row("read"):
+            source = self._sources[i]
+            place = _known_files.place_of(source, f"file:{self._range}")
+        digest = _known_files.known(place)
+        if digest is not None:
+            self._digests[i] = digest
+            return digest
+        kind, data = self._read(source)
         digest = _hash(kind, data)
+        _known_files.remember(place, digest)
         if self._sources.made_anew or not isinstance(data, np.ndarray):
             self._digests[i] = digest
         if self._sources.made_anew or kind.startswith("file"):
@@ -89,9 +97,14 @@ class Images:
         return f"Item {i} of X ({short!r})"
 
     def _source(self, i: int) -> tuple[str, Any]:
+        with naming_the_row("read"):
+            source = self._sources[i]
+        return self._read(source)
+
+    def _read(self, source: Any) -> tuple[str, Any]:
         """Return what an item is, and its numbers or the bytes of its file."""
         with naming_the_row("read"):
-            item = content(self._sources[i])
+            item = content(source)
         # value_range decides how numbers are read, and files of more than 8 bits.
         if isinstance(item, np.ndarray):
             return f"pixels:{self._range}", item

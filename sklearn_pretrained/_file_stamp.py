@@ -1,0 +1,28 @@
+"""The path of a file → a stamp that it keeps as long as its content, None while it is too young."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+YOUNG = 3.0
+"""Seconds. A file system's clock may stand still for up to two, so what is younger may change again
+and look the same."""
+Stamp = tuple[str, int, int, int, int, int]
+
+
+def stamp_of(path: str | Path) -> Stamp | None:
+    """Look at a file, which must be there.
+
+    Whoever writes a file and sets its date back still changes the time of the last change of its
+    entry, which no program can set. The file is opened, since network file systems may answer from
+    memory before.
+    """
+    now = time.time()
+    with open(path, "rb", buffering=0) as file:
+        found = os.fstat(file.fileno())
+    if now - max(found.st_mtime, found.st_ctime) <= YOUNG:
+        return None
+    where = os.fspath(path), found.st_dev, found.st_ino
+    return *where, found.st_size, found.st_mtime_ns, found.st_ctime_ns
