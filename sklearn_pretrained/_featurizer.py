@@ -57,6 +57,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         "pooling": [PoolingNamed("images", "auto", *WHOLE)],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str, list, tuple, TypeNamed("torch.device")],
+        "engine": [StrOptions({"auto", "torch", "openvino"})],
         "dtype": [StrOptions({"auto", *PRECISIONS})],
         "cache": [str, HasMethods("__fspath__"), HasMethods("fetch"), None],
         "keep_layers": [StrOptions({"auto", "main"}), list, tuple, None],
@@ -202,8 +203,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         check_is_fitted(self)
         if hasattr(self, "n_features_in_"):
             check_feature_names_in(self, input_features)
-        outputs = self._pinned_outputs(self._plan(self.find_backbone()))
-        return columns(self.model_, outputs)
+        return columns(self.model_, self._pinned_outputs(self._plan(self.find_backbone())))
 
     # -- fit: what decides the features
 
@@ -219,7 +219,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
                 "pooling='none' keeps the shape of a layer, so it reads one layer at a time; "
                 f"got layer={self.layer!r}."
             )
-        self.dtype_ = resolve_dtype(self.dtype, resolve_devices(self.device))
+        self.dtype_ = resolve_dtype(self.dtype, resolve_devices(self.device), self._engine)
         if self.weights is None:
             warn(
                 f"weights=None: {backbone.name} has random weights; its features are meaningless.",
@@ -232,7 +232,6 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         self.layer_ = named if several else named[0]
         self.pooling_ = [p for _, p in outputs] if several else outputs[0][1]
         self.n_features_out_ = sum(layer.width(p) for layer, p in outputs)
-        self.bad_items_: dict[int, str] = {}
         self._pin_facts(backbone, outputs)
 
     @staticmethod
@@ -277,10 +276,10 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         return Road(backbone, plan, outputs, kept, recipe, self._canary(recipe, outputs))
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
+        cache, runners = self._means(road)
         with self._tally(items, road, on_batch) as tally:
-            rows = road.rows(items, *self._means(road), tally)
-        self.counts_.add(tally.work)
-        self._keep_canary(road.canary)
+            rows = road.rows(items, cache, runners, tally)
+        self._note(tally, runners, road.canary)
         cut = self._count_cut(tally.bad, road.backbone)
         self.bad_items_ = tally.bad.report()
         self._warn_of_cut(cut, road.backbone)
@@ -288,15 +287,15 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
     def _streamed(self, items: Items, road: Road) -> Iterator[tuple[range, NDArray[np.float32]]]:
         cut = 0
+        cache, runners = self._means(road)
         with self._tally(items, road) as tally:
             try:
-                for window, rows in road.stream(items, *self._means(road), tally):
+                for window, rows in road.stream(items, cache, runners, tally):
                     cut += self._count_cut(tally.bad, road.backbone)
                     self.bad_items_ = tally.bad.settle()
                     yield window, rows
             finally:  # also where the caller has seen enough
-                self.counts_.add(tally.work)
-                self._keep_canary(road.canary)
+                self._note(tally, runners, road.canary)
         self.bad_items_ = tally.bad.report()
         self._warn_of_cut(cut, road.backbone)
 
@@ -307,7 +306,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         cache = resolve_cache(self.cache, in_files=road.backbone.shareable)
         if self._record_dtype == "float16":
             cache = RoundedCache(cache)
-        return cache, Runners(self.device, self.dtype_, self.weights_digest_, self.batch_size)
+        how = self.dtype_, self.weights_digest_, self.batch_size, self._engine
+        return cache, Runners(self.device, *how)
 
     def _tally(self, items: Items, road: Road, on_batch: Any = None) -> Tally:
         shown = road.backbone.name if self.verbose else None

@@ -47,11 +47,14 @@ class Progress:
 
     def waiting(self, rows: int) -> None:
         """Tell that rows are waited for, which others compute."""
+        self.note(f"waiting for {rows:,} rows that others are computing")
+
+    def note(self, said: str) -> None:
+        """Tell something else."""
         if self._shown:
             from tqdm import tqdm
 
-            said = f"{self._name}: waiting for {rows:,} rows that others are computing"
-            tqdm.write(said, file=sys.stderr)
+            tqdm.write(f"{self._name}: {said}", file=sys.stderr)
 
     def add(self, rows: int) -> None:
         """Count rows that are done."""

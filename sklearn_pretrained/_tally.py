@@ -42,6 +42,7 @@ class Tally:
         self._progress = Progress(shown=shown is not None, name=shown or "", total=len(items))
         self.digests = self.bad.digests
         self.forecast, self.waiting = self._progress.forecast, self._progress.waiting
+        self.note = self._progress.note
 
     def found_again(self, rows: NDArray[np.float32]) -> None:
         """Count rows that an earlier window had, which the cache was not asked for."""

@@ -9,13 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._pooling import pool
 from .._road import Road
-from .._taps import Tap, read
 from ..exceptions import BadItemError
 from ..exported._resize import can_prepare
-from ..layers import Layer
-from ..running.eager._runner import mask_of
+from ..running.eager._rows import rows_of
 from ..running.eager.packed import padding_shows
 
 
@@ -57,20 +54,8 @@ class RowsOfNetwork(nn.Module):
 
     def _view(self, batch: Any) -> Tensor:
         backbone, outputs = self._road.backbone, list(dict.fromkeys(self._road.outputs))
-        mask = backbone.mask(batch)
-
-        def tap(i: int, layer: Layer, pooling: str) -> Tap:
-            def reduce(x: Tensor) -> Tensor:
-                rows = pool(x, pooling, layer.layout, mask_of(x, mask, layer), [*self.trained])
-                # What runs on works in place at times, and a row may be a view.
-                return rows.float().clone()
-
-            return Tap(str(i), layer.module, layer.side, layer.calls, reduce)
-
-        taps = [tap(i, *output) for i, output in enumerate(outputs)]
-        found = read(self.network, lambda net: backbone.call(net, batch), taps, stops=False)
-        rows = [found[str(outputs.index(output))] for output in self._road.outputs]
-        return torch.cat(rows, dim=1)
+        found = rows_of(backbone, self.network, batch, outputs, [*self.trained], stops=False)
+        return torch.cat([found[outputs.index(output)] for output in self._road.outputs], dim=1)
 
 
 class Pixels(nn.Module):

@@ -83,7 +83,11 @@ class Run:
         self._road: Road = replace(road, outputs=outputs, kept=outputs)
         self._asked = [name_of(output) for output in road.outputs]
         self._runners = Runners(
-            fitted.device, fitted.dtype_, fitted.weights_digest_, fitted.batch_size
+            fitted.device,
+            fitted.dtype_,
+            fitted.weights_digest_,
+            fitted.batch_size,
+            fitted._engine,  # noqa: SLF001  the leaf computes as transform does
         )
         self._cache = Journal(RowCache(self._store), self._dtype)
         recipe = recipe_as(self._road.named(self._cache, self._runners), self._dtype)

@@ -6,6 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from .._outputs import Output
+from .._tally import Tally
+from .._warn import warn
 from ..cache import Work
 from ..exceptions import FormatError, WeightsError, pinned_were
 from ._canary import Canary
@@ -16,6 +18,7 @@ from ._provenance import Provenance, differences, facts, is_of_this_version, pla
 if TYPE_CHECKING:
     from ..backbones import Backbone
     from ..layers import Plan
+    from ..running import Runners
 
 FORMAT = 1
 """Of the state that files hold.
@@ -27,7 +30,7 @@ brings the older numbers into today's form, and tests/fixtures keeps a file of e
 _FREE = frozenset(
     {
         *("model", "weights", "batch_size", "device", "cache", "keep_layers", "on_error"),
-        *("output", "verbose"),
+        *("engine", "output", "verbose"),
     }
 )
 """Parameters that may change after fit."""
@@ -46,6 +49,8 @@ class PinnedState:
     layer_: Any
     pooling_: Any
     n_features_out_: int
+    model_: str
+    engine_: str
 
     # -- files
 
@@ -87,6 +92,8 @@ class PinnedState:
         self._provenance["read"] = places_of(outputs)
         self._told: set[str] = set()
         self.counts_ = Work()
+        self.engine_ = "torch"
+        self.bad_items_: dict[int, str] = {}
         self._fitted_here = True
         self.__dict__.pop("_embedded", None)
 
@@ -184,6 +191,26 @@ class PinnedState:
             if found:
                 self._provenance["canary"] = found
 
+    def _note(self, tally: Tally, runners: Runners, canary: Canary | None) -> None:
+        """Record what became of a request, and tell what computed where that was to be chosen."""
+        self.counts_.add(tally.work)
+        self._keep_canary(canary)
+        self.engine_ = runners.engine or getattr(self, "engine_", "torch")
+        if self._engine == "torch" or not runners.engine:
+            return
+        tally.note(f"computed by {runners.engine}")
+        if self._engine != "auto" and runners.refused not in {"", *self._told}:
+            self._told.add(runners.refused)
+            warn(
+                f"engine={self._engine!r} is not used for {self.model_}: {runners.refused}. Rows "
+                "are computed by torch.",
+                RuntimeWarning,
+            )
+
+    @property
+    def _engine(self) -> str:
+        return getattr(self, "engine", "torch")  # of kinds that are not ours
+
     def _canary_item(self) -> Any:
         """Return the content of the canary."""
         raise NotImplementedError
@@ -207,6 +234,7 @@ class PinnedState:
             "layer": getattr(self, "layer_", None),
             "pooling": getattr(self, "pooling_", None),
             "dtype": self.dtype_,
+            "engine": getattr(self, "engine_", "torch"),
             "n_features": getattr(self, "n_features_out_", None),
         }
         recorded["canary"] = "recorded" if recorded.get("canary") else "not recorded yet"

@@ -1,6 +1,6 @@
 """Items and a backbone → rows: devices, batches, and what computes them."""
 
-from ._devices import resolve_devices, resolve_dtype
+from ._devices import resolve_devices, resolve_dtype, resolve_engine
 from ._engine import embed
 from ._reading import Reading, is_out_of_memory
 from ._runner import Runner
@@ -15,5 +15,6 @@ __all__ = [
     "is_out_of_memory",
     "resolve_devices",
     "resolve_dtype",
+    "resolve_engine",
     "warm_up",
 ]

@@ -1,12 +1,14 @@
-"""What ``device`` and ``dtype`` say → devices that are there, and a precision they compute in."""
+"""What ``device``, ``dtype`` and ``engine`` say → what is there, and fits together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 
+from .._optional import need
 from .eager.fast import is_native
 
 
@@ -53,14 +55,40 @@ def _resolve(named: Any) -> torch.device:
     return wanted
 
 
-def resolve_dtype(dtype: str, devices: Sequence[torch.device]) -> str:
-    """Turn a ``dtype`` parameter into a precision that the devices are any good at."""
+def resolve_dtype(dtype: str, devices: Sequence[torch.device], engine: str = "torch") -> str:
+    """Turn a ``dtype`` parameter into a precision that devices and engine are any good at."""
     if dtype == "auto":
         native = all(is_native(torch.bfloat16, device) for device in devices)
-        return "bfloat16" if native else "float32"
+        dtype = "bfloat16" if native else "float32"
+    resolve_engine(engine, dtype, devices)
     if dtype == "float16" and any(device.type == "cpu" for device in devices):
         raise ValueError(
             "dtype='float16' on a CPU is hundreds of times slower than float32, because CPUs have "
             "no float16 instructions. Use dtype='bfloat16', or a GPU."
         )
     return str.__str__(dtype)
+
+
+def resolve_engine(engine: str, dtype: str, devices: Sequence[torch.device]) -> str:
+    """Turn an ``engine`` parameter into one that can compute on the devices in that precision.
+
+    Parameters
+    ----------
+    engine : {"torch", "openvino", "auto"}
+    dtype : str
+        As `resolve_dtype` returns it.
+    devices : sequence of torch.device
+    """
+    if engine == "torch":
+        return engine
+    fits = [device.type for device in devices] == ["cpu"] and dtype == "float32"
+    if engine == "auto":
+        return engine if fits and find_spec("openvino") else "torch"
+    need("openvino", install="sklearn-pretrained[openvino]", purpose="engine='openvino'")
+    if not fits:
+        raise ValueError(
+            "engine='openvino' computes on a CPU in float32, but the network runs on "
+            f"{' and '.join(map(str, devices))} in {dtype}. Use device='cpu' and dtype='float32', "
+            "or engine='torch'."
+        )
+    return engine

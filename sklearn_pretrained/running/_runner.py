@@ -102,6 +102,16 @@ class Runner(ABC):
         self.past = past or Past()
 
     @property
+    def engine(self) -> str:
+        """What computes."""
+        return "torch"
+
+    @property
+    def refused(self) -> str:
+        """Why the engine that was asked for does not; "" where it does."""
+        return ""
+
+    @property
     def even(self) -> bool:
         """Whether only samples of one length may share a batch."""
         return False

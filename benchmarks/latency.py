@@ -1,0 +1,118 @@
+"""How long one row takes: a service's `transform([x])`, beside its network alone.
+
+    python benchmarks/latency.py
+    python benchmarks/latency.py --threads 1 --requests 500
+
+"alone" is the same prepared sample through the same network, with torch's calls and nothing else.
+Each request brings an item that was not there before. Requests come from one thread, and from
+several at the same time; torch has as many threads of its own as the machine has cores. Medians
+(p50) and what 95% of requests do not exceed (p95), in milliseconds.
+"""
+
+import argparse
+import threading
+import time
+import warnings
+
+import numpy as np
+import torch
+from torch import nn
+
+from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
+from sklearn_pretrained.running import Runners
+
+
+def tiny():
+    """Make a featurizer over a network that takes microseconds, and its items."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 8))
+    rows = np.random.default_rng(0).normal(size=(5000, 16)).astype(np.float32)
+    return lambda cache: ModuleFeaturizer(network, layer="output", cache=cache), rows
+
+
+def images():
+    """Make a featurizer over the default network, and images of the size that it reads."""
+    rng = np.random.default_rng(0)
+    items = [rng.integers(0, 256, (224, 224, 3), np.uint8) for _ in range(400)]
+    return lambda cache: PretrainedImageFeaturizer(cache=cache), items
+
+
+NETWORKS = {"tiny module": tiny, "MobileNetV2": images}
+
+
+def alone(featurizer, item):
+    """Return a call of the loaded network, on one prepared sample."""
+    road = featurizer.road()
+    (runner,) = Runners("cpu", "float32", featurizer.weights_digest_).load(road.backbone)
+    read = featurizer._read([item], reset=False)
+    (sample,) = road.backbone.prepare([read.load(0)])
+    module = runner._network.arranged.module
+
+    def call(_):
+        batch = road.backbone.collate([sample], torch.device("cpu"), torch.float32)
+        with torch.inference_mode():
+            road.backbone.call(module, batch)
+
+    return call
+
+
+def timed(call, items, threads):
+    """Send items from several threads; return the milliseconds of each, and items a second."""
+    times = []
+    shares = [items[k::threads] for k in range(threads)]
+    start = threading.Barrier(threads + 1)
+
+    def work(share):
+        start.wait()
+        for item in share:
+            began = time.perf_counter()
+            call(item)
+            times.append(1000 * (time.perf_counter() - began))
+
+    workers = [threading.Thread(target=work, args=(share,)) for share in shares]
+    for worker in workers:
+        worker.start()
+    start.wait()
+    began = time.perf_counter()
+    for worker in workers:
+        worker.join()
+    return times, len(items) / (time.perf_counter() - began)
+
+
+def main():
+    """Print a line for each network, cache and number of threads."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 4, 16])
+    parser.add_argument("--requests", type=int, default=200)
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")
+    print(f"{torch.get_num_threads()} threads of torch")
+    for name in chosen.networks:
+        make, items = NETWORKS[name]()
+        for cache in (None, "memory"):
+            featurizer = make(cache).fit(items[:2]).warm_up()
+            bare = alone(featurizer, items[0])
+            for threads in chosen.threads:
+                some = items[: chosen.requests]
+                timed(bare, some[:40], threads)
+                for item in items[-8:]:
+                    featurizer.transform([item])
+                lines = {"alone": timed(bare, some, threads)}
+                fresh = [np.roll(item, threads, axis=0) for item in some]
+                lines["transform"] = timed(lambda x, f=featurizer: f.transform([x]), fresh, threads)
+                told = "  ".join(
+                    f"{way} p50 {np.median(t):7.3f} p95 {np.percentile(t, 95):7.3f} {rate:7.1f}/s"
+                    for way, (t, rate) in lines.items()
+                )
+                more = np.median(lines["transform"][0]) - np.median(lines["alone"][0])
+                print(
+                    f"{name:12} cache={cache!s:6} {threads:2} at once  {told}  p50 + {more:.3f} ms",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""A network and what is read of it → one compiled graph, from a batch to each output's rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ..._quiet import quiet
+from ...backbones import Backbone
+from .._runner import Outputs
+from ..eager._rows import rows_of
+
+
+class _Flat(nn.Module):
+    """Takes a batch's tensors one by one, and gives the rows of each output."""
+
+    def __init__(self, backbone: Backbone, outputs: Outputs, names: Sequence[str]) -> None:
+        super().__init__()
+        self.network = backbone.build().float().eval().requires_grad_(requires_grad=False)
+        self.trained = nn.ModuleList(backbone.build_trained()).eval()
+        self._backbone, self._outputs, self._names = backbone, outputs, names
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        batch: Any = dict(zip(self._names, given, strict=True)) if self._names else given[0]
+        return tuple(
+            rows_of(self._backbone, self.network, batch, self._outputs, [*self.trained], stops=True)
+        )
+
+
+class _InPython(TorchFunctionMode):
+    """Keeps torch's attention in this thread off its fused kernel, which cannot be traced."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+class Graph:
+    """A network up to the deepest of some layers, with their poolings, compiled.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    outputs : sequence of (Layer, str)
+        Each once.
+    batch : Tensor or dict of str to Tensor
+        Of two samples; its first axis may have any length, and so may the second of tokens.
+    threads : int
+        That all batches have which run at the same time.
+    """
+
+    def __init__(self, backbone: Backbone, outputs: Outputs, batch: Any, *, threads: int) -> None:
+        self._outputs = list(outputs)
+        self._names = tuple(batch) if isinstance(batch, Mapping) else ()
+        module = _Flat(backbone, outputs, self._names)
+        self._converted = _converted(module, self._tensors(batch))
+        self._threads = threads
+        self._compiled: dict[int, Any] = {}
+        self._lock = threading.Lock()
+        self._own = threading.local()
+
+    def rows(self, batch: Any, outputs: Outputs) -> NDArray[np.float32]:
+        """Compute the rows of a batch: those of each output, side by side."""
+        found = self._request().infer([tensor.numpy() for tensor in self._tensors(batch)])
+        parts = [found[self._outputs.index(output)] for output in outputs]
+        # What a request gives is overwritten by the next one.
+        return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=1)
+
+    def _request(self) -> Any:
+        """Return this thread's request, of a graph that has as many threads as torch has here."""
+        each = torch.get_num_threads()
+        requests = vars(self._own).setdefault("requests", {})
+        if each not in requests:
+            with self._lock:
+                if each not in self._compiled:
+                    streams = max(1, self._threads // each)
+                    self._compiled[each] = _compiled(self._converted, streams, streams * each)
+                requests[each] = self._compiled[each].create_infer_request()
+        return requests[each]
+
+    def _tensors(self, batch: Any) -> list[Tensor]:
+        return [batch[name] for name in self._names] if self._names else [batch]
+
+
+@quiet
+def _converted(module: nn.Module, batch: Sequence[Tensor]) -> Any:
+    """Trace a module, and let its batches have any length."""
+    import openvino
+
+    with _InPython():
+        converted = openvino.convert_model(module, example_input=tuple(batch))
+    shapes = [[-1, *(x.shape[1:] if x.is_floating_point() else [-1])] for x in batch]
+    converted.reshape(dict(zip(converted.inputs, map(openvino.PartialShape, shapes), strict=True)))
+    return converted
+
+
+def _compiled(converted: Any, streams: int, threads: int) -> Any:
+    """Compile for the processor; float32 is float32, although a processor may prefer less."""
+    import openvino
+
+    hints = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    return openvino.Core().compile_model(converted, "CPU", hints)

@@ -1,0 +1,229 @@
+"""A loaded network → its rows by OpenVINO, where they are proved to be those of torch."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..._process import in_children, keep
+from ...backbones import Backbone, Windows
+from .._distance import distance
+from .._runner import Outputs, Runner, Underway
+from ..eager import EagerRunner, LoadedNetwork
+from ._graph import Graph
+
+Rows = NDArray[np.float32]
+_PROOFS = 2
+"""Batches that both compute before OpenVINO computes alone."""
+_ROUNDS = 3
+_ENOUGH = 512
+"""Items from which on a race may pay for the seconds that a graph takes to be made."""
+_FASTER = 1.05
+
+
+@dataclass(eq=False)
+class _Trial:
+    """What is known of OpenVINO for one network and what is read of it.
+
+    Parameters
+    ----------
+    graph : Graph or None
+        Once it is made.
+    proved : int
+        Batches whose rows were those of torch.
+    won : bool or None
+        Whether it computes alone; None as long as that is open.
+    why : str
+        Why it does not.
+    """
+
+    graph: Graph | None = None
+    proved: int = 0
+    won: bool | None = None
+    why: str = ""
+    lock: Any = field(default_factory=threading.Lock)
+
+
+_Trials = dict[frozenset[Any], _Trial]
+_trials: weakref.WeakKeyDictionary[LoadedNetwork, _Trials] = weakref.WeakKeyDictionary()
+keep(f"{__name__}._trials", "graphs of OpenVINO", clear=_trials.clear, size=_trials.__len__)
+_of_parents: list[Any] = []
+
+
+@dataclass
+class _Here:
+    """Rows that are there."""
+
+    rows: Rows
+
+    def here(self) -> Rows:
+        """Give them."""
+        return self.rows
+
+
+class OpenVINORunner(Runner):
+    """One network on processors, computed by OpenVINO or, where that fails, by torch.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    network : LoadedNetwork
+    races : bool
+        Whether torch goes on computing where it is as fast.
+    """
+
+    def __init__(self, backbone: Backbone, network: LoadedNetwork, *, races: bool) -> None:
+        self._torch = EagerRunner(backbone, network)
+        super().__init__(
+            backbone.name, self._torch.device, self._torch.precision, past=network.past
+        )
+        self._backbone, self._races = backbone, races
+        self._trials = _trials.setdefault(network, {})
+        self._threads = torch.get_num_threads()
+        self._asked: list[_Trial] = []
+
+    @property
+    def engine(self) -> str:
+        """What computes what this runner was asked for."""
+        return "openvino" if any(trial.won for trial in self._asked) else "torch"
+
+    @property
+    def refused(self) -> str:
+        """Why OpenVINO does not compute it."""
+        return next((trial.why for trial in self._asked if trial.why), "")
+
+    @property
+    def even(self) -> bool:
+        """Whether padding would show."""
+        return self._torch.even
+
+    @property
+    def in_streams(self) -> bool:
+        """Whether several batches at the same time, on a thread each, are best."""
+        return self._torch.in_streams
+
+    def expect(self, n: int) -> None:
+        """Learn that ``n`` items are coming; torch is made fast where it may compute them."""
+        if self._races or self._is_refused:
+            self._torch.expect(n)
+        else:
+            super().expect(n)
+
+    def make_fast(self) -> None:
+        """Make the network fast in torch, where that may compute."""
+        if self._races or self._is_refused:
+            self._torch.make_fast()
+
+    @property
+    def _is_refused(self) -> bool:
+        return any(trial.why for trial in self._trials.values())
+
+    def blame(self, samples: Sequence[Any], i: int, *, by_chance: bool) -> str:
+        """Name the submodule in which the rows of sample ``i`` begin to differ."""
+        return self._torch.blame(samples, i, by_chance=by_chance)
+
+    def rows(self, samples: Sequence[Any], outputs: Outputs) -> Underway:
+        """Send one batch through the network; several views of it are averaged."""
+        trial = self._trials.setdefault(frozenset(outputs), _Trial())
+        if trial not in self._asked:
+            self._asked.append(trial)
+        may = self._may(samples)
+        if trial.won and may:
+            try:
+                return _Here(self._computed(trial, samples, outputs))
+            except Exception as error:
+                self._lose(trial, f"it failed: {error}")
+        if trial.won is not None or not may or not trial.lock.acquire(blocking=False):
+            return self._torch.rows(samples, outputs)
+        try:
+            return _Here(self._tried(trial, samples, outputs))
+        finally:
+            trial.lock.release()
+
+    def _may(self, samples: Sequence[Any]) -> bool:
+        waits = self._races and self.past.expected < _ENOUGH
+        in_windows = any(isinstance(sample, Windows) for sample in samples)
+        return not (waits or in_windows or _of_parents)
+
+    def _computed(self, trial: _Trial, samples: Sequence[Any], outputs: Outputs) -> Rows:
+        batch = self._backbone.collate(samples, self.device, torch.float32)
+        views = self._backbone.views(batch)
+        if trial.graph is None:
+            trial.graph = self._made(samples, outputs)
+        rows = [trial.graph.rows(view, outputs) for view in views]
+        return rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
+
+    def _made(self, samples: Sequence[Any], outputs: Outputs) -> Graph:
+        # Traced over two, so that a graph which holds for no other number of items shows.
+        two = self._backbone.collate([samples[0], samples[-1]], self.device, torch.float32)
+        view = self._backbone.views(two)[0]
+        read = list(dict.fromkeys(outputs))
+        return Graph(self._backbone, read, view, threads=self._threads)
+
+    def _tried(self, trial: _Trial, samples: Sequence[Any], outputs: Outputs) -> Rows:
+        """Compute a batch twice, and compare; the rows of torch are given."""
+        expected = self._torch.rows(samples, outputs).here()
+        try:
+            got = self._computed(trial, samples, outputs)
+        except Exception as error:
+            self._lose(trial, f"it cannot run it: {type(error).__name__}: {error}")
+            return expected
+        far = _farthest(got, expected, outputs)
+        if not far <= self.precision.kernel:
+            self._lose(trial, f"its rows differ by {far:.1e} of their norm")
+            return expected
+        trial.proved += 1
+        if trial.proved >= _PROOFS:
+            self._decide(trial, samples, outputs)
+        return expected
+
+    def _decide(self, trial: _Trial, samples: Sequence[Any], outputs: Outputs) -> None:
+        if self._races:
+            mine = _seconds(lambda: self._computed(trial, samples, outputs))
+            torchs = _seconds(lambda: self._torch.rows(samples, outputs).here())
+            if torchs < _FASTER * mine:
+                trial.won, trial.graph = False, None
+                return
+        trial.won = True
+
+    def _lose(self, trial: _Trial, why: str) -> None:
+        trial.won, trial.graph, trial.why = False, None, why.partition("\n")[0]
+        self._torch.expect(0)
+
+
+def _farthest(got: Rows, expected: Rows, outputs: Outputs) -> float:
+    """Return how far the rows of any item and output lie from those of torch."""
+    if got.shape != expected.shape:
+        return float("inf")
+    farthest, start = 0.0, 0
+    for layer, pooling in outputs:
+        part = slice(start, start + layer.width(pooling))
+        start = part.stop
+        for one, other in zip(got[:, part], expected[:, part], strict=True):
+            farthest = max(farthest, distance(torch.from_numpy(one), torch.from_numpy(other)))
+    return farthest
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Return the shortest time of a few runs."""
+    times = []
+    for _ in range(_ROUNDS):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+@in_children
+def _forget() -> None:
+    """Compute by torch in a child that was forked from OpenVINO's threads, which it has not."""
+    _of_parents.extend(_trials.values())
+    _trials.clear()
