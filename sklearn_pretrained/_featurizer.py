@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._outputs import WHOLE, Output, PoolingNamed, columns, with_more
+from ._outputs import WHOLE, Output, PoolingNamed, with_more
 from ._precisions import PRECISIONS
 from ._recipe import fingerprint
 from ._road import Road
@@ -22,7 +23,6 @@ from ._sklearn import (
     Interval,
     StrOptions,
     TypeNamed,
-    check_feature_names_in,
     clone_sharing,
     fit_context,
     fit_tasks,
@@ -30,7 +30,7 @@ from ._sklearn import (
 )
 from ._tally import Tally
 from ._warn import warn
-from .cache import Cache, RoundedCache, hint_at_files, resolve_cache
+from .cache import Cache, hint_at_files, resolve_cache
 from .exceptions import RandomWeightsWarning
 from .pinned import PinnedState
 
@@ -67,7 +67,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
     }
 
     _record_dtype = "float32"
-    """What the cache keeps rows in; what is rounded is another recipe's."""
+    """What rows are rounded to, which are then those of another recipe."""
 
     @abstractmethod
     def _read(self, X: Any, *, reset: bool) -> Items:
@@ -187,24 +187,6 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         road.warm_up(self._means(road)[1])
         return self
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Get output feature names: network, layer and number.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Names of the columns of X. They are validated, and do not affect the output names.
-
-        Returns
-        -------
-        ndarray of str
-            Names of the features.
-        """
-        check_is_fitted(self)
-        if hasattr(self, "n_features_in_"):
-            check_feature_names_in(self, input_features)
-        return columns(self.model_, self._pinned_outputs(self._plan(self.find_backbone())))
-
     # -- fit: what decides the features
 
     def _pin(self) -> None:
@@ -225,20 +207,7 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
                 f"weights=None: {backbone.name} has random weights; its features are meaningless.",
                 RandomWeightsWarning,
             )
-        self.model_ = backbone.name
-        self.weights_digest_ = backbone.weights.digest()
-        named = [layer.name for layer, _ in outputs]
-        several = isinstance(self.layer, list | tuple)
-        self.layer_ = named if several else named[0]
-        self.pooling_ = [p for _, p in outputs] if several else outputs[0][1]
-        self.n_features_out_ = sum(layer.width(p) for layer, p in outputs)
-        self._pin_facts(backbone, outputs)
-
-    @staticmethod
-    def _plan(backbone: Backbone) -> Plan:
-        from .layers import plan
-
-        return plan(backbone)
+        self._record(backbone, outputs)
 
     def _outputs(self, plan: Plan, backbone: Backbone) -> list[Output]:  # noqa: ARG002
         """Resolve layers and poolings that the parameters ask for."""
@@ -249,8 +218,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         """List what a forward keeps: while fitting and searching, what else may be asked."""
         keep = self.keep_layers
         if keep == "auto":
-            keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
-        if self.pooling in WHOLE:
+            keep = "main" if hasattr(self, "_fitted_here") else None
+        if self.pooling in WHOLE or self.cache is None:
             keep = None
         return with_more(wanted, keep, plan, backbone)
 
@@ -273,45 +242,45 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         facts = {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype_}
         recipe = fingerprint({**facts, "backbone": backbone.code} if backbone.code else facts)
         kept = self._kept(plan, outputs, backbone)
-        return Road(backbone, plan, outputs, kept, recipe, self._canary(recipe, outputs))
+        canary = self._canary(recipe, outputs)
+        return Road(backbone, plan, outputs, kept, recipe, canary, dtype=self._record_dtype)
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
         cache, runners = self._means(road)
-        with self._tally(items, road, on_batch) as tally:
+        with self._reporting(items, road, runners, on_batch) as tally:
             rows = road.rows(items, cache, runners, tally)
-        self._note(tally, runners, road.canary)
-        cut = self._count_cut(tally.bad, road.backbone)
-        self.bad_items_ = tally.bad.report()
-        self._warn_of_cut(cut, road.backbone)
+            tally.cut += self._count_cut(tally.bad, road.backbone)
         return rows
 
     def _streamed(self, items: Items, road: Road) -> Iterator[tuple[range, NDArray[np.float32]]]:
-        cut = 0
         cache, runners = self._means(road)
-        with self._tally(items, road) as tally:
+        with self._reporting(items, road, runners) as tally:
+            for window, rows in road.stream(items, cache, runners, tally):
+                tally.cut += self._count_cut(tally.bad, road.backbone)
+                self.bad_items_ = tally.bad.settle()
+                yield window, rows
+
+    @contextmanager
+    def _reporting(
+        self, items: Items, road: Road, runners: Runners, on_batch: Any = None
+    ) -> Iterator[Tally]:
+        """Collect what a request reports, and report it when it is over."""
+        shown = road.backbone.name if self.verbose else None
+        with Tally(items, raises=self.on_error == "raise", shown=shown, on_batch=on_batch) as tally:
             try:
-                for window, rows in road.stream(items, cache, runners, tally):
-                    cut += self._count_cut(tally.bad, road.backbone)
-                    self.bad_items_ = tally.bad.settle()
-                    yield window, rows
+                yield tally
             finally:  # also where the caller has seen enough
                 self._note(tally, runners, road.canary)
         self.bad_items_ = tally.bad.report()
-        self._warn_of_cut(cut, road.backbone)
+        self._warn_of_cut(tally.cut, road.backbone)
 
     def _means(self, road: Road) -> tuple[Cache, Runners]:
         """Return what knows rows, and what computes the others."""
         from .running import Runners
 
         cache = resolve_cache(self.cache, in_files=road.backbone.shareable)
-        if self._record_dtype == "float16":
-            cache = RoundedCache(cache)
         how = self.dtype_, self.weights_digest_, self.batch_size, self._engine
         return cache, Runners(self.device, *how)
-
-    def _tally(self, items: Items, road: Road, on_batch: Any = None) -> Tally:
-        shown = road.backbone.name if self.verbose else None
-        return Tally(items, raises=self.on_error == "raise", shown=shown, on_batch=on_batch)
 
     def _count_cut(self, bad: BadItems, backbone: Backbone) -> int:  # noqa: ARG002
         """Count the items of which the network sees a part."""
@@ -319,9 +288,6 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
     def _warn_of_cut(self, n: int, backbone: Backbone) -> None:
         """Say once that items were cut."""
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "weights_digest_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -128,6 +128,19 @@ def columns(model: str, outputs: Sequence[Output]) -> NDArray[np.object_]:
     return np.asarray(names, dtype=object)
 
 
+def rounded(rows: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:
+    """Return the numbers that rows are in another precision, in float32."""
+    if dtype == "float32":
+        return rows
+    most, limit = float(np.nanmax(np.abs(rows), initial=0.0)), float(np.finfo(dtype).max)
+    if most > limit:
+        raise ValueError(
+            f"The network returns {most:.3g}, and {dtype} holds numbers up to {limit:.0f}. Use "
+            "record_dtype='float32'."
+        )
+    return rows.astype(dtype).astype(np.float32)
+
+
 def in_order(
     rows: NDArray[np.float32], ask: Bundle, wanted: Sequence[Output]
 ) -> NDArray[np.float32]:

@@ -38,6 +38,7 @@ class Tally:
     ) -> None:
         self.bad = BadItems(items, raises=raises)
         self.work = Work()
+        self.cut = 0  # items of which the network sees a part
         self._on_batch = on_batch
         self._progress = Progress(shown=shown is not None, name=shown or "", total=len(items))
         self.digests = self.bad.digests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache import Request
 from sklearn_pretrained.cache._cache import (
     FeatureCache,
-    NoCache,
     RowCache,
     memory_cache,
     resolve_cache,
@@ -59,7 +59,9 @@ def cache() -> RowCache:
     return RowCache(MemoryStore(1 << 20))
 
 
-@pytest.mark.parametrize("make", [NoCache, lambda: RowCache(MemoryStore(1 << 20))])
+@pytest.mark.parametrize(
+    "make", [partial(resolve_cache, None), lambda: RowCache(MemoryStore(1 << 20))]
+)
 def test_equal_items_of_one_request_are_computed_once(make):
     """With a cache and without one."""
     digests = [b"x", b"y", b"x", b"x"]
@@ -68,6 +70,15 @@ def test_equal_items_of_one_request_are_computed_once(make):
     assert seen == [b"x", b"y"]
     assert (work.asked, work.known, work.computed) == (4, 2, 2)
     np.testing.assert_array_equal(out, [row(d, ONE) for d in digests])
+
+
+def test_without_a_cache_nothing_is_kept():
+    """The next request computes every row again."""
+    cache = resolve_cache(None)
+    for _ in range(2):
+        work, _, seen = fetch(cache, ONE, ONE, [b"x", b"y"])
+        assert seen == [b"x", b"y"]
+        assert (work.known, work.computed) == (0, 2)
 
 
 def test_a_known_row_is_served_from_whatever_bundle_holds_it(cache):
@@ -158,9 +169,8 @@ def test_the_memory_limit_is_a_share_of_the_machine_or_what_the_environment_says
 
 
 def test_a_cache_parameter_names_a_cache(cache, tmp_path):
-    """The word "memory" is the process's own, None is none, a path is a file, a cache is itself."""
+    """The word "memory" is the process's own, a path is a file, a cache is itself."""
     assert resolve_cache("memory") is memory_cache()
-    assert isinstance(resolve_cache(None), NoCache)
     assert resolve_cache(cache) is cache
     assert resolve_cache(str(tmp_path / "rows")) == FeatureCache(tmp_path / "rows")
     assert resolve_cache(tmp_path / "rows") == FeatureCache(tmp_path / "rows")

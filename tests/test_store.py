@@ -19,7 +19,7 @@ from sklearn.base import clone
 
 from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache._cache import FeatureCache, MemoryCache
-from sklearn_pretrained.cache._policy import NoCache, RowCache
+from sklearn_pretrained.cache._policy import RowCache
 from sklearn_pretrained.cache.disk import DiskStore, _attempts, _file, _store
 from sklearn_pretrained.cache.disk._format import FORMAT
 from sklearn_pretrained.exceptions import CacheWarning
@@ -350,23 +350,20 @@ def test_a_file_with_hard_links_is_left_alone(tmp_path):
 # -- facts
 
 
-@pytest.mark.parametrize("make", [MemoryCache, NoCache, FeatureCache])
+@pytest.mark.parametrize("make", [MemoryCache, FeatureCache])
 def test_a_fact_is_what_was_noted_first(tmp_path, make):
     """Of two processes that note it, both learn what the first one did."""
     cache = {
         MemoryCache: lambda: MemoryCache(1 << 20),
-        NoCache: NoCache,
         FeatureCache: lambda: FeatureCache(tmp_path / "rows"),
     }[make]()
-    first = b"one" if make is not NoCache else b"two"
     assert cache.recall("recipe", "canary") is None
     assert cache.remember("recipe", "canary", b"one") == b"one"
-    assert cache.remember("recipe", "canary", b"two") == first
-    assert cache.recall("recipe", "canary") == (None if make is NoCache else b"one")
+    assert cache.remember("recipe", "canary", b"two") == b"one"
+    assert cache.recall("recipe", "canary") == b"one"
     assert cache.recall("other", "canary") is None
-    if make is not NoCache:
-        cache.clear()
-        assert cache.recall("recipe", "canary") is None
+    cache.clear()
+    assert cache.recall("recipe", "canary") is None
 
 
 def test_a_damaged_fact_is_unknown_and_noted_anew(tmp_path):

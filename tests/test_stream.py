@@ -16,6 +16,7 @@ from sklearn_pretrained import (
     ModuleFeaturizer,
     PretrainedImageFeaturizer,
     PretrainedTextFeaturizer,
+    _featurizer,
     memory_cache,
 )
 from sklearn_pretrained.exceptions import BadItemError, BadItemWarning, TruncationWarning
@@ -166,11 +167,16 @@ def test_an_item_that_cannot_be_read_is_an_error_when_its_window_comes(patches):
         next(stream)
 
 
-def test_what_is_remembered_of_items_does_not_grow_with_x(X):
+def test_what_is_remembered_of_items_does_not_grow_with_x(X, monkeypatch):
     """Digests are forgotten with their window."""
     ours = ModuleFeaturizer(make_mlp, cache=None).fit(X)
-    tallies, whole = [], ours._tally
-    ours._tally = lambda *args: tallies.append(whole(*args)) or tallies[-1]
+    tallies, whole = [], _featurizer.Tally
+
+    def tally(*args, **options):
+        tallies.append(whole(*args, **options))
+        return tallies[-1]
+
+    monkeypatch.setattr(_featurizer, "Tally", tally)
 
     assert [len(tallies[0].bad._digests) for _ in ours.stream(X)] == [0] * 5
 

@@ -3,7 +3,6 @@
 from ._cache import FeatureCache, MemoryCache, memory_cache, resolve_cache
 from ._policy import Cache
 from ._request import Request, Work
-from ._rounded import RoundedCache
 from ._shared import SharedFeatureCache
 from ._workers import hint_at_files
 
@@ -12,7 +11,6 @@ __all__ = [
     "FeatureCache",
     "MemoryCache",
     "Request",
-    "RoundedCache",
     "SharedFeatureCache",
     "Work",
     "hint_at_files",

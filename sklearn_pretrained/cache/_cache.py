@@ -12,7 +12,7 @@ from ..exceptions import CacheWarning
 from ._lasting import LastingCache
 from ._memory import MemoryStore, default_memory
 from ._mounts import network_mount
-from ._policy import Cache, NoCache, RowCache
+from ._policy import Cache, RowCache
 from ._shared import SharedFeatureCache
 from .disk import DiskStore
 from .segments._format import SUFFIX
@@ -213,7 +213,7 @@ def resolve_cache(cache: Any, *, in_files: bool = True) -> Cache:
     Where rows may not be kept ``in_files``, they are kept in memory.
     """
     if cache is None:
-        return NoCache()
+        return MemoryCache(0)  # it holds what is computed at present, and keeps nothing
     if isinstance(cache, str) and cache == "memory":
         return memory_cache()
     if not in_files and not isinstance(cache, MemoryCache):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,7 +54,7 @@ class MemoryStore:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.n_bytes = 0
-        self.counts = {"hits": 0, "misses": 0, "forwards": 0}
+        self.counts = Counter(hits=0, misses=0, forwards=0)
         # Bundles are numbered: hashing their many names for every row would cost more than a row.
         self._numbers: dict[Bundle, int] = {}
         self._next = 0
@@ -173,11 +173,10 @@ class MemoryStore:
         found = (claimed.get(digest) for claimed in self._claimed(wanted))
         return next((claim for claim in found if claim is not None), None)
 
-    def count(self, hits: int = 0, misses: int = 0, forwards: int = 0) -> None:
+    def count(self, **more: int) -> None:
         """Add to the statistics."""
         with self._changed:
-            for name, more in (("hits", hits), ("misses", misses), ("forwards", forwards)):
-                self.counts[name] += more
+            self.counts.update(more)
 
     def clear(self) -> None:
         """Forget all rows."""

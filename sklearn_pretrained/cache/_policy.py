@@ -53,34 +53,6 @@ class Cache(Protocol):
         """Note a fact, unless it is known; return what is known."""
 
 
-class NoCache:
-    """Keeps nothing; equal items of one request are still computed once."""
-
-    lasting = False
-
-    def fetch(self, request: Request) -> Work:
-        """Compute every distinct item."""
-        places, computed = Places(request), 0
-        request.forecast(len(request.out), places.repeated, len(places.first))
-        for positions, rows in request.compute(list(places.first.values()), request.wanted):
-            computed += len(positions)
-            places.fill_at(positions, rows)
-        return places.work(computed)
-
-    def add(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
-        """Keep nothing."""
-
-    def known(self, wanted: Bundle, digests: Sequence[bytes | None], out: Rows) -> None:
-        """Know nothing."""
-
-    def recall(self, recipe: str, name: str) -> None:
-        """Know nothing."""
-
-    def remember(self, recipe: str, name: str, value: bytes) -> bytes:  # noqa: ARG002
-        """Note nothing."""
-        return value
-
-
 class RowCache:
     """Knows which rows a store holds, whatever bundle they were stored in.
 

@@ -51,8 +51,8 @@ class Store(Protocol):
     def wait(self, wanted: Bundle, missing: Sequence[bytes], patience: Patience) -> None:
         """Return when others have computed rows or given them up, or seem to have stopped."""
 
-    def count(self, hits: int = 0, misses: int = 0, forwards: int = 0) -> None:
-        """Add to the statistics."""
+    def count(self, **more: int) -> None:
+        """Add to the statistics: hits, misses, forwards."""
 
     def recall(self, recipe: str, name: str) -> bytes | None:
         """Return a fact about a recipe's rows, None where it is not known."""

@@ -87,7 +87,7 @@ def way(featurizer: Any, below: str | None, *, mirror: bool = False) -> Road:
     is_in_production = not hasattr(featurizer, "_fitted_here")
     if below is None or is_in_production or all(one.name == below for one, _ in road.outputs):
         return road
-    from .._road import Detour
+    from .._detour import Detour
 
     start = road.plan.layers[below], "none"
     is_below = all(layer.cost > start[0].cost for layer, _ in road.outputs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._warn import warn
-from ..cache import FeatureCache, MemoryCache, RoundedCache
+from ..cache import FeatureCache, MemoryCache
 from ..exceptions import CacheWarning
 from ._aside import width_of
 
@@ -20,8 +20,6 @@ def cache_of(trunk: Any) -> Any:
 
 def room_of(cache: Any) -> float:
     """Return the bytes of rows that a cache keeps such that any of them is read fast."""
-    if isinstance(cache, RoundedCache):
-        return room_of(cache.rows)
     if isinstance(cache, MemoryCache):
         return cache.store.max_bytes
     if isinstance(cache, FeatureCache):
@@ -31,9 +29,9 @@ def room_of(cache: Any) -> float:
 
 def estimate(trunk: Any, X: Any, n: int) -> int:
     """Estimate the bytes that the rows of a fitted trunk take in its cache."""
-    ((layer, _),) = trunk.road().outputs
-    itemsize = 2 if isinstance(cache_of(trunk), RoundedCache) else 4
-    return n * width_of(trunk, layer, X, n) * itemsize
+    road = trunk.road()
+    ((layer, _),) = road.outputs
+    return n * width_of(trunk, layer, X, n) * np.dtype(road.dtype).itemsize
 
 
 def tell(trunk: Any, n: int, n_bytes: int, *, shown: bool) -> None:

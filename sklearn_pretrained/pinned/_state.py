@@ -5,7 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from .._outputs import Output
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from .._outputs import Output, columns
+from .._sklearn import check_feature_names_in
 from .._tally import Tally
 from .._warn import warn
 from ..cache import Work
@@ -44,6 +49,7 @@ class PinnedState:
     """What a featurizer pinned at fit: kept in files, checked at use, shown to people."""
 
     model: Any
+    layer: Any
     weights_digest_: str
     dtype_: str
     layer_: Any
@@ -86,14 +92,25 @@ class PinnedState:
 
     # -- fit
 
-    def _pin_facts(self, backbone: Backbone, outputs: list[Output]) -> None:
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "weights_digest_")
+
+    def _record(self, backbone: Backbone, outputs: list[Output]) -> None:
+        """Take down which network, and what is read of it."""
+        self.model_ = backbone.name
+        self.weights_digest_ = backbone.weights.digest()
+        named, poolings = [layer.name for layer, _ in outputs], [p for _, p in outputs]
+        several = isinstance(self.layer, list | tuple)
+        self.layer_ = named if several else named[0]
+        self.pooling_ = poolings if several else poolings[0]
+        self.n_features_out_ = sum(layer.width(p) for layer, p in outputs)
+        self.bad_items_: dict[int, str] = {}
         self._pinned = {name: copied(v) for name, v in self._deciding_parameters().items()}
         self._provenance: dict[str, Any] = facts(backbone, weights=self.weights_digest_)
         self._provenance["read"] = places_of(outputs)
         self._told: set[str] = set()
         self.counts_ = Work()
         self.engine_ = "torch"
-        self.bad_items_: dict[int, str] = {}
         self._fitted_here = True
         self.__dict__.pop("_embedded", None)
 
@@ -162,6 +179,12 @@ class PinnedState:
             differ=differences(self._provenance["versions"]),
         )
 
+    @staticmethod
+    def _plan(backbone: Backbone) -> Plan:
+        from ..layers import plan
+
+        return plan(backbone)
+
     def _pinned_outputs(self, plan: Plan) -> list[Output]:
         """Find the layers and poolings that fit pinned in the network of now."""
         several = isinstance(self.layer_, list)
@@ -215,6 +238,27 @@ class PinnedState:
         """Return the content of the canary."""
         raise NotImplementedError
 
+    # -- what people see of it
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Get output feature names: network, layer and number.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns of X. They are validated, and do not affect the output names.
+
+        Returns
+        -------
+        ndarray of str
+            Names of the features.
+        """
+        check_is_fitted(self)
+        if hasattr(self, "n_features_in_"):
+            check_feature_names_in(self, input_features)
+        outputs = self._pinned_outputs(self._plan(self.find_backbone()))
+        return columns(self.model_, outputs)
+
     def provenance(self) -> Provenance:
         """Return what determines the rows: network, weights, preprocessing, versions.
 
@@ -223,8 +267,6 @@ class PinnedState:
         Provenance
             The facts at fit, printed as text for a model card; ``to_dict()`` returns a dictionary.
         """
-        from sklearn.utils.validation import check_is_fitted
-
         check_is_fitted(self)
         recorded = dict(self._provenance)
         ours: dict[str, Any] = {

@@ -6,6 +6,7 @@ import functools
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class DiskStore(Attempts):
     def __init__(self, path: Path, max_size: int | None = None) -> None:
         super().__init__(path)
         self.max_size = max_size
-        self._counts = {"hits": 0, "misses": 0, "forwards": 0}
+        self._counts = Counter(hits=0, misses=0, forwards=0)
         self._counted = -COUNT
 
     # -- what is there
@@ -212,19 +213,18 @@ class DiskStore(Attempts):
 
     # -- statistics and upkeep
 
-    def count(self, hits: int = 0, misses: int = 0, forwards: int = 0) -> None:
+    def count(self, **more: int) -> None:
         """Add to the statistics, which reach the file with rows, or about once a second."""
         with self.file.lock:
-            for name, more in (("hits", hits), ("misses", misses), ("forwards", forwards)):
-                self._counts[name] += more
+            self._counts.update(more)
             late = time.monotonic() - self._counted > COUNT
         # Rows that are about to be stored take the counts along.
-        if late and not (misses or forwards):
+        if late and not (more.get("misses") or more.get("forwards")):
             self.try_to_write(self._flush_counts)
 
     def _flush_counts(self, connection: sqlite3.Connection) -> None:
         self._counted = time.monotonic()
-        counts, self._counts = self._counts, dict.fromkeys(self._counts, 0)
+        counts, self._counts = self._counts, Counter(dict.fromkeys(self._counts, 0))
         connection.executemany(
             "INSERT INTO counts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n",
             counts.items(),
@@ -265,5 +265,5 @@ class DiskStore(Attempts):
 
     def clear(self) -> None:
         """Remove all rows."""
-        self._counts = dict.fromkeys(self._counts, 0)
+        self._counts = Counter(dict.fromkeys(self._counts, 0))
         self.attempt(_upkeep.clear, write=True)

@@ -11,6 +11,7 @@ import os
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class SegmentStore:
         self.folder, self.hold = folder, HOLD if hold is None else hold
         self.files = Files(folder, self.damaged)
         self.price = 0.0
-        self._counts = {"hits": 0, "misses": 0, "forwards": 0}
+        self._counts = Counter(hits=0, misses=0, forwards=0)
         self._looked = self._paused = -np.inf
         self._said: set[str] = set()
         self._facts: dict[tuple[str, str], bytes] = {}
@@ -168,11 +169,10 @@ class SegmentStore:
 
     # -- statistics, and what went wrong
 
-    def count(self, hits: int = 0, misses: int = 0, forwards: int = 0) -> None:
+    def count(self, **more: int) -> None:
         """Add to the statistics, which are this process's."""
         with self._lock:
-            for name, more in (("hits", hits), ("misses", misses), ("forwards", forwards)):
-                self._counts[name] += more
+            self._counts.update(more)
 
     def stats(self) -> dict[str, int]:
         """Count rows, bytes and files of the folder, and hits, misses and forwards of ours."""
