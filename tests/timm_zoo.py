@@ -25,7 +25,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from sklearn_pretrained import PretrainedImageFeaturizer, backbones
-from sklearn_pretrained.backbones._skeleton import weightless
+from sklearn_pretrained.backbones._skeleton import Weightless
 from sklearn_pretrained.backbones._weights import digest_of
 from sklearn_pretrained.exceptions import RandomWeightsWarning
 from sklearn_pretrained.layers import plan
@@ -77,7 +77,7 @@ def _rank(name: str) -> tuple[int, int]:
 
 def _parameters(name: str) -> float:
     try:
-        with weightless():
+        with Weightless():
             network = timm.create_model(name)
     except Exception:
         return float("inf")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,8 +19,8 @@ SEED = 0
 _drawing = threading.RLock()  # torch's generator is one for all threads
 
 
-class _NoBigTensors(TorchFunctionMode):
-    """Puts what weights are made with on the meta device, and computes all else for real.
+class Weightless(TorchFunctionMode):
+    """Builds networks without memory for their weights, and computes all else for real.
 
     `torch.device("meta")` would also take away the small tensors that some builders compute
     widths from (RegNet) or keep as tables (Swin).
@@ -41,13 +40,6 @@ class _NoBigTensors(TorchFunctionMode):
                 raise
             args, kwargs = tree_map_only(Tensor, lambda x: x.to("meta"), (args, kwargs))
             return func(*args, **kwargs)
-
-
-@contextmanager
-def weightless() -> Iterator[None]:
-    """Build networks inside this context without memory for their weights."""
-    with _NoBigTensors():
-        yield
 
 
 def random_network(builder: Callable[[], nn.Module]) -> nn.Module:

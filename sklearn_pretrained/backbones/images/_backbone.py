@@ -30,6 +30,15 @@ class ImageBackbone(Backbone):
     def random(self) -> nn.Module:
         """Build the network with the random weights that a seed decides."""
 
+    def recipe(self) -> dict[str, Any]:
+        """Return name and preprocessing."""
+        return {"network": self.name, "preprocessing": self.preprocessing.describe()}
+
+    def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
+        """Run a skeleton over images that hold nothing."""
+        height, width = (n * (2 if grown else 1) for n in self.preprocessing.read_size)
+        return self.call(network, torch.empty(batch, 3, height, width, device="meta"))
+
     def example(self) -> list[Tensor]:
         """Return two images of noise."""
         return self.preprocessing.noise(2)

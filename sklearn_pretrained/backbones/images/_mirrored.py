@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
 from ..._process import remembered
 from ...exceptions import LayerError
 from .._backbone import Backbone
-
-if TYPE_CHECKING:
-    _Base = Backbone
-else:
-    _Base = object
-
-
-class _BothSides(_Base):
-    """Gives two views of each batch; all else is what the other base class does."""
-
-    def recipe(self) -> dict[str, Any]:
-        return {**super().recipe(), "augment": "flip"}  # type: ignore[safe-super]
-
-    def views(self, batch: Any) -> Sequence[Any]:
-        return [batch, _mirror(batch)]
-
-
-class _OtherSide(_Base):
-    """Gives the mirror image of each image alone."""
-
-    def recipe(self) -> dict[str, Any]:
-        return {**super().recipe(), "augment": "mirror"}  # type: ignore[safe-super]
-
-    def views(self, batch: Any) -> Sequence[Any]:
-        return [_mirror(batch)]
 
 
 def _mirror(batch: Any) -> Any:
@@ -48,24 +23,32 @@ def _mirror(batch: Any) -> Any:
     )
 
 
+_VIEWS: dict[str, Callable[[Any], Sequence[Any]]] = {
+    "flip": lambda batch: [batch, _mirror(batch)],
+    "mirror": lambda batch: [_mirror(batch)],
+}
+
+
 @remembered("kinds of networks that see mirror images")
-def _mirrored_kind(kind: type[Backbone]) -> Any:
-    return type(f"Mirrored{kind.__name__}", (_BothSides, kind), {"__module__": kind.__module__})
+def _kind(kind: Any, augment: str) -> Any:
+    def recipe(self: Backbone) -> dict[str, Any]:
+        return {**kind.recipe(self), "augment": augment}
 
+    def views(_self: Backbone, batch: Any) -> Sequence[Any]:
+        return _VIEWS[augment](batch)
 
-@remembered("kinds of networks that see mirror images alone")
-def _mirror_only_kind(kind: type[Backbone]) -> Any:
-    return type(f"MirrorOnly{kind.__name__}", (_OtherSide, kind), {"__module__": kind.__module__})
+    own = {"__module__": kind.__module__, "recipe": recipe, "views": views}
+    return type(f"{augment.capitalize()}{kind.__name__}", (kind,), own)
 
 
 def mirrored(backbone: Backbone) -> Backbone:
     """Let a backbone see prepared images from both sides."""
-    return _as(_mirrored_kind(type(backbone)), backbone)
+    return _as(_kind(type(backbone), "flip"), backbone)
 
 
 def mirror_only(backbone: Backbone) -> Backbone:
     """Let a backbone see the mirror images of prepared images."""
-    return _as(_mirror_only_kind(type(backbone)), backbone)
+    return _as(_kind(type(backbone), "mirror"), backbone)
 
 
 def _as(kind: Any, backbone: Backbone) -> Backbone:

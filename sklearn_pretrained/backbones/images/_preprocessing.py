@@ -63,6 +63,11 @@ class ImagePreprocessing:
         )
 
     @property
+    def read_size(self) -> tuple[int, int]:
+        """Height and width of what the network reads."""
+        return self.crop, self.crop
+
+    @property
     def keeps_form(self) -> bool:
         """Whether the shorter side is resized, so that a long image stays long until the crop."""
         return True
@@ -95,19 +100,25 @@ class ImagePreprocessing:
         return small.clone() if elongation > _LONG else small
 
     def _resized(self, image: NDArray[np.uint8]) -> Tensor:
-        mode = InterpolationMode(self.interpolation)
-        if self.resizer == "exact":
+        if self._by_pillow:
             from PIL import Image
 
-            small = tvf.resize(Image.fromarray(image), [self.resize], interpolation=mode)
-            return tvf.pil_to_tensor(tvf.center_crop(small, [self.crop]))
-        pixels = torch.from_numpy(image).permute(2, 0, 1)
-        pixels = tvf.resize(pixels, [self.resize], interpolation=mode, antialias=True)
-        return tvf.center_crop(pixels, [self.crop])
+            return tvf.pil_to_tensor(self._fitted(Image.fromarray(image)))
+        return self._fitted(torch.from_numpy(image).permute(2, 0, 1))
+
+    @property
+    def _by_pillow(self) -> bool:
+        return self.resizer == "exact"
+
+    def _fitted(self, image: Any) -> Any:
+        """Resize and crop a tensor or an image of Pillow's."""
+        mode = InterpolationMode(self.interpolation)
+        small = tvf.resize(image, [self.resize], interpolation=mode, antialias=True)
+        return tvf.center_crop(small, [self.crop])
 
     def noise(self, count: int) -> list[Tensor]:
         """Return samples of noise, the same in every process."""
-        shape = (count, len(self.mean), self.crop, self.crop)
+        shape = (count, len(self.mean), *self.read_size)
         seeded = torch.Generator().manual_seed(0)
         return list(torch.randint(256, shape, generator=seeded, dtype=torch.uint8))
 

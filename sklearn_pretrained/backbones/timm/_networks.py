@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..._process import remembered
 from ...exceptions import WeightsError
 from .._backbone import Weights
-from .._skeleton import random_network, weightless
+from .._skeleton import Weightless, random_network
 from .._weights import LocalFile, RandomWeights, missing, without_advice
 from ..images._backbone import ImageBackbone
 from ._files import library, names, record, suggest
@@ -106,12 +105,8 @@ class TimmBackbone(ImageBackbone):
     @property
     def architecture(self) -> str:
         """Name and input size: what decides the layers."""
-        shape = f"{self.preprocessing.crop}×{self.preprocessing.width_crop}"
-        return f"{self.name}@{shape}"
-
-    def recipe(self) -> dict[str, Any]:
-        """Return name and preprocessing."""
-        return {"network": self.name, "preprocessing": self.preprocessing.describe()}
+        height, width = self.preprocessing.read_size
+        return f"{self.name}@{height}×{width}"
 
     def _made(self, **arguments: Any) -> nn.Module:
         config = {k: v for k, v in self.record.config.items() if v is not None}
@@ -128,23 +123,13 @@ class TimmBackbone(ImageBackbone):
         """Build the network on the meta device."""
         arguments = {}
         if grown and self.grows_by_rebuilding:
-            arguments["img_size"] = tuple(2 * size for size in self._size)
+            arguments["img_size"] = tuple(2 * size for size in self.preprocessing.read_size)
         try:
-            with weightless():
+            with Weightless():
                 network = self._made(**arguments)
         except NotImplementedError:  # its builder computes with what it allocates
             network = random_network(lambda: self._made(**arguments))
         return network.eval().to("meta")
-
-    @property
-    def _size(self) -> tuple[int, int]:
-        return self.preprocessing.crop, self.preprocessing.width_crop
-
-    def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
-        """Run a skeleton over images that hold nothing."""
-        height, width = self._size
-        factor = 2 if grown else 1
-        return network(torch.empty(batch, 3, factor * height, factor * width, device="meta"))
 
     def classifier(self, network: nn.Module) -> str | None:
         """Name the classifier, as timm's configuration does."""

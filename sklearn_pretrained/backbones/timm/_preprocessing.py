@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tvf
@@ -69,15 +67,17 @@ class TimmPreprocessing(ImagePreprocessing):
         """Whether the shorter side is resized."""
         return self.mode == "center"
 
-    def _resized(self, image: NDArray[np.uint8]) -> Tensor:
-        if self.resizer == "exact" or self.interpolation not in _OF_TENSORS:
-            from PIL import Image
+    @property
+    def read_size(self) -> tuple[int, int]:
+        """Height and width of what the network reads."""
+        return self.crop, self.width_crop
 
-            return tvf.pil_to_tensor(self._fitted(Image.fromarray(image)))
-        return self._fitted(torch.from_numpy(image).permute(2, 0, 1))
+    @property
+    def _by_pillow(self) -> bool:
+        return super()._by_pillow or self.interpolation not in _OF_TENSORS
 
     def _fitted(self, image: Any) -> Any:
-        size = [self.crop, self.width_crop]
+        size = list(self.read_size)
         mode = InterpolationMode(self.interpolation)
         small = tvf.resize(image, self._target(image), interpolation=mode, antialias=True)
         if self.mode == "border":
@@ -93,12 +93,6 @@ class TimmPreprocessing(ImagePreprocessing):
         ratios = height / self.resize, width / self.width_resize
         ratio = max(ratios) if self.mode == "border" else min(ratios)
         return [round(height / ratio), round(width / ratio)]
-
-    def noise(self, count: int) -> list[Tensor]:
-        """Return samples of noise, the same in every process."""
-        shape = (count, len(self.mean), self.crop, self.width_crop)
-        seeded = torch.Generator().manual_seed(0)
-        return list(torch.randint(256, shape, generator=seeded, dtype=torch.uint8))
 
 
 def _padded(image: Any, size: list[int], colour: list[int]) -> Any:

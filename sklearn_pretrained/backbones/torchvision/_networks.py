@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_builder, get_model_weights, list_models
@@ -17,7 +16,7 @@ from torchvision.models import WeightsEnum, get_model_builder, get_model_weights
 from ..._process import remembered
 from ...exceptions import WeightsError
 from .._backbone import Weights
-from .._skeleton import random_network, weightless
+from .._skeleton import Weightless, random_network
 from .._weights import EMBEDDED, LocalFile, RandomWeights, TorchHubFile, fill, missing, read
 from ..images._backbone import ImageBackbone
 from ..images._preprocessing import ImagePreprocessing
@@ -129,10 +128,6 @@ class TorchvisionBackbone(ImageBackbone):
         """Name, input size and torchvision's version: what decides the layers."""
         return f"{self.name}@{self.preprocessing.crop}:{self.is_pretrained}"
 
-    def recipe(self) -> dict[str, Any]:
-        """Return name and preprocessing."""
-        return {"network": self.name, "preprocessing": self.preprocessing.describe()}
-
     def _builder_arguments(self, *, grown: bool = False) -> dict[str, Any]:
         arguments: dict[str, Any] = {"weights": None}
         if self.model in _WITH_TRANSFORMED_INPUT:
@@ -149,13 +144,8 @@ class TorchvisionBackbone(ImageBackbone):
     def skeleton(self, *, grown: bool) -> nn.Module:
         """Build the classifier on the meta device."""
         arguments = self._builder_arguments(grown=grown)
-        with weightless():
+        with Weightless():
             return get_model_builder(self.model)(**arguments).eval().to("meta")
-
-    def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
-        """Run a skeleton over images that hold nothing."""
-        side = self.preprocessing.crop * (2 if grown else 1)
-        return network(torch.empty(batch, 3, side, side, device="meta"))
 
     def random(self) -> nn.Module:
         """Build the network with the random weights that a seed decides."""
@@ -167,7 +157,7 @@ class TorchvisionBackbone(ImageBackbone):
             return self.random()
         assert isinstance(self.weights, LocalFile | TorchHubFile)
         self.weights.digest()
-        with weightless():
+        with Weightless():
             network = get_model_builder(self.model)(**self._builder_arguments())
         path = self.weights.find()
         fill(network, _renamed(read(path), network), str(path))

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_any, tree_map_only
 
 from ..._process import keep
-from .._skeleton import weightless
+from .._skeleton import Weightless
 
 _TEXTS, _TOKENS = 3, 11
 _ATTENTION = {nn.functional.scaled_dot_product_attention, nn.functional.softmax, torch.softmax}
@@ -62,7 +62,7 @@ def _room(backbone: Any) -> int | None:
     if key not in _rooms:
         _rooms[key] = None
         # What cannot be built without weights is refused where its layers are planned.
-        with contextlib.suppress(Exception), weightless():
+        with contextlib.suppress(Exception), Weightless():
             _rooms[key] = most_tokens(backbone.empty().eval(), backbone.call)
     return _rooms[key]
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...exceptions import BadItemError, LayerError
 from .._backbone import Backbone, Sequences, Weights
-from .._skeleton import random_network, weightless
+from .._skeleton import Weightless, random_network
 from .._weights import RandomWeights
 from .._windows import Windows
 from . import _loading as _transformers
@@ -207,7 +207,7 @@ class TextBackbone(Backbone):
 
     def skeleton(self, *, grown: bool) -> nn.Module:  # noqa: ARG002
         """Build the encoder on the meta device."""
-        with weightless():
+        with Weightless():
             return self.empty().eval().to("meta")
 
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:

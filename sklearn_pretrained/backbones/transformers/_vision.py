@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..._process import remembered
 from .._backbone import Backbone, Weights
-from .._skeleton import random_network, weightless
+from .._skeleton import Weightless, random_network
 from .._weights import RandomWeights
 from ..images._backbone import ImageBackbone
 from . import _loading as _transformers
@@ -106,13 +105,8 @@ class VisionBackbone(ImageBackbone):
     def skeleton(self, *, grown: bool) -> nn.Module:
         """Build the network on the meta device."""
         config = _grown(self.tower.config) if grown else self.tower.config
-        with weightless():
+        with Weightless():
             return _transformers.build(self.tower.kind, config).eval().to("meta")
-
-    def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
-        """Run a skeleton over images that hold nothing."""
-        height, width = (n * (2 if grown else 1) for n in self.preprocessing.read_size)
-        return self.call(network, torch.empty(batch, 3, height, width, device="meta"))
 
     def places(self, network: nn.Module) -> dict[str, tuple[str, str]]:
         """Name the hidden states as transformers counts them, the pooled output, the projection."""

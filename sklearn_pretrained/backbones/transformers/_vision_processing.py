@@ -93,12 +93,6 @@ class ProcessorSteps(ImagePreprocessing):
             pixels = _centre(pixels, self.cut)
         return pixels.flip(0) if self.swapped else pixels
 
-    def noise(self, count: int) -> list[Tensor]:
-        """Return samples of noise, the same in every process."""
-        seeded = torch.Generator().manual_seed(0)
-        shape = (count, len(self.mean), *self.read_size)
-        return list(torch.randint(256, shape, generator=seeded, dtype=torch.uint8))
-
 
 def _by_shorter_side(shape: Sequence[int], length: int) -> Size:
     height, width = shape[:2]
