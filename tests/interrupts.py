@@ -130,7 +130,7 @@ class AtLine:
         return self
 
     def _enter_loading(self, *event: Any) -> Any:
-        return self._enter(*event) if threading.current_thread().name == NAME else None
+        return self._enter(*event) if threading.current_thread().name.startswith(NAME) else None
 
     def __exit__(self, *error: object) -> None:
         sys.settrace(self._before)

@@ -210,10 +210,7 @@ def compute(
         if isinstance(samples[0], Exception):
             raise samples[0]
         values = reading.rows(runner, samples).here()[0]
-        start = 0
-        for layer, pooling in reading.outputs:
-            part = values[start : start + layer.width(pooling)]
-            start += len(part)
+        for layer, pooling, part in reading.parts(values):
             if np.isfinite(part).all():
                 ours[key((layer, pooling))] = sketch(part)
         if not all(name in ours for name in names):

@@ -159,10 +159,7 @@ class _Judge:
 
 
 def _not_finite(row: NDArray[np.float32], reading: Reading) -> str:
-    start = 0
-    for layer, pooling in reading.outputs[: reading.asked]:
-        width = layer.width(pooling)
-        if not np.isfinite(row[start : start + width]).all():
+    for layer, _, part in reading.parts(row):
+        if not np.isfinite(part).all():
             return f"made the network return NaN or infinity at layer {layer.name!r}"
-        start += width
     return "made the network return NaN or infinity"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,14 @@ class Reading:
     def needed(self) -> int:
         """Numbers that an item's row needs, which are the first."""
         return width_of(self.outputs[: self.asked])
+
+    def parts(self, row: NDArray[np.float32]) -> Iterator[tuple[Layer, str, NDArray[np.float32]]]:
+        """Yield each output with its part of a row."""
+        start = 0
+        for layer, pooling in self.outputs:
+            end = start + layer.width(pooling)
+            yield layer, pooling, row[start:end]
+            start = end
 
     def rows(self, runner: Runner, samples: Sequence[Any]) -> Underway:
         """Send one batch of samples through a network."""

@@ -80,12 +80,8 @@ def check_steady(
 
 def _moved(one: Rows, other: Rows, runner: Runner, reading: Reading) -> tuple[str, float] | None:
     """Return the first layer whose part of a row moved too far, and how far."""
-    start = 0
-    for layer, pooling in reading.outputs:
-        width = layer.width(pooling)
-        a, b = (torch.from_numpy(row[start : start + width]) for row in (one, other))
-        start += width
-        far = distance(a, b)
+    for (layer, _, a), (_, _, b) in zip(reading.parts(one), reading.parts(other), strict=True):
+        far = distance(torch.from_numpy(a), torch.from_numpy(b))
         if far > too_far(runner.precision):
             return layer.name, far
     return None

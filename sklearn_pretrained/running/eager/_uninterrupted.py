@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 NAME = "sklearn-pretrained-load"
 Result = TypeVar("Result")
@@ -19,19 +20,7 @@ def uninterrupted(work: Callable[[], Result]) -> Result:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    done: list[Any] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            done.append(work())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name=NAME)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    result: Result = done[0]
-    return result
+    pool = ThreadPoolExecutor(1, NAME)
+    future = pool.submit(work)
+    pool.shutdown(wait=False)
+    return future.result()
