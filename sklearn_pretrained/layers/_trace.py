@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from .._listeners import Listener, listening
 from .._taps import first_tensor
 
 
@@ -178,7 +179,7 @@ def trace(
         if tensor is not None:
             note(visit, tensor, "input", visit.calls + 1)
 
-    def after(module: nn.Module, _args: Any, output: Any) -> None:
+    def after(module: nn.Module, output: Any) -> None:
         nonlocal clock
         clock += 1
         visit = names[module]
@@ -190,18 +191,11 @@ def trace(
             note(visit, tensor, "output", visit.calls)
             visit.shape, visit.output = tuple(tensor.shape), id(tensor)
 
-    handles = []
-    try:
-        for name, module in network.named_modules():
-            names[module] = Visit(name, module)
-            if shortcuts and type(module) in _SAME_SHAPE:
-                module.forward = _give_what_it_gets
-            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-            handles.append(module.register_forward_hook(after))
-        with torch.no_grad(), counter:
-            output = call(network)
-    finally:
-        for handle in handles:
-            handle.remove()
+    for name, module in network.named_modules():
+        names[module] = Visit(name, module)
+        if shortcuts and type(module) in _SAME_SHAPE:
+            module.forward = _give_what_it_gets
+    with torch.no_grad(), listening(dict.fromkeys(names, Listener(before, after))), counter:
+        output = call(network)
     visits = sorted((v for v in names.values() if v.calls and v.shape), key=lambda v: v.order)
     return Trace(visits, counter.total, counter.made_of, moments, output)

@@ -84,14 +84,7 @@ class Canary:
         if not is_on():
             return
         try:
-            now = compute(
-                self._recipe,
-                self._names,
-                item=self._item,
-                backbone=backbone,
-                runner=runner,
-                reading=reading,
-            )
+            now = self._compute(self._names, backbone, runner, reading)
         except Exception as error:
             if isinstance(error, LayerError) or is_out_of_memory(error):
                 raise
@@ -114,14 +107,7 @@ class Canary:
             return None
         names = [key(output) for output in reading.outputs]
         try:
-            compute(
-                self._recipe,
-                names[: reading.asked],
-                item=self._item,
-                backbone=backbone,
-                runner=runner,
-                reading=reading,
-            )
+            self._compute(names[: reading.asked], backbone, runner, reading)
         except Exception:
             return None  # `check` says so
         ours = _known[self._recipe, str(runner.device)]
@@ -139,6 +125,31 @@ class Canary:
         if now is not None:
             self._compare(now)
         return now
+
+    def _compute(
+        self, names: Sequence[str], backbone: Backbone, runner: Runner, reading: Reading
+    ) -> list[str]:
+        """Return the canaries of a reading's first outputs; each is computed once in a process.
+
+        Raises what the network raises where it cannot read the item.
+        """
+        ours = _known.setdefault((self._recipe, str(runner.device)), {})
+        if len(_known) > _MOST_KNOWN:
+            _known.pop(next(iter(_known)), None)
+        if not all(name in ours for name in names):
+            # A copy: what a backbone counts, such as texts that were cut, is not about the canary.
+            reader = copy.copy(backbone)
+            vars(reader)["truncation"] = "cut"  # also where a user's long texts are errors
+            samples = reader.prepare([self._item()])
+            if isinstance(samples[0], Exception):
+                raise samples[0]
+            values = reading.rows(runner, samples).here()[0]
+            for layer, pooling, part in reading.parts(values):
+                if np.isfinite(part).all():
+                    ours[key((layer, pooling))] = sketch(part)
+            if not all(name in ours for name in names):
+                raise ValueError("the network returns NaN or infinity for it")
+        return [ours[name] for name in names]
 
     def _compare(self, now: Sequence[str]) -> None:
         moved = compare(self._then, now, self._dtype) if self._then else None
@@ -184,38 +195,6 @@ def known(recipe: str, names: Sequence[str]) -> list[str] | None:
         if computed == recipe and all(name in ours for name in names):
             return [ours[name] for name in names]
     return None
-
-
-def compute(
-    recipe: str,
-    names: Sequence[str],
-    *,
-    item: Callable[[], Any],
-    backbone: Backbone,
-    runner: Runner,
-    reading: Reading,
-) -> list[str]:
-    """Return the canaries of a reading's first outputs; each is computed once in a process.
-
-    Raises what the network raises where it cannot read the item.
-    """
-    ours = _known.setdefault((recipe, str(runner.device)), {})
-    if len(_known) > _MOST_KNOWN:
-        _known.pop(next(iter(_known)), None)
-    if not all(name in ours for name in names):
-        # A copy: what a backbone counts, such as texts that were cut, is not about the canary.
-        reader = copy.copy(backbone)
-        vars(reader)["truncation"] = "cut"  # also where a user's long texts are errors
-        samples = reader.prepare([item()])
-        if isinstance(samples[0], Exception):
-            raise samples[0]
-        values = reading.rows(runner, samples).here()[0]
-        for layer, pooling, part in reading.parts(values):
-            if np.isfinite(part).all():
-                ours[key((layer, pooling))] = sketch(part)
-        if not all(name in ours for name in names):
-            raise ValueError("the network returns NaN or infinity for it")
-    return [ours[name] for name in names]
 
 
 def compare(then: Sequence[str], now: Sequence[str], dtype: str) -> tuple[int, float] | None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .._listeners import Listener, forget, listening
+
 
 class Folded:
     """Convolutions that give what the batch norm behind them would, in eval mode.
@@ -56,30 +58,27 @@ def _pairs(
     found: dict[nn.BatchNorm2d, nn.Conv2d] = {}
     runs: dict[nn.Module, int] = {}
 
-    def after(conv: Any, _args: Any, output: Any) -> None:
+    def after(conv: Any, output: Any) -> None:
         runs[conv] = runs.get(conv, 0) + 1
         made[id(output)] = conv, output
 
-    def before(norm: Any, args: Any) -> None:
+    def before(norm: Any, args: Any, _kwargs: Any) -> None:
         runs[norm] = runs.get(norm, 0) + 1
         conv, output = made.get(id(args[0]), (None, None))
         if conv is not None and output is args[0]:
             found[norm] = conv
 
-    handles = []
+    listeners: dict[nn.Module, Listener] = {}
     for name, module in network.named_modules():
         if name in apart or "forward" in vars(module):
             continue
         if type(module) is nn.Conv2d and module.padding_mode == "zeros":
-            handles.append(module.register_forward_hook(after))
+            listeners[module] = Listener(after=after)
         elif type(module) is nn.BatchNorm2d and module.running_var is not None:
-            handles.append(module.register_forward_pre_hook(before))
-    try:
-        with torch.inference_mode():
-            run()
-    finally:
-        for handle in handles:
-            handle.remove()
+            listeners[module] = Listener(before=before)
+    with torch.inference_mode(), listening(listeners):
+        run()
+    forget(network)
     return [(conv, norm) for norm, conv in found.items() if runs[conv] == runs[norm] == 1]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .._listeners import Listener, forget, listening
 from ._forms import shapes
 
 Key = tuple[str, int]
@@ -52,27 +53,20 @@ def watch(network: nn.Module, call: Callable[[nn.Module], Any]) -> dict[Key, Run
     open_: list[Run] = []
     counts: dict[str, int] = {}
     clock = iter(range(1 << 62))
-    handles = []
+    names = {module: name for name, module in network.named_modules()}
 
-    def before(name: str) -> None:
+    def before(module: nn.Module, _args: Any, _kwargs: Any) -> None:
+        name = names[module]
         counts[name] = counts.get(name, 0) + 1
         run = Run((name, counts[name]), open_[-1] if open_ else None, next(clock))
         found[run.key] = run
         open_.append(run)
 
-    def after(output: Any) -> None:
+    def after(_module: nn.Module, output: Any) -> None:
         run = open_.pop()
         run.ended, run.output = next(clock), shapes(output)
 
-    try:
-        for name, module in network.named_modules():
-            handles += [
-                module.register_forward_pre_hook(lambda *_, name=name: before(name)),
-                module.register_forward_hook(lambda _m, _args, output: after(output)),
-            ]
-        with torch.inference_mode():
-            call(network)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.inference_mode(), listening(dict.fromkeys(names, Listener(before, after))):
+        call(network)
+    forget(network)  # it is trained, without being heard
     return found
