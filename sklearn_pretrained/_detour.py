@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Detour:
             some = digests[i : i + _AT_ONCE]
             known = np.full((len(some), asked.width), np.nan, dtype=np.float32)
             trip.cache.known(asked, some, known)
-            ok = np.isfinite(known).all(axis=1)
+            ok: Any = np.isfinite(known).all(axis=1)
             first: dict[bytes, int] = {}
             for k, digest in enumerate(some):
                 if digest is not None and not ok[k]:

@@ -11,32 +11,9 @@ from typing import Any
 from ._outputs import Output
 from ._road import Road
 from .exceptions import BadItemError
-from .inputs import Items
+from .inputs import Items, Some
 
 _AT_ONCE = 1024
-
-
-class Some:
-    """Some items of an X, under the names that they have in it."""
-
-    def __init__(self, items: Items, positions: list[int]) -> None:
-        self._items, self._positions = items, positions
-        self.at_once, self.let_go = items.at_once, items.let_go
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def digest(self, i: int) -> bytes:
-        """Hash an item's content."""
-        return self._items.digest(self._positions[i])
-
-    def load(self, i: int) -> Any:
-        """Return an item's content."""
-        return self._items.load(self._positions[i])
-
-    def name(self, i: int) -> str:
-        """Say which item of the whole X."""
-        return self._items.name(self._positions[i])
 
 
 def by_length(items: Items, road: Road) -> Iterator[tuple[list[int], Some, Road]]:

@@ -277,7 +277,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         if self.pooling != "none":
             yield from super()._streamed(items, road)
             return
-        from ._lengths import Some
+        from .inputs import Some
 
         bad: dict[int, str] = {}
         for window in windows(items, self.batch_size):

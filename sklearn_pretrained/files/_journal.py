@@ -1,8 +1,7 @@
-"""A folder as the cache of one run, its items by their names, and what is told of them."""
+"""A folder as the cache of one run, and what is told of its items."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,29 +38,6 @@ class Journal:
 
     def _named(self, bundle: Bundle) -> Bundle:
         return replace(bundle, recipe=recipe_as(bundle.recipe, self._dtype))
-
-
-class Named:
-    """Some items, under the names that they have in their source."""
-
-    def __init__(self, items: Any, positions: Sequence[int], names: Sequence[str]) -> None:
-        self._items, self._positions, self._names = items, positions, names
-        self.at_once, self.let_go = items.at_once, items.let_go
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def digest(self, i: int) -> bytes:
-        """Hash an item's content."""
-        return self._items.digest(self._positions[i])
-
-    def load(self, i: int) -> Any:
-        """Return an item's content."""
-        return self._items.load(self._positions[i])
-
-    def name(self, i: int) -> str:
-        """Say which item."""
-        return self._names[i]
 
 
 class Counting(Tally):

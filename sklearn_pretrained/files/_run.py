@@ -20,10 +20,11 @@ from ..cache import Work
 from ..cache._policy import RowCache
 from ..cache.segments import SegmentStore
 from ..exceptions import BadItemError, BadItemWarning
+from ..inputs import Some
 from ..running import Runners
 from . import _parts
 from ._bar import Bar
-from ._journal import Counting, Journal, Named
+from ._journal import Counting, Journal
 from ._read import count_bad
 from ._source import Portion, Source
 
@@ -142,13 +143,13 @@ class Run:
         self._note(name, n, len(errors))
         bar.next(n)
 
-    def _items(self, portion: Portion) -> Named:
+    def _items(self, portion: Portion) -> Some:
         if self._items_of_all is not None:
-            return Named(self._items_of_all, portion.X, portion.names)
+            return Some(self._items_of_all, portion.X, portion.names)
         items = self._fitted._read(portion.X, reset=False)  # noqa: SLF001
-        return Named(items, range(len(items)), portion.names)
+        return Some(items, range(len(items)), portion.names)
 
-    def _known(self, number: int, portion: Portion, items: Named) -> tuple[str, int]:
+    def _known(self, number: int, portion: Portion, items: Some) -> tuple[str, int]:
         """Find the file that holds this very portion, by the content of its items."""
         digests: list[bytes | None] = []
         for i in range(len(items)):

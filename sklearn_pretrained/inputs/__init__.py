@@ -2,13 +2,14 @@
 
 from ._bad_items import BadItems
 from ._images import keep_whole_numbers, read_images
-from ._items import Items
+from ._items import Items, Some
 from ._rows import read_rows
 from ._texts import read_texts
 
 __all__ = [
     "BadItems",
     "Items",
+    "Some",
     "keep_whole_numbers",
     "read_images",
     "read_rows",

@@ -14,12 +14,13 @@ from ._arrays import to_pixels
 from ._columns import Column, column, naming_the_row
 from ._contents import content, is_tensor, path_of, to_array
 from ._held import Held
+from ._items import Items
 
 _LONGEST_NAME = 120
 _SEEN = "pixels"  # as a person sees them, in 8 bits
 
 
-class Images:
+class Images(Items):
     """Images as they came: paths, bytes, PIL images, arrays and tensors, also mixed.
 
     Parameters
@@ -92,7 +93,7 @@ class Images:
         except Exception:
             path = None  # what is odd enough to have no name has a place
         if path is None:
-            return f"Item {i} of X"
+            return super().name(i)
         short = path if len(path) <= _LONGEST_NAME else f"…{path[-_LONGEST_NAME:]}"
         return f"Item {i} of X ({short!r})"
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from ..exceptions import BadItemError
 from . import _digest
+from ._items import Items
 
 
-class Rows:
+class Rows(Items):
     """The rows of an array (N, ...), as float32."""
 
     at_once = 1 << 14
@@ -32,13 +33,6 @@ class Rows:
     def load(self, i: int) -> NDArray[np.float32]:
         """Return one row."""
         return self._array[i]
-
-    def let_go(self) -> None:
-        """Hold nothing: the array is in memory."""
-
-    def name(self, i: int) -> str:
-        """Say which row."""
-        return f"Item {i} of X"
 
 
 def read_rows(array: NDArray[Any]) -> Rows:

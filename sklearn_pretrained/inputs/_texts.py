@@ -8,12 +8,13 @@ from typing import Any
 from ..exceptions import BadItemError
 from . import _digest
 from ._columns import column, is_missing
+from ._items import Items
 
 Text = str | tuple[str, str]
 _PAIR = 2
 
 
-class Texts:
+class Texts(Items):
     """Texts, or pairs of texts."""
 
     at_once = 1 << 14
@@ -57,13 +58,6 @@ class Texts:
         raise BadItemError(
             "is a tuple, but not of two texts; a pair of texts is a tuple of two str"
         )
-
-    def let_go(self) -> None:
-        """Hold nothing: the texts are in memory."""
-
-    def name(self, i: int) -> str:
-        """Say which item."""
-        return f"Item {i} of X"
 
 
 def _whole(text: str) -> str:
