@@ -218,8 +218,8 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         """List what a forward keeps: while fitting and searching, what else may be asked."""
         keep = self.keep_layers
         if keep == "auto":
-            keep = "main" if hasattr(self, "_fitted_here") else None
-        if self.pooling in WHOLE or self.cache is None:
+            keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
+        if self.pooling in WHOLE:
             keep = None
         return with_more(wanted, keep, plan, backbone)
 

@@ -213,7 +213,7 @@ def resolve_cache(cache: Any, *, in_files: bool = True) -> Cache:
     Where rows may not be kept ``in_files``, they are kept in memory.
     """
     if cache is None:
-        return MemoryCache(0)  # it holds what is computed at present, and keeps nothing
+        return RowCache(MemoryStore(0), keeps=False)
     if isinstance(cache, str) and cache == "memory":
         return memory_cache()
     if not in_files and not isinstance(cache, MemoryCache):

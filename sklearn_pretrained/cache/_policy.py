@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -60,16 +61,20 @@ class RowCache:
     ----------
     store : Store
         Where the rows lie.
+    keeps : bool, default=True
+        Whether there is room for more than what is asked at present.
     """
 
     lasting = False
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, *, keeps: bool = True) -> None:
+        self.store, self._keeps = store, keeps
         self._paces: dict[str, Pace] = {}
 
     def fetch(self, request: Request) -> Work:
         """Serve known rows, compute the rest, and keep what they gave."""
+        if not self._keeps:
+            request = replace(request, keep=request.wanted)
         wanted, places, computed = request.wanted, Places(request), 0
         missing = self._serve(wanted, list(places.first), places)
         hits = len(places.first) - len(missing)
