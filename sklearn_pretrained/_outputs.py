@@ -66,7 +66,7 @@ def bundle(recipe: str, outputs: Sequence[Output]) -> Bundle:
 
 def outputs_of_texts(plan: Plan, layer: Any, pooling: str, backbone: Any) -> list[Output]:
     """Resolve what a text featurizer's layer and pooling ask for."""
-    from ._pooling import parsed
+    from ._pooling_names import parsed
 
     layers = plan.resolve(layer)
     are_last = {one.name for one in layers} <= {plan.stages[-1], "penultimate"}

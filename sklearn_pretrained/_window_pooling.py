@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._pooling import MODES, WHOLE, Layout, parsed, reduced, stepped, without_first
+from ._pooling import MODES, WHOLE, Layout, reduced, stepped, without_first
+from ._pooling_names import parsed
 from .exceptions import LayerError
 
 Part = tuple[Tensor, Tensor]

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .._pooling import Layout, parsed, pool
+from .._pooling import Layout, pool
+from .._pooling_names import parsed
 from ..layers import Layer
 from ._reading import ItemReading
 

@@ -16,18 +16,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_array, column_or_1d
 
 from .._sklearn import StrOptions
+from ._heads import head_has, labels, probabilities
 from ._skeleton import BaseFineTuned, Floats
 from ._tasks import Classes
-
-
-def _head_has(name: str) -> Any:
-    """Tell whether the head can do something; one that was trained can."""
-
-    def has(estimator: Any) -> bool:
-        head = getattr(estimator, "head_", estimator.head)
-        return head is None or hasattr(head, name)
-
-    return has
 
 
 class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
@@ -260,13 +251,10 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
         if not self._is_trained():
             decided = self.head_.predict(self.transform(X))
             return decided if self._is_multilabel else self.classes_[decided]
-        scores = self._scores(X)
-        if self._is_multilabel:
-            return (scores > 0).astype(int)
-        which = (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
-        return self.classes_[which]
+        which = labels(self._scores(X), is_multilabel=self._is_multilabel)
+        return which if self._is_multilabel else self.classes_[which]
 
-    @available_if(_head_has("decision_function"))
+    @available_if(head_has("decision_function"))
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Return each item's scores.
 
@@ -285,7 +273,7 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
         scores = self._scores(X)
         return scores[:, 0] if scores.shape[1] == 1 and not self._is_multilabel else scores
 
-    @available_if(_head_has("predict_proba"))
+    @available_if(head_has("predict_proba"))
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return how probable each label is.
 
@@ -301,12 +289,7 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
         """
         if not self._is_trained():
             return self.head_.predict_proba(self.transform(X))
-        scores = self._scores(X)
-        if self._is_multilabel or scores.shape[1] == 1:
-            likely = 0.5 * (1 + np.tanh(0.5 * scores))
-            return likely if self._is_multilabel else np.hstack([1 - likely, likely])
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return probabilities(self._scores(X), is_multilabel=self._is_multilabel)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,4 +1,4 @@
-"""A head of scikit-learn, fitted on frozen features → the same as weights that can be trained."""
+"""A head of scikit-learn → the same as weights that can be trained, and what its scores say."""
 
 from __future__ import annotations
 
@@ -45,6 +45,32 @@ def affine(
             "trained. Use a linear head, or objective='contrastive'; or put it behind `transform`."
         )
     return coef, intercept
+
+
+def head_has(name: str) -> Callable[[Any], bool]:
+    """Tell whether an estimator's head can do something; one that was trained can."""
+
+    def has(estimator: Any) -> bool:
+        head = getattr(estimator, "head_", estimator.head)
+        return head is None or hasattr(head, name)
+
+    return has
+
+
+def labels(scores: Rows, *, is_multilabel: bool) -> NDArray[np.intp]:
+    """Turn a classifier's scores into the number of a class, or a column for each label."""
+    if is_multilabel:
+        return (scores > 0).astype(int)
+    return (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
+
+
+def probabilities(scores: Rows, *, is_multilabel: bool) -> Rows:
+    """Turn a classifier's scores into a probability of each class or label."""
+    if is_multilabel or scores.shape[1] == 1:
+        likely = 0.5 * (1 + np.tanh(0.5 * scores))
+        return likely if is_multilabel else np.hstack([1 - likely, likely])
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _columns(values: Any) -> Rows:

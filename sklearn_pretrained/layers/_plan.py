@@ -15,6 +15,7 @@ from torch import nn
 
 from .. import _pooling
 from .._pooling import Layout
+from .._pooling_names import parsed
 from .._process import keep
 from .._taps import first_tensor
 from ..exceptions import LayerError, MissingExtraError, WeightsError
@@ -74,8 +75,7 @@ class Layer:
         return [
             p
             for p in poolings
-            if not _pooling.parsed(p).has_weights
-            and _pooling.why_not(p, self.shape, self.layout) is None
+            if not parsed(p).has_weights and _pooling.why_not(p, self.shape, self.layout) is None
         ]
 
 

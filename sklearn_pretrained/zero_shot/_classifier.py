@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.preprocessing import normalize
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
@@ -19,7 +18,7 @@ from .._featurizer import BaseFeaturizer
 from .._sklearn import ColumnsOfFeaturizer, Interval, StrOptions, fit_context, require_y
 from .._text import MINILM
 from ._labels import learn
-from ._networks import Readers, readers, similarity
+from ._networks import Readers, directions, readers, similarity
 from ._sentences import sentences
 
 _CONSTRAINTS = BaseFeaturizer._parameter_constraints  # noqa: SLF001  scikit-learn's name for them
@@ -187,16 +186,13 @@ class ZeroShotClassifier(ColumnsOfFeaturizer, ClassifierMixin, BaseEstimator):
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         self.classes_, numbers = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-        found = self._readers()
-        if X is None:
-            one: list[Any] = [np.zeros((8, 8, 3), np.uint8)] if found.sees_images else ["a text"]
-            self.featurizer_ = found.items.fit(one)
-            rows = None
-        else:
+        if X is not None:
             check_consistent_length(X, y)
-            self.featurizer_ = found.items
-            rows = normalize(found.items.fit_transform(X).astype(np.float64))
-        self.prompts_ = self._read_prompts(found)
+        found = self._readers()
+        rows, self.featurizer_ = found.read_items(X), found.items
+        named, names = self.classes_.tolist(), self.class_names or {}
+        texts = sentences(self.templates, named, names, sees_images=found.sees_images)
+        self.prompts_ = found.read_prompts(texts, len(named))
         own = similarity(found.prompts, self.temperature, sees_images=found.sees_images)
         self.scale_, self.bias_, self.each_alone_ = own.scale, own.bias, own.each_alone
         self.coef_ = self.scale_ * self.prompts_
@@ -209,22 +205,12 @@ class ZeroShotClassifier(ColumnsOfFeaturizer, ClassifierMixin, BaseEstimator):
             self.label_weight_ = learned.weight
         return self
 
-    def _read_prompts(self, found: Readers) -> NDArray[np.float64]:
-        texts = sentences(
-            self.templates,
-            self.classes_.tolist(),
-            self.class_names or {},
-            sees_images=found.sees_images,
-        )
-        rows = normalize(found.prompts.fit_transform(texts).astype(np.float64))
-        return normalize(rows.reshape(len(self.classes_), -1, rows.shape[1]).mean(axis=1))
-
     def _logits(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         return rows @ self.coef_.T + self.intercept_
 
     def _judge(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        return self._logits(normalize(self.featurizer_.transform(X).astype(np.float64)))
+        return self._logits(directions(self.featurizer_.transform(X)))
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return the logits: scaled similarities, with what labels added.

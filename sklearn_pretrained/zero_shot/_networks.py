@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import normalize
+
 from .._image import PretrainedImageFeaturizer
 from .._text import PretrainedTextFeaturizer
 
+Rows = NDArray[np.float64]
 SENTENCES = 20.0
 """The factor that sentence encoders are usually trained with, which no file of theirs records."""
 
@@ -42,6 +47,24 @@ class Readers:
     items: Any
     prompts: Any
     sees_images: bool
+
+    def read_items(self, X: Any) -> Rows | None:
+        """Fit what reads items; return their directions, where there are items."""
+        if X is None:
+            one: list[Any] = [np.zeros((8, 8, 3), np.uint8)] if self.sees_images else ["a text"]
+            self.items.fit(one)
+            return None
+        return directions(self.items.fit_transform(X))
+
+    def read_prompts(self, texts: list[str], n_classes: int) -> Rows:
+        """Return the mean direction of each class's prompts."""
+        rows = directions(self.prompts.fit_transform(texts))
+        return normalize(rows.reshape(n_classes, -1, rows.shape[1]).mean(axis=1))
+
+
+def directions(rows: NDArray[Any]) -> Rows:
+    """Bring rows to length 1."""
+    return normalize(rows.astype(np.float64))
 
 
 def readers(model: str, weights: str | None, common: dict[str, Any]) -> Readers:
