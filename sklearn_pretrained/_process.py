@@ -15,6 +15,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -144,6 +145,29 @@ _held: list[Forkable] = []
 def hold_during_forks(store: Forkable) -> None:
     """Let forks happen only while no thread is inside a store, and tell it of each."""
     _held_during_forks.add(store)
+
+
+class ForkLock:
+    """A lock that forks wait for, and that nobody holds in a child."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        hold_during_forks(self)
+
+    def __call__(self) -> AbstractContextManager[Any]:
+        """Return what to hold, which a fork inside may leave behind in the child."""
+        return self._lock
+
+    def before_fork(self) -> None:
+        """Wait until nobody holds it."""
+        self._lock.acquire()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on, in the child with a lock of its own."""
+        if in_child:
+            self._lock = threading.RLock()
+        else:
+            self._lock.release()
 
 
 def in_children(renew: F) -> F:

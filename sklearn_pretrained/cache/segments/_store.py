@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._process import hold_during_forks
+from ..._process import ForkLock
 from ..._recipe import Bundle
 from ..._warn import warn
 from ...exceptions import CacheWarning
@@ -55,21 +54,20 @@ class SegmentStore:
         self._looked = self._paused = -np.inf
         self._said: set[str] = set()
         self._facts: dict[tuple[str, str], bytes] = {}
-        self._lock = threading.RLock()
-        hold_during_forks(self)
+        self._lock = ForkLock()
 
     # -- what is there
 
     def bundles(self, recipe: str) -> list[Bundle]:
         """List the bundles of a recipe, the newest first."""
-        with self._lock:
+        with self._lock():
             if time.monotonic() - self._looked > FRESH:
                 self.refresh()
             return self.files.bundles(recipe)
 
     def refresh(self) -> None:
         """Look now for files that others wrote or removed."""
-        with self._lock:
+        with self._lock():
             self._looked = time.monotonic()
             try:
                 self.files.refresh()
@@ -78,7 +76,7 @@ class SegmentStore:
 
     def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
         """Return the rows; None for those that are not there, or no longer what was stored."""
-        with self._lock:
+        with self._lock():
             known = set(self.files.segments)
             try:
                 found = self.files.get(bundle, digests)
@@ -111,7 +109,7 @@ class SegmentStore:
             return False
         took = time.monotonic() - began
         self.price = min(took, 1.2 * self.price) if self.price else took
-        with self._lock:
+        with self._lock():
             self.files.meet(name)
         return True
 
@@ -171,12 +169,12 @@ class SegmentStore:
 
     def count(self, **more: int) -> None:
         """Add to the statistics, which are this process's."""
-        with self._lock:
+        with self._lock():
             self._counts.update(more)
 
     def stats(self) -> dict[str, int]:
         """Count rows, bytes and files of the folder, and hits, misses and forwards of ours."""
-        with self._lock:
+        with self._lock():
             self.refresh()
             there = list(self.files.segments.values())
             size = sum(s.path.stat().st_size for s in there if s.path.exists())
@@ -191,19 +189,6 @@ class SegmentStore:
         if what not in self._said:
             self._said.add(what)
             warn(f"The folder of features {self.folder} {what}.", CacheWarning)
-
-    # -- forks
-
-    def before_fork(self) -> None:
-        """Let no thread be in the middle of a change."""
-        self._lock.acquire()
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """Go on."""
-        if in_child:
-            self._lock = threading.RLock()
-        else:
-            self._lock.release()
 
 
 class SegmentClaim:

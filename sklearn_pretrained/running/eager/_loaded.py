@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..._process import hold_during_forks
+from ..._process import ForkLock, hold_during_forks
 from .._runner import Past
 
 
@@ -95,7 +95,7 @@ class LoadedNetwork:
         What makes a faster arrangement, as long as that has not been done.
     patience : int
         Items that are sent through it before that is worth its time.
-    lock : RLock
+    lock : ForkLock
         Held while it is rearranged.
     past : Past
         What is known of it from what it ran.
@@ -109,12 +109,9 @@ class LoadedNetwork:
     trained: tuple[nn.Module, ...] = ()
     rearrange: Callable[[], Arrangement] | None = None
     patience: int = 0
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: ForkLock = field(default_factory=ForkLock)
     past: Past = field(default_factory=Past)
     unpackable: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        hold_during_forks(self)
 
     @property
     def module(self) -> nn.Module:
@@ -123,7 +120,7 @@ class LoadedNetwork:
 
     def expect(self, n: int) -> None:
         """Learn that ``n`` items are coming; a network that sees many is made fast first."""
-        with self.lock:
+        with self.lock():
             self.past.expected += n
             if self.past.expected >= self.patience:
                 self.make_fast()
@@ -133,21 +130,10 @@ class LoadedNetwork:
 
         That is done as a whole or not at all: the new arrangement is made beside the old one.
         """
-        with self.lock:
+        with self.lock():
             if self.rearrange is not None:
                 self.arranged, self.rearrange = self.rearrange(), None
 
     def running(self) -> AbstractContextManager[Any]:
         """Return what a thread holds while it runs the network."""
         return _runs.of_this_thread()
-
-    def before_fork(self) -> None:
-        """Wait until it is arranged."""
-        self.lock.acquire()
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """Go on, in the child with a lock that nobody holds."""
-        if in_child:
-            self.lock = threading.RLock()
-        else:
-            self.lock.release()

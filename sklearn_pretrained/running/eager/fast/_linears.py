@@ -8,13 +8,14 @@ they are tried before they are trusted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ...._precisions import precision_of
 from ...._process import remembered
+from ..._distance import distance
 
 # Rows for which oneDNN lays weights out; other numbers of rows work as well.
 ROWS = 1024
@@ -58,22 +59,29 @@ def is_there(dtype: torch.dtype = torch.float32) -> bool:
     )
     try:
         with torch.inference_mode():
+            plain = nn.functional.linear(x, weight, bias)
             pairs = [
-                (packed(weight, bias)(x), nn.functional.linear(x, weight, bias)),
+                (packed(weight, bias)(x), plain),
                 (packed(weight, None)(x[0]), nn.functional.linear(x[0], weight)),
-                (
-                    packed(weight, bias, "gelu")(x),
-                    nn.functional.gelu(nn.functional.linear(x, weight, bias)),
-                ),
+                (packed(weight, bias, "gelu")(x), nn.functional.gelu(plain)),
             ]
     except (RuntimeError, AttributeError, TypeError):
         return False
     return all(
-        ours.shape == right.shape
-        and float((ours.float() - right.float()).norm() / right.float().norm())
-        < precision_of(dtype).kernel
+        ours.shape == right.shape and distance(ours, right) < precision_of(dtype).kernel
         for ours, right in pairs
     )
+
+
+def race(x: Tensor, rivals: Sequence[Linear], runs: int) -> list[float]:
+    """Return the seconds that each rival takes at best."""
+    best = [float("inf")] * len(rivals)
+    for _ in range(runs):
+        for i, rival in enumerate(rivals):
+            started = time.perf_counter()
+            rival(x)
+            best[i] = min(best[i], time.perf_counter() - started)
+    return best
 
 
 @remembered("what was tried on this machine")
@@ -83,17 +91,9 @@ def is_worth_it(dtype: torch.dtype = torch.float32) -> bool:
         return False
     with torch.inference_mode():
         x, weight = torch.ones(_SIZE, _SIZE, dtype=dtype), torch.ones(_SIZE, _SIZE, dtype=dtype)
-        rivals: tuple[Linear, Linear] = (
-            packed(weight, None),
-            lambda x: nn.functional.linear(x, weight),
-        )
-        best = [float("inf")] * 2
-        for _ in range(_RUNS):
-            for i, rival in enumerate(rivals):
-                started = time.perf_counter()
-                rival(x)
-                best[i] = min(best[i], time.perf_counter() - started)
-    return best[0] * WORTH < best[1]
+        plain: Linear = lambda x: nn.functional.linear(x, weight)  # noqa: E731  a rival
+        ours, theirs = race(x, (packed(weight, None), plain), _RUNS)
+    return ours * WORTH < theirs
 
 
 def prepack(network: nn.Module) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...._precisions import precision_of
 from ...._shared_copy import shared_copy
 from ....backbones.transformers._loading import quietly
+from ..._distance import are_alike
 from . import _attention, _mpnet
 from ._segments import Segments, UnpackableError, active, packed
 
@@ -165,12 +165,4 @@ def _is_right(
     # where there are several texts, which is noticed where it is read.
     if pooled is not None and len(pooled) != 1:
         pairs.append((pooled, torch.cat([one.pooler_output for one in alone])))
-    return all(_close(ours, right) for ours, right in pairs)
-
-
-def _close(ours: Tensor, right: Tensor) -> bool:
-    if ours.shape != right.shape:
-        return False
-    # Row by row, so that a short text with wrong numbers is not lost among the others.
-    error = (ours.float() - right.float()).norm(dim=-1) / right.float().norm(dim=-1)
-    return bool((error < precision_of(right.dtype).forward).all())
+    return all(are_alike(ours, right) for ours, right in pairs)
