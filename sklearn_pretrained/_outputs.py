@@ -65,7 +65,16 @@ def bundle(recipe: str, outputs: Sequence[Output]) -> Bundle:
 
 
 def outputs_of_texts(plan: Plan, layer: Any, pooling: str, backbone: Any) -> list[Output]:
-    """Resolve what a text featurizer's layer and pooling ask for."""
+    """Resolve what a text featurizer's layer and pooling ask for, over windows where these are."""
+    outputs = _of_texts(plan, layer, pooling, backbone)
+    if backbone.truncation == "windows":
+        from ._window_pooling import check_outputs
+
+        check_outputs(outputs)
+    return outputs
+
+
+def _of_texts(plan: Plan, layer: Any, pooling: str, backbone: Any) -> list[Output]:
     from ._pooling_names import parsed
 
     layers = plan.resolve(layer)

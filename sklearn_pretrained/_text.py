@@ -13,9 +13,7 @@ from ._featurizer import BaseFeaturizer
 from ._outputs import PoolingNamed, outputs_of_texts
 from ._road import Road, windows
 from ._sklearn import Interval, StrOptions
-from ._warn import warn
-from .exceptions import TruncationWarning
-from .inputs._bad_items import BadItems
+from .inputs._bad_items import BadItems, warn_of_cut
 
 if TYPE_CHECKING:
     from .backbones import Backbone
@@ -244,12 +242,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         return TEXT
 
     def _outputs(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
-        outputs = outputs_of_texts(plan, self.layer, self.pooling, backbone)
-        if self.truncation == "windows":
-            from ._window_pooling import check_outputs
-
-            check_outputs(outputs)
-        return outputs
+        return outputs_of_texts(plan, self.layer, self.pooling, backbone)
 
     def _handed_over(self, rows: NDArray[Any]) -> Any:
         if self.output == "torch" and rows.dtype == object:
@@ -295,12 +288,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     def _warn_of_cut(self, n: int, backbone: Any) -> None:
         if n and "cut" not in self._told:
             self._told.add("cut")
-            warn(
-                f"{n} texts were longer than {backbone.max_length} tokens and were cut. Pass a "
-                "larger max_length where the network allows it, or truncation='cut' to silence "
-                "this warning.",
-                TruncationWarning,
-            )
+            warn_of_cut(n, backbone.max_length)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

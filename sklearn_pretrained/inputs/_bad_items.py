@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._warn import warn
-from ..exceptions import BadItemError, BadItemWarning
+from ..exceptions import BadItemError, BadItemWarning, TruncationWarning
 from ._arrays import OutsideRangeError
 from ._items import Items
 
@@ -83,3 +83,12 @@ class BadItems:
                 BadItemWarning,
             )
         return found
+
+
+def warn_of_cut(n: int, most: int) -> None:
+    """Say that texts were cut, and what to do about it."""
+    warn(
+        f"{n} texts were longer than {most} tokens and were cut. Pass a larger max_length where "
+        "the network allows it, or truncation='cut' to silence this warning.",
+        TruncationWarning,
+    )
