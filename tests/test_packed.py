@@ -228,7 +228,7 @@ def test_an_encoder_that_fails_the_trial_is_left_as_it_was(family, tmp_path, mon
     with torch.inference_mode():
         right = network(input_ids=ids).last_hidden_state
     before = network.config._attn_implementation
-    monkeypatch.setattr(_packed, "_close", lambda *_: False)
+    monkeypatch.setattr(_packed, "are_alike", lambda *_: False)
 
     assert _packed.find_packing(network, network.config) is None
     assert network.config._attn_implementation == before
