@@ -58,14 +58,14 @@ class ClassTokensFromRows(TextsFromRows, BertCLSFeaturizer):
     def __init__(
         self, model=MINILM, *, weights="default", layer="penultimate", pooling="cls",
         max_length=None, truncation="warn", stride=None, prompt=None, batch_size="auto",
-        device="auto", dtype="float32", cache="memory", keep_layers="auto", on_error="raise",
-        output="numpy", verbose=False,
+        device="auto", engine="torch", dtype="float32", cache="memory", keep_layers="auto",
+        on_error="raise", output="numpy", verbose=False,
     ):  # fmt: skip
         super().__init__(
             model, weights=weights, layer=layer, pooling=pooling, max_length=max_length,
             truncation=truncation, stride=stride, prompt=prompt, batch_size=batch_size,
-            device=device, dtype=dtype, cache=cache, keep_layers=keep_layers, on_error=on_error,
-            output=output, verbose=verbose,
+            device=device, engine=engine, dtype=dtype, cache=cache, keep_layers=keep_layers,
+            on_error=on_error, output=output, verbose=verbose,
         )  # fmt: skip
 
 
