@@ -47,7 +47,7 @@ def task_table(name: str, task: dict) -> str:
     limit = max(rate for key, rate in task["machine"].items() if key.startswith("GEMM"))
     timed = {key: row for key, row in rows.items() if row["seconds"] and "failed" not in row}
     lines = [
-        f"### {name}: {task['count']} items\n",
+        f"#### {name}: {task['count']} items\n",
         f"| {' | '.join(_COLUMNS)} |",
         "|---|--:|--:|--:|---|---|",
     ]
@@ -72,6 +72,7 @@ def task_table(name: str, task: dict) -> str:
 def page(found: dict) -> str:
     """Write all tables, with the command, the machine and the date."""
     head = (
+        f"### {found['machine'].partition(',')[0]}, {'busy' if found['busy'] else 'quiet'}\n\n"
         f"`{found['command']}`, {found['date']}, {found['machine']}, {found['threads']} threads, "
         f"medians of {found['repeats']} passes"
         f"{', while other processes keep half the cores busy' if found['busy'] else ''}.\n"

@@ -232,9 +232,6 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
     def _task(self, y: NDArray[Any]) -> Classes:
         return Classes(y, len(self.classes_))
 
-    def _scores(self, X: Any) -> NDArray[Any]:
-        return self.transform(X) @ self.head_coef_.T + self.head_intercept_
-
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict each item's label.
 

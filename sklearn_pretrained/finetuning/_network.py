@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,13 +100,25 @@ def tuned_rows(tail: Tail, rows: NDArray[Any]) -> NDArray[np.float32]:
     """Run a tail over rows of a trunk, without gradients."""
     is_ragged = rows.dtype == object
     order = np.argsort([len(row) if is_ragged else 0 for row in rows], kind="stable")
-    parts = []
+    return in_parts(
+        order, lambda some: run(tail, *padded([rows[i] for i in some], is_ragged=is_ragged))
+    )
+
+
+def in_parts(
+    order: NDArray[np.intp], compute: Callable[[NDArray[np.intp]], Tensor]
+) -> NDArray[np.float32]:
+    """Compute rows in some order, a part at a time and without gradients, into one array."""
+    found: NDArray[np.float32] | None = None
     with torch.inference_mode(), without_autocast():
-        for start in range(0, len(rows), AT_ONCE):
-            some = [rows[i] for i in order[start : start + AT_ONCE]]
-            parts.append(run(tail, *padded(some, is_ragged=is_ragged)).cpu().numpy())
-    found = np.concatenate(parts)
-    return found[np.argsort(order)]
+        for start in range(0, len(order), AT_ONCE):
+            some = order[start : start + AT_ONCE]
+            rows = compute(some).cpu().numpy()
+            if found is None:
+                found = np.empty((len(order), rows.shape[1]), np.float32)
+            found[some] = rows
+    assert found is not None
+    return found
 
 
 def padded(rows: Sequence[Floats], *, is_ragged: bool) -> tuple[Floats, list[int] | None]:

@@ -210,8 +210,7 @@ class FineTunedRegressor(RegressorMixin, BaseFineTuned):
         """
         if not self._is_trained():
             return self.head_.predict(self.transform(X))
-        features = self.transform(X)
-        found = (features @ self.head_coef_.T + self.head_intercept_).astype(np.float64)
+        found = self._scores(X).astype(np.float64)
         return found[:, 0] if self._is_flat else found
 
     def __sklearn_tags__(self) -> Any:

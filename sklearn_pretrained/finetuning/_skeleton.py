@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -176,23 +177,25 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if self.trunk_ is None:
             return self._frozen(X)
-        return self._features(X)
+        return np.concatenate(list(self._features(X)))
 
     def _frozen(self, X: Any) -> NDArray[np.float32]:
         return rows(self.featurizer_, X, way(self.featurizer_, self._below))
 
-    def _features(self, X: Any) -> NDArray[np.float32]:
+    def _features(self, X: Any) -> Iterator[NDArray[np.float32]]:
+        """Compute tuned features, a part of X at a time."""
         from ._network import tuned_rows
 
         tail, n = self._tail_here(), number_of_rows(X)
         road = way(self.trunk_, self._below)
-        if n <= _AT_ONCE:
-            return tuned_rows(tail, rows(self.trunk_, X, road))
-        parts = [
-            tuned_rows(tail, rows(self.trunk_, rows_of(X, slice(i, i + _AT_ONCE)), road))
-            for i in range(0, n, _AT_ONCE)
-        ]
-        return np.concatenate(parts)
+        for i in range(0, max(n, 1), _AT_ONCE):
+            part = X if n <= _AT_ONCE else rows_of(X, slice(i, i + _AT_ONCE))
+            yield tuned_rows(tail, rows(self.trunk_, part, road))
+
+    def _scores(self, X: Any) -> NDArray[Any]:
+        """Compute what the trained head says."""
+        coef, intercept = self.head_coef_.T, self.head_intercept_
+        return np.concatenate([part @ coef + intercept for part in self._features(X)])
 
     def _is_trained(self) -> bool:
         """Tell whether the head was trained with the layers."""

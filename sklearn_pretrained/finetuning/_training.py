@@ -19,10 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .._autocast import without_autocast
 from ..tails import Tail
 from ._activations import Activations
-from ._network import AT_ONCE, run
+from ._network import in_parts, run
 
 Indices = NDArray[np.intp]
 Step = Callable[[Indices], Tensor]
@@ -100,12 +99,7 @@ class Training:
         lengths = self.activations.lengths
         # Rows of like length together, so that little is padded.
         order = np.arange(len(rows)) if lengths is None else np.argsort(lengths[rows])
-        with torch.inference_mode(), without_autocast():
-            parts = [
-                self.given(rows[order[i : i + AT_ONCE]]).cpu().numpy()
-                for i in range(0, len(rows), AT_ONCE)
-            ]
-        return np.concatenate(parts)[np.argsort(order)]
+        return in_parts(order, lambda some: self.given(rows[some]))
 
     def run(
         self,
