@@ -1,7 +1,7 @@
 """A graph, and what is fed to it → the same, whose networks compute in 8 bits.
 
 ONNX Runtime's static quantisation: weights have a scale for each channel, and what runs through the
-network one for each tensor, from the least and largest numbers that calibration saw on average.
+network one for each tensor, from the least and largest numbers that calibration saw.
 """
 
 from __future__ import annotations
@@ -62,11 +62,7 @@ def with_eight_bits(model: Any, nodes: Iterable[str], batches: Iterable[Any]) ->
             reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            extra_options={
-                "OpTypesToExcludeOutputQuantization": list(_PRODUCTS),
-                # One item with a rare large number would cost all others precision.
-                "CalibMovingAverage": True,
-            },
+            extra_options={"OpTypesToExcludeOutputQuantization": list(_PRODUCTS)},
         )
         made = onnx.load(path)
     del made.graph.value_info[:]
