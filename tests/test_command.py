@@ -107,6 +107,39 @@ def test_texts_are_lines_of_files_or_of_the_standard_input(tmp_path):
     ]
 
 
+def test_weights_targets_and_scores_are_options(photos, tmp_path):
+    """The names of folders are targets; what is below the score is an error in one line."""
+    _, folder, _ = photos
+    by_name = tmp_path / "by_name"
+    for path in sorted((folder / "pictures").iterdir()):
+        name = "palace" if int(path.stem) < 12 else "flower"
+        (by_name / name).mkdir(parents=True, exist_ok=True)
+        (by_name / name / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "y.txt").write_text("nothing\n" * 24)
+    words = ["export", folder / "pipeline.joblib", tmp_path / "small.onnx", "--examples", by_name]
+    words += ["--weights", "int8", "--inputs", "pixels", "--y"]
+    done = run(*words, "folders", "--min-score", "0.9")
+    low = run(*words, tmp_path / "y.txt", "--min-score", "0.9")
+
+    assert done.returncode == 0, done.stderr
+    assert "score predict: score 1, the pipeline's 1" in done.stdout
+    assert "weights predict: " in done.stdout
+    assert (tmp_path / "small.onnx").stat().st_size < (folder / "m.onnx").stat().st_size
+    assert low.returncode == 1
+    assert low.stderr.startswith("Error: On the examples the accuracy of the file is 0.0%")
+
+
+def test_files_that_cannot_be_opened_are_one_line(tmp_path):
+    """Missing, or something else."""
+    (tmp_path / "p.joblib").write_bytes(b"no file of ONNX")
+    for name, says in (("none.onnx", "does not exist"), ("p.joblib", "is not an ONNX file")):
+        done = run("predict", tmp_path / name, "-")
+
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_the_extra_is_named_where_the_library_of_commands_is_missing():
     """In one line that pip takes."""
     program = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import struct
 import zlib
@@ -202,46 +201,3 @@ def test_what_decodes_is_named_where_it_is_missing(photos, tmp_path, monkeypatch
         )
     with pytest.raises(MissingExtraError, match="pip install 'onnxruntime-extensions'"):
         load(photos[1])
-
-
-def test_weights_of_16_bits_halve_the_file_and_keep_the_answers(photos, patches, tmp_path):
-    """Rows differ by the rounding; the report says how far, and how many labels are the same."""
-    pipeline = photos[0]
-    sizes, report = {}, []
-    for weights in ("float32", "float16"):
-        path = tmp_path / f"{weights}.onnx"
-        report = export_onnx(pipeline, path, examples=patches[::2], weights=weights)["report"]
-        sizes[weights] = path.stat().st_size
-    rows = pipeline[:-1].transform(patches)
-    far = np.linalg.norm(load(path).transform(patches) - rows, axis=1)
-
-    assert sizes["float16"] < 0.75 * sizes["float32"]
-    assert 1e-5 < (far / np.linalg.norm(rows, axis=1)).max() < 1e-2
-    assert load(path).predict(patches).tolist() == pipeline.predict(patches).tolist()
-    told = report[-1]
-    assert (told["step"], told["output"], told["agreement"]) == ("weights", "predict", 1.0)
-    with pytest.raises(ExportError, match="Rounded weights change answers"):
-        export_onnx(pipeline[:-1], path, examples=patches[:4], weights="float16", min_agreement=1)
-    with pytest.raises(ValueError, match="weights='int4' is not one of 'float32', 'float16'"):
-        export_onnx(pipeline, path, examples=patches[:4], weights="int4")
-
-
-def test_every_step_is_proven_before_weights_are_rounded(photos, patches, tmp_path, monkeypatch):
-    """A wrong step is no rounding, even if all labels stay the same."""
-    from sklearn_pretrained.export import _graph
-
-    pipeline = make_pipeline(photos[0][0], LogisticRegression(max_iter=1000)).fit(
-        patches, [0] * 12 + [1] * 12
-    )
-    add = _graph.Graph.add
-
-    def spoiled(graph, part):
-        if part.name == "logisticregression":
-            part.estimator = copy.deepcopy(part.estimator)
-            part.estimator.coef_ *= 0.3
-            part.estimator.intercept_ *= 0.3
-        return add(graph, part)
-
-    monkeypatch.setattr(_graph.Graph, "add", spoiled)
-    with pytest.raises(ExportError, match="Step 'logisticregression' differs"):
-        export_onnx(pipeline, tmp_path / "x.onnx", examples=patches, weights="float16")

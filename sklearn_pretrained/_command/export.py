@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from ._items import items_in
+
+FOLDERS = "folders"
 
 
 def command(
@@ -17,6 +21,7 @@ def command(
         ),
     ],
     path: Annotated[str, typer.Argument(help="The file to write, such as model.onnx.")],
+    *,
     examples: Annotated[
         list[str],
         typer.Option(
@@ -24,9 +29,30 @@ def command(
             "with a text in each line; .npy files of rows. May be given several times."
         ),
     ],
+    y: Annotated[
+        str | None,
+        typer.Option(
+            help="Targets of the examples: a file with one in each line, or 'folders', which takes "
+            "the names of the images' folders."
+        ),
+    ] = None,
     tolerance: Annotated[
         float, typer.Option(help="Allowed difference of a row, relative to its norm.")
     ] = 1e-4,
+    inputs: Annotated[
+        str, typer.Option(help="What the graph reads: prepared, pixels, bytes or text.")
+    ] = "prepared",
+    weights: Annotated[
+        str, typer.Option(help="How weights are stored: float32, float16 or int8.")
+    ] = "float32",
+    min_agreement: Annotated[
+        float,
+        typer.Option(help="Share of examples that must keep their label, where much is rounded."),
+    ] = 0.99,
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Least score on the examples and y with which the file is written."),
+    ] = None,
 ) -> None:
     """Write a fitted pipeline as one ONNX file, proven on examples."""
     import joblib
@@ -36,15 +62,50 @@ def command(
 
     try:
         found = joblib.load(pipeline)
-        X = [item for _, item in items_in(examples, _kind(found))]
-        facts = export_onnx(found, path, examples=X, tolerance=tolerance)
-    except (ExportError, TypeError, ValueError, OSError) as error:
+        names, X = zip(*items_in(examples, _kind(found)), strict=True)
+        facts = export_onnx(
+            found,
+            path,
+            examples=list(X),
+            y=None if y is None else _targets(y, names, found),
+            tolerance=tolerance,
+            inputs=inputs,
+            weights=weights,
+            min_agreement=min_agreement,
+            min_score=min_score,
+        )
+    except (ExportError, ImportError, TypeError, ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
     for entry in facts["report"]:
-        far = f"{entry['largest']:.1e} away, {entry['allowed']:.0e} allowed"
-        typer.echo(f"{entry['step']} {entry.get('output', '')}: {far}")
+        typer.echo(_line(entry))
     typer.echo(f"{path} gives the pipeline's answers on {len(X)} examples.")
+
+
+def _line(entry: dict[str, Any]) -> str:
+    """Say what the report says of one output."""
+    name = " ".join(filter(None, (entry["step"], entry.get("output"))))
+    if "score" in entry:
+        return (
+            f"{name}: score {entry['score']:.4g}, the pipeline's {entry['score_of_pipeline']:.4g}"
+        )
+    said = [f"{entry['largest']:.1e} away"]
+    if "agreement" in entry:
+        said.append(f"{entry['agreement']:.1%} of the answers agree")
+    elif entry["allowed"] is not None:
+        said.append(f"{entry['allowed']:.0e} allowed")
+    return f"{name}: {', '.join(said)}"
+
+
+def _targets(y: str, names: Any, pipeline: Any) -> Any:
+    """Read targets, of the type that the pipeline predicts."""
+    if y == FOLDERS:
+        words = [Path(name).parent.name for name in names]
+    else:
+        words = Path(y).read_text("utf-8").splitlines()
+    classes = getattr(pipeline, "classes_", np.empty(0))
+    targets = np.array(words)
+    return targets if classes.dtype.kind in "UO" else targets.astype(classes.dtype)
 
 
 def _kind(pipeline: Any) -> str:

@@ -34,14 +34,15 @@ def command(
     batch_size: Annotated[int, typer.Option(help="Items in one run.")] = 16,
 ) -> None:
     """Predict with an exported pipeline."""
+    from ..exceptions import FormatError
     from ..exported import load
 
-    file = load(model, threads=threads, batch_size=batch_size)
-    kind = KINDS.get(file.facts_["input"]["kind"], "rows")
     try:
+        file = load(model, threads=threads, batch_size=batch_size)
+        kind = KINDS.get(file.facts_["input"]["kind"], "rows")
         names, X = zip(*items_in(items, kind), strict=True)
         table = _table(file, names, list(X) if kind != "rows" else np.stack(X), whole=as_csv)
-    except (ValueError, OSError) as error:
+    except (FormatError, ImportError, TypeError, ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
     (_print_csv if as_csv else _print_table)(table)

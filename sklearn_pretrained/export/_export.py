@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,17 @@ from ._decoding import BYTES
 from ._facts import classes, feature_names, kinds, licence, provenance
 from ._front import check_inputs, check_pixels, with_preparation
 from ._graph import Graph
-from ._halves import with_halved_weights
 from ._inputs import Input, form_of, inputs_of, samples_of
 from ._parts import Part, parts
 from ._proof import check_preparation, check_step, check_weights, choose_form
 from ._resizing import PIXELS
+from ._score import check_score, targets_of
 from ._tokenising import TEXT
 from ._tokens_proof import check_texts
 from ._torch import EXTRA, PURPOSE
+from ._weights import check_weights_name, with_smaller_weights
 
 _MOST_BYTES = (1 << 31) - (1 << 20)
-WEIGHTS: dict[str, Callable[[Any], Any]] = {
-    "float32": lambda model: model,
-    "float16": with_halved_weights,
-}
 Facts = dict[str, Any]
 
 
@@ -41,10 +38,12 @@ def export_onnx(
     path: str | os.PathLike[str],
     *,
     examples: Any,
+    y: Any = None,
     tolerance: float = 1e-4,
     inputs: str = "prepared",
     weights: str = "float32",
     min_agreement: float = 0.99,
+    min_score: float | None = None,
 ) -> Facts:
     """Write a fitted pipeline as one ONNX file with the same answers.
 
@@ -62,6 +61,9 @@ def export_onnx(
     examples : array-like of items
         Items as the pipeline reads them, for example a few dozen of those that it will see. They
         only decide whether the file is written.
+    y : array-like, default=None
+        Targets of the examples. The report then has the score of the file beside that of the
+        pipeline, as ``pipeline.score(examples, y)`` gives it: the accuracy, or R² of regressors.
     tolerance : float, default=1e-4
         Allowed difference of a row, relative to its norm. Probabilities, decision values and
         predicted numbers may differ by ten times as much; labels must be equal.
@@ -72,14 +74,19 @@ def export_onnx(
         onnxruntime-extensions decodes; its pixels are not quite Pillow's. "text" takes strings,
         which it tokenises; the tokens of unusual letters are not quite the tokenizer's.
         `exported.load` reads the same X in all cases, by Pillow and the tokenizer itself.
-    weights : {"float32", "float16"}, default="float32"
-        How large weights are stored, those of scikit-learn's steps too. "float16" makes a file
-        of half the size, which computes in float32 as before; its rows differ by more than
-        ``tolerance``, so that ``min_agreement`` decides.
+    weights : {"float32", "float16", "int8"}, default="float32"
+        How large weights are stored. "float16" makes a file of half the size, scikit-learn's
+        steps included, which computes in float32 as before. "int8" makes one of about a quarter,
+        whose networks compute in 8 bits, calibrated on up to 128 of the examples. Rows of both
+        differ by more than ``tolerance``, so that ``min_agreement`` or ``min_score`` decides,
+        after every step has been proven in float32.
     min_agreement : float, default=0.99
-        Where the graph cannot do quite the same, as with "bytes", "text" and "float16", the share
+        Where the graph cannot do quite the same, as with "bytes", "text" and fewer bits, the share
         of examples that must get the same label; of pipelines that give numbers, the share of
         their variance (R²) that must be the same.
+    min_score : float, default=None
+        The least score on ``examples`` and ``y`` with which the file is written. It decides about
+        ``weights`` in place of ``min_agreement``.
 
     Returns
     -------
@@ -117,15 +124,18 @@ def export_onnx(
     for module in ("onnx", "onnxruntime", "onnxscript", "skl2onnx"):
         need(module, install=EXTRA, purpose=PURPOSE)
     check_inputs(inputs)
-    _check_weights(weights)
+    check_weights_name(weights)
     found = parts(pipeline, examples)
     graph, fed = _graph(found, inputs_of(found, examples))
+    samples = samples_of(fed)
+    targets = targets_of(y, min_score, found[-1], len(samples))
     tokenizers = {one.prefix + TOKENIZER: one.tokenizer for one in fed if one.tokenizer}
 
     def prepared(model: Any) -> tuple[Any, Facts, list[Facts]]:
         return with_preparation(model, form_of(fed), inputs, tokenizers.get(TOKENIZER, ""))
 
-    rounded = None if weights == "float32" else prepared(WEIGHTS[weights](graph.model))[0]
+    smaller = with_smaller_weights(weights, graph, fed)
+    rounded = None if smaller is None else prepared(smaller)[0]
     graph.model, form, told = prepared(graph.model)
     facts = {
         "format": FORMAT,
@@ -135,6 +145,7 @@ def export_onnx(
         **classes(found[-1]),
         "feature_names": feature_names(pipeline, found),
         "provenance": provenance(found),
+        "weights": weights,
         "licence": licence(found),
         "report": told,
     }
@@ -144,7 +155,6 @@ def export_onnx(
         _write(graph.model, name, facts, tokenizers)
         runtime = ExportedPipeline(name)
         facts = runtime.facts_
-        samples = samples_of(fed)
         if form["kind"] in {PIXELS, BYTES}:
             ready, samples = samples, runtime.samples(examples)
             facts["report"].append(check_pixels(runtime, samples, ready))
@@ -161,12 +171,11 @@ def export_onnx(
             runtime = ExportedPipeline(name)
             facts = runtime.facts_
             expected = {name: wanted for part in found for name, wanted in part.expected.items()}
-            facts["report"].append(check_weights(runtime, samples, expected, min_agreement))
-        if form["kind"] == BYTES:
-            shape = form["image_shape"]
-            facts["report"].append(check_decoder(runtime, examples, shape, min_agreement))
-        if form["kind"] == TEXT:
-            facts["report"].append(check_texts(runtime, samples, examples, min_agreement))
+            least = min_agreement if min_score is None else 0.0
+            facts["report"] += check_weights(runtime, samples, expected, least)
+        facts["report"] += _check_fronts(runtime, samples, examples, min_agreement)
+        if targets is not None:
+            facts["report"].append(check_score(runtime, samples, found[-1], targets, min_score))
         _write(graph.model, name, facts, tokenizers)
         del runtime
         for written in sorted(Path(folder).iterdir(), reverse=True):  # the graph at last
@@ -193,9 +202,16 @@ def _prove(
         facts["report"] += check_step(runtime, samples, part.name, part.expected, tolerance)
 
 
-def _check_weights(weights: str) -> None:
-    if weights not in WEIGHTS:
-        raise ValueError(f"weights={weights!r} is not one of {', '.join(map(repr, WEIGHTS))}.")
+def _check_fronts(
+    runtime: ExportedPipeline, samples: Any, examples: Any, least: float
+) -> list[Facts]:
+    """Compare what the graph itself decodes or tokenises with what the library does."""
+    form = runtime.facts_["input"]
+    if form["kind"] == BYTES:
+        return [check_decoder(runtime, examples, form["image_shape"], least)]
+    if form["kind"] == TEXT:
+        return [check_texts(runtime, samples, examples, least)]
+    return []
 
 
 def _graph(found: list[Part], inputs: list[Input]) -> tuple[Graph, list[Input]]:

@@ -40,6 +40,8 @@ class Graph:
     model : ModelProto
     outputs : dict
         What the file says of its outputs.
+    computing : list of str
+        The names of the networks' nodes.
     """
 
     def __init__(self, networks: dict[str, tuple[str, Network]]) -> None:
@@ -60,6 +62,7 @@ class Graph:
                 _name_opsets(made, opset_of(made))
             else:
                 self._append(made, {})
+        self.computing = [node.name for node in self.model.graph.node]
 
     def add(self, part: Part) -> None:
         """Add one part, whose outputs become outputs of the file."""

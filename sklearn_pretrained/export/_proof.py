@@ -100,10 +100,7 @@ def check_step(
     for size, count in _SIZES:
         found = runtime.outputs(samples[:count], *expected, batch_size=size)
         for name, wanted in expected.items():
-            given = found[name]
-            if isinstance(given, list):
-                given = np.stack(given, axis=1)
-            far = _distance(name, given, wanted[:count])
+            far = _distance(name, _laid_out(found[name]), wanted[:count])
             allowed = _allowed(name, tolerance)
             if not far <= allowed:
                 raise ExportError(
@@ -129,8 +126,8 @@ def check_weights(
     samples: Sequence[Any],
     expected: Mapping[str, NDArray[Any]],
     least: float,
-) -> Facts:
-    """Compare what a file with rounded weights answers with what the pipeline does.
+) -> list[Facts]:
+    """Compare what a file with rounded weights gives with what the pipeline does.
 
     Parameters
     ----------
@@ -142,22 +139,29 @@ def check_weights(
     least : float
         The agreement that is asked for.
     """
-    name = answer_of(runtime)
-    wanted = expected.get(name, list(expected.values())[-1])
-    found = np.asarray(runtime.outputs(samples, name)[name]).reshape(wanted.shape)
-    agreed = agreement(found, wanted)
-    refuse_below(least, agreed, "Rounded weights change answers", "Use weights='float32'")
-    far = _distance(name, found, wanted)
-    return {
-        "step": "weights",
-        "output": name,
-        "largest": far,
-        "allowed": 1 - least,
-        "agreement": agreed,
-    }
+    answer = answer_of(runtime)
+    wanted = {answer: [*expected.values()][-1], **expected}
+    raw = runtime.outputs(samples, *wanted)
+    found = {name: _laid_out(raw[name]).reshape(one.shape) for name, one in wanted.items()}
+    agreed = agreement(found[answer], wanted[answer])
+    refuse_below(least, agreed, "Smaller weights change answers", "Use weights of more bits")
+    far = {name: _distance(name, found[name], one) for name, one in wanted.items()}
+    told: Facts = {"step": "weights", "output": answer, "largest": far.pop(answer)}
+    return [
+        *(
+            {"step": "weights", "output": name, "largest": one, "allowed": None}
+            for name, one in far.items()
+        ),
+        {**told, "allowed": 1 - least, "agreement": agreed},
+    ]
 
 
 _PREDICTED = {"predict", "predict_proba", "decision_function"}
+
+
+def _laid_out(found: Any) -> NDArray[Any]:
+    """Put several outputs of one method side by side."""
+    return np.stack(found, axis=1) if isinstance(found, list) else np.asarray(found)
 
 
 def _allowed(name: str, tolerance: float) -> float:

@@ -47,10 +47,16 @@ class ExportedPipeline:
     def __init__(
         self, path: str | os.PathLike[str], *, threads: int | None = None, batch_size: int = 16
     ) -> None:
+        for name, number in (("threads", threads), ("batch_size", batch_size)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name}={number!r} is not a positive whole number.")
         self._session = session(os.fspath(path), threads or 0)
         found = self._session.get_modelmeta().custom_metadata_map
         if FACTS not in found:
-            raise FormatError(f"{os.fspath(path)!r} was not written by export_onnx.")
+            raise FormatError(
+                f"{os.fspath(path)!r} was not written by export_onnx, so that nothing is known of "
+                "how X is read. Run it with onnxruntime itself."
+            )
         self.facts_: dict[str, Any] = json.loads(found[FACTS])
         if self.facts_["format"] > FORMAT:
             raise FormatError(
@@ -119,7 +125,12 @@ class ExportedPipeline:
         list
             What `outputs` takes.
         """
-        return self._reader.samples(X)
+        found = self._reader.samples(X)
+        if not found:
+            raise ValueError(
+                "Found array with 0 sample(s) (shape=(0,)) while a minimum of 1 is required."
+            )
+        return found
 
     def outputs(
         self, samples: Sequence[Any], *asked: str, batch_size: int | None = None

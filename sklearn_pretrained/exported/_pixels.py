@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs import read_images
-from ._each import each
+from ._images import read_pixels
 from ._resize import Pixels, refuse_elongated
 
 
@@ -28,9 +27,7 @@ class WholePictures:
 
     def samples(self, X: Any) -> list[Any]:
         """Decode."""
-        form = self._form
-        items = read_images(X, image_shape=form["image_shape"], value_range=form["value_range"])
-        return each(items, self._one)
+        return read_pixels(X, self._form, self._one)
 
     def _one(self, pixels: Pixels) -> Pixels:
         refuse_elongated(pixels, int(self._form["geometry"]["resize"]))

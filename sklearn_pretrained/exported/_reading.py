@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from .._optional import need
 from ..exceptions import BadItemError, TruncationWarning
-from ..inputs import read_images, read_texts
+from ..inputs import read_texts
 from ._each import each
+from ._images import read_pixels
 from ._pixels import Files, WholePictures
 from ._resize import prepare
 from ._several import Reader, Several
@@ -35,9 +36,8 @@ class Pictures:
 
     def samples(self, X: Any) -> list[Any]:
         """Decode, resize and crop."""
-        form = self._form
-        items = read_images(X, image_shape=form["image_shape"], value_range=form["value_range"])
-        return each(items, lambda pixels: prepare(pixels, form["geometry"]))
+        geometry = self._form["geometry"]
+        return read_pixels(X, self._form, lambda pixels: prepare(pixels, geometry))
 
     def size(self, sample: Any) -> int:  # noqa: ARG002  all have one size
         """Return the same for all."""
@@ -64,9 +64,10 @@ class Arrays:
         """Check shape, type and numbers."""
         array = np.asarray(X)
         if array.shape[1:] != self._shape or array.ndim == 0:
+            prepared = "" if self._name == "rows" else " that are prepared for the network already"
             raise ValueError(
                 f"X has shape {array.shape}, and this file reads arrays of shape "
-                f"(n, {', '.join(map(str, self._shape))})."
+                f"(n, {', '.join(map(str, self._shape))}){prepared}."
             )
         if self._dtype == np.uint8 and array.dtype != np.uint8:
             raise ValueError(
@@ -127,7 +128,7 @@ class Tokens:
         if pair and form["max_length"] <= least:
             raise BadItemError(
                 f"is a pair of texts, for which max_length={form['max_length']} leaves no room "
-                f"after {least} special tokens; export it with a larger one"
+                f"after {least} special tokens; export a pipeline with a larger one"
             )
         found = self._tokenizer.encode(*parts)
         if not found.ids:
@@ -137,7 +138,10 @@ class Tokens:
         if found.overflowing:
             self._cut += 1
             if form["truncation"] == "error":
-                raise BadItemError(f"is longer than {form['max_length']} tokens; shorten it")
+                raise BadItemError(
+                    f"is longer than {form['max_length']} tokens; shorten it, or export a "
+                    "pipeline with truncation='cut'"
+                )
         tokens = {"input_ids": found.ids}
         return {**tokens, "token_type_ids": found.type_ids} if form["types"] else tokens
 

@@ -22,7 +22,22 @@ _NORMALISED = 4.0  # standard deviations
 
 
 class OutsideRangeError(BadItemError):
-    """Numbers lie outside their range; the message says what to pass."""
+    """The range of an image's numbers is another one, or unknown.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong.
+    advice : str
+        What to do, where the estimator is at hand.
+    """
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(what, advice)
+        self.what = what
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
 
 
 def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDArray[np.uint8]:
@@ -35,9 +50,9 @@ def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
         if values.dtype == np.uint16:
             return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
         if values.dtype.kind != "f":
-            raise BadItemError(
-                f"holds {values.dtype} numbers, whose range is not known; pass "
-                "value_range=(low, high), the values of black and white in all of X"
+            raise OutsideRangeError(
+                f"holds {values.dtype} numbers, whose range is not known",
+                "pass value_range=(low, high), the values of black and white in all of X",
             )
     low, high = (0.0, 1.0) if value_range is None else map(float, value_range)
     if values.size == 0:
@@ -50,8 +65,8 @@ def scale(values: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
             _advice(least, most) if value_range is None else "pass a value_range that holds all"
         )
         raise OutsideRangeError(
-            f"holds {values.dtype} numbers from {least:g} to {most:g}, outside {low:g} to "
-            f"{high:g}; {advice}"
+            f"holds {values.dtype} numbers from {least:g} to {most:g}, outside {low:g} to {high:g}",
+            advice,
         )
     scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
     return np.floor(scaled + 0.5).astype(np.uint8)

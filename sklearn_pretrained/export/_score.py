@@ -1,0 +1,88 @@
+"""Targets of the examples, and a file → its score beside the pipeline's, or an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_regressor
+from sklearn.metrics import r2_score
+
+from ..exceptions import ExportError
+from ..exported import ExportedPipeline
+from ._agreement import agreement
+from ._parts import Part
+
+Facts = dict[str, Any]
+
+
+def targets_of(y: Any, least: float | None, last: Part, count: int) -> NDArray[Any] | None:
+    """Check y, and return it as an array.
+
+    Parameters
+    ----------
+    y : array-like or None
+    least : float or None
+        The score that is asked for.
+    last : Part
+        Of the pipeline.
+    count : int
+        How many examples there are.
+    """
+    if y is None:
+        if least is not None:
+            raise ValueError("min_score compares with the targets of the examples: pass them as y.")
+        return None
+    if "predict" not in last.expected:
+        raise ValueError(
+            "y holds what is to be predicted, and this pipeline ends in rows. Leave y out, or "
+            "export the pipeline with its predictor."
+        )
+    targets = np.asarray(y)
+    if len(targets) != count:
+        raise ValueError(f"y has {len(targets)} targets, and examples has {count} items.")
+    return targets
+
+
+def check_score(
+    runtime: ExportedPipeline,
+    samples: Any,
+    last: Part,
+    targets: NDArray[Any],
+    least: float | None,
+) -> Facts:
+    """Score the file as scikit-learn's ``score`` does: the accuracy, or R² of regressors.
+
+    Parameters
+    ----------
+    runtime : ExportedPipeline
+    samples : sequence
+        The examples, prepared.
+    last : Part
+        Of the pipeline.
+    targets : ndarray
+    least : float or None
+        The score that is asked for.
+    """
+    wanted = last.expected["predict"]
+    found = np.asarray(runtime.outputs(samples, "predict")["predict"]).reshape(wanted.shape)
+    numbers = is_regressor(getattr(last, "estimator", None))
+    score = r2_score if numbers else lambda y, labels: agreement(labels, y)
+    ours, theirs = float(score(targets, found)), float(score(targets, wanted))
+    if least is not None and not ours >= least:
+        name, told = ("R²", "{:.3f}") if numbers else ("accuracy", "{:.1%}")
+        raise ExportError(
+            f"On the examples the {name} of the file is {told.format(ours)}, that of the pipeline "
+            f"is {told.format(theirs)}, and min_score={least:g} is asked for. Nothing was written. "
+            "Use weights of more bits, or ask for less."
+        )
+    return {
+        "step": "score",
+        "output": "predict",
+        "largest": abs(theirs - ours),
+        "allowed": None if least is None else max(0.0, theirs - least),
+        "score": ours,
+        "score_of_pipeline": theirs,
+        "examples": len(targets),
+    }
