@@ -94,21 +94,15 @@ def judged(exported: list[list], pickled: list[list]) -> list[list[str]]:
         [median(one[i] for one in runs) for i in range(3)] for runs in (exported, pickled)
     )
     sooner = theirs[0] / ours[0]
+    lines = [
+        ("first prediction", ours[0], theirs[0], "{:.2f} s", f"{SECONDS} s", ours[0] <= SECONDS),
+        ("that much sooner", sooner, 1.0, "{:.1f} ×", f"{SOONER} ×", sooner >= SOONER),
+        ("memory", ours[1], theirs[1], "{:.0f} MB", f"{MEGABYTES} MB", ours[1] <= MEGABYTES),
+        ("each image then", ours[2], theirs[2], "{:.1f} ms", "no longer", ours[2] <= theirs[2]),
+    ]
     return [
-        [name, told.format(ours[i]), told.format(theirs[i]), goal, "met" if met else "missed"]
-        for name, told, i, goal, met in (
-            ("first prediction after", "{:.2f} s", 0, f"{SECONDS} s", ours[0] <= SECONDS),
-            ("memory", "{:.0f} MB", 1, f"{MEGABYTES} MB", ours[1] <= MEGABYTES),
-            ("each image after that", "{:.1f} ms", 2, "the pickle's", ours[2] <= theirs[2]),
-        )
-    ] + [
-        [
-            "sooner by",
-            f"{sooner:.1f} ×",
-            "1 ×",
-            f"{SOONER} ×",
-            "met" if sooner >= SOONER else "missed",
-        ]
+        [name, told.format(mine), told.format(other), goal, "met" if met else "missed"]
+        for name, mine, other, told, goal, met in lines
     ]
 
 
