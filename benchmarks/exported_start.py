@@ -17,12 +17,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 
 import exported_page
 
 SECONDS, MEGABYTES, SOONER = 0.6, 150, 10
-ROUNDS = 3
+ROUNDS = 5
 COLUMNS = ["MobileNetV2, LogisticRegression", "exported", "pickled", "goal", ""]
 MEASURE = """
 import json, re, statistics, sys, time
@@ -89,10 +88,8 @@ def in_turns(lean: str, folder: Path) -> tuple[list[list], list[list]]:
 
 
 def judged(exported: list[list], pickled: list[list]) -> list[list[str]]:
-    """Put the medians beside the goals."""
-    ours, theirs = (
-        [median(one[i] for one in runs) for i in range(3)] for runs in (exported, pickled)
-    )
+    """Put the best of each beside the goals: what else the machine does only adds to them."""
+    ours, theirs = ([min(one[i] for one in runs) for i in range(3)] for runs in (exported, pickled))
     sooner = theirs[0] / ours[0]
     lines = [
         ("first prediction", ours[0], theirs[0], "{:.2f} s", f"{SECONDS} s", ours[0] <= SECONDS),
@@ -129,7 +126,7 @@ def main(*arguments: str, write: bool) -> None:
         command = "python benchmarks/exported_start.py PYTHON --write"
         told = exported_page.head(command, "onnxruntime", "torch", "scikit-learn")
         exported_page.put(
-            "start", f"{table}\n\nMedians of {ROUNDS} processes each, in turns. {told}"
+            "start", f"{table}\n\nThe best of {ROUNDS} processes each, in turns. {told}"
         )
 
 

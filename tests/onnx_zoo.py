@@ -23,16 +23,22 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import timm
 import torch
-from torchvision.models import get_model_builder
+from torchvision.models import get_model_builder, get_model_weights
 
-from sklearn_pretrained import PretrainedImageFeaturizer, PretrainedTextFeaturizer, export_onnx
+from sklearn_pretrained import (
+    ModuleFeaturizer,
+    PretrainedImageFeaturizer,
+    PretrainedTextFeaturizer,
+    export_onnx,
+)
 from sklearn_pretrained.exported import load
 from tests import onnx_page, text_zoo, timm_zoo, tower_zoo, vision_zoo, zoo
 from tests.onnx_page import EXCEPTIONS, TOLERANCE
@@ -70,29 +76,49 @@ def _vision(name: str, folder: Path, size: int | None) -> tuple[Any, Any, Any]:
     return estimator, vision_zoo.images(), None
 
 
-SOURCES: dict[str, tuple[Callable[[], dict[str, str]], Callable[..., tuple[Any, Any, Any]]]] = {
-    "texts": (
-        lambda: {name: name for name in text_zoo.FAMILIES},
-        _text(text_zoo.make_folder, pooling="mean"),
+def _of_timm() -> Iterator[str]:
+    done = {one["family"] for one in onnx_page.results().values() if one["source"] == "timm"}
+    for family in timm_zoo.families():
+        if family not in done:
+            yield f"timm/{timm_zoo.smallest(family)}"
+
+
+class Source(NamedTuple):
+    """Where networks come from: their names, each one's family, and an estimator and items."""
+
+    package: str
+    names: Callable[[], Iterable[str]]
+    family: Callable[[str], str]
+    make: Callable[..., tuple[Any, Any, Any]]
+
+
+SOURCES = {
+    "texts": Source(
+        "transformers", lambda: text_zoo.FAMILIES, str, _text(text_zoo.make_folder, pooling="mean")
     ),
-    "text towers": (
-        lambda: {name: name for name in tower_zoo.FAMILIES},
+    "text towers": Source(
+        "transformers",
+        lambda: tower_zoo.FAMILIES,
+        str,
         _text(tower_zoo.make_folder, layer="projection"),
     ),
-    "images of transformers": (lambda: {name: name for name in vision_zoo.FAMILIES}, _vision),
-    "timm": (
-        lambda: {f"timm/{timm_zoo.smallest(family)}": family for family in timm_zoo.families()},
-        _named,
-    ),
-    "torchvision": (
-        lambda: {n: get_model_builder(n).__module__.rpartition(".")[2] for n in zoo.names()},
+    "images of transformers": Source("transformers", lambda: vision_zoo.FAMILIES, str, _vision),
+    "timm": Source("timm", _of_timm, lambda name: _module(timm.model_entrypoint(name[5:])), _named),
+    "torchvision": Source(
+        "torchvision",
+        lambda: sorted(zoo.names(), key=_operations),
+        lambda name: _module(get_model_builder(name)),
         _named,
     ),
 }
-"""What each source has, by family, and an estimator with random weights and items for it."""
 
-PACKAGES = {"torchvision": "torchvision", "timm": "timm"}
-PACKAGES |= {source: "transformers" for source in SOURCES if source not in PACKAGES}
+
+def _operations(name: str) -> float:
+    return float(get_model_weights(name).DEFAULT.meta["_ops"])
+
+
+def _module(builder: Any) -> str:
+    return str(builder.__module__.rpartition(".")[2])
 
 
 def distance(source: str, name: str) -> float:
@@ -100,7 +126,7 @@ def distance(source: str, name: str) -> float:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        make = SOURCES[source][1]
+        make = SOURCES[source].make
         estimator, items, further = make(name, Path(folder), _SIDE)
         try:
             estimator.fit(items)
@@ -123,9 +149,9 @@ def distance(source: str, name: str) -> float:
         return far
 
 
-def result(source: str, name: str, family: str) -> dict[str, Any]:
+def result(source: str, name: str) -> dict[str, Any]:
     """Compare one network; say what was found."""
-    found: dict[str, Any] = {"source": source, "network": name, "family": family}
+    found: dict[str, Any] = _about(source, name)
     try:
         found["largest"] = float(f"{distance(source, name):.1e}")
     except MemoryError:
@@ -138,7 +164,7 @@ def result(source: str, name: str, family: str) -> dict[str, Any]:
             found["error"] = f"{type(error).__name__}: {said[:300]}"
     found["seconds"] = round(time.process_time())
     found["gigabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1)
-    packages = ("torch", "onnxruntime", PACKAGES[source])
+    packages = ("torch", "onnxruntime", SOURCES[source].package)
     found["with"] = ", ".join(f"{package} {version(package)}" for package in packages)
     found["date"] = time.strftime("%Y-%m-%d")
     return found
@@ -154,7 +180,11 @@ def report(found: dict[str, Any]) -> bool:
     return far <= TOLERANCE
 
 
-def alone(source: str, name: str, family: str) -> bool:
+def _about(source: str, name: str) -> dict[str, Any]:
+    return {"source": source, "network": name, "family": SOURCES[source].family(name)}
+
+
+def alone(source: str, name: str) -> bool:
     """Compare a network in a process with limited memory and time; keep the result."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -165,13 +195,13 @@ def alone(source: str, name: str, family: str) -> bool:
             most = int(GIGABYTES * 2**30)
             resource.setrlimit(resource.RLIMIT_DATA, (most, most))
             signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of this process, not of the clock
-            os.write(writing, json.dumps(result(source, name, family)).encode())
+            os.write(writing, json.dumps(result(source, name)).encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read()
     status = os.waitpid(child, 0)[1]
-    found = {"source": source, "network": name, "family": family}
+    found = _about(source, name)
     if said:
         found = json.loads(said)
     elif os.WIFSIGNALED(status):
@@ -186,18 +216,28 @@ def main(arguments: list[str]) -> int:
     """Print results and write the page; the exit status counts those with no known reason."""
     if arguments[:1] == ["--here"]:
         source, *names = arguments[1:]
-        return sum(not report(result(source, name, "")) for name in names)
-    again = arguments[1:] if "--page" not in arguments else []
+        return sum(not report(result(source, name)) for name in names)
     wrong = []
-    for source in arguments[:1] or SOURCES if "--page" not in arguments else []:
-        families = SOURCES[source][0]()
-        for name in again or families:
-            if not again and name in onnx_page.known(source):
-                continue
-            if not alone(source, name, families[name]) and name not in EXCEPTIONS:
-                wrong.append(name)
+    if arguments != ["--page"]:
+        warm_up()
+        for source in arguments[:1] or SOURCES:
+            again = arguments[1:]
+            for name in again or SOURCES[source].names():
+                if again or name not in onnx_page.known(source):
+                    fine = alone(source, name) or name in EXCEPTIONS
+                    wrong += [] if fine else [name]
     onnx_page.write()
     return len(wrong)
+
+
+def warm_up() -> None:
+    """Import here what every network's process would import for itself."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rows = np.ones((2, 3), np.float32)
+        tiny = ModuleFeaturizer(torch.nn.Linear(3, 2), cache=None, device="cpu").fit(rows)
+        export_onnx(tiny, Path(folder, "tiny.onnx"), examples=rows)
 
 
 if __name__ == "__main__":
