@@ -158,7 +158,7 @@ def result(source: str, name: str) -> dict[str, Any]:
         found["memory"] = GIGABYTES
     except Exception as error:
         said = next(filter(None, map(str.strip, str(error).splitlines())), "")
-        if "alloc" in said:
+        if "alloc" in said or "serialize" in said:  # protobuf says no more
             found["memory"] = GIGABYTES
         else:
             found["error"] = f"{type(error).__name__}: {said[:300]}"
