@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests import onnx_page
+from tests import onnx_page, zoo
 
 FOUND = [
     {"source": "texts", "network": "BERT", "family": "BERT", "largest": 2e-7, "date": "2026-01-02"},
@@ -18,6 +18,11 @@ def test_the_page_is_what_the_results_say():
     text = onnx_page.PAGE.read_text()
 
     assert onnx_page.page(text, list(onnx_page.results().values())) == text
+
+
+def test_every_classifier_of_torchvision_has_a_result():
+    """Equal, or with a reason."""
+    assert set(zoo.names()) <= onnx_page.known("torchvision")
 
 
 def test_a_network_that_differs_is_listed_with_its_reason():
