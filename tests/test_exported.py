@@ -139,3 +139,17 @@ def test_texts_have_no_pixels(tmp_path):
     featurizer = trial.texts(on_error="raise").fit(["a text"])
     with pytest.raises(ValueError, match="inputs='pixels' is for pipelines over images"):
         export_onnx(featurizer, tmp_path / "t.onnx", examples=["a text"], inputs="pixels")
+
+
+def test_a_processor_that_squeezes_images_is_not_replayed_by_the_shorter_side(tmp_path):
+    """Its file takes prepared images, also where all examples are square and nothing shows."""
+    from tests import vision_zoo
+
+    squares = [image[:32, :32] for image in vision_zoo.images()[:2]]
+    for family in ("ViT", "DINOv3", "MobileViT"):
+        folder = vision_zoo.make_folder(tmp_path / family, family)
+        featurizer = PretrainedImageFeaturizer(str(folder), cache=None).fit(squares)
+        facts = export_onnx(featurizer, tmp_path / f"{family}.onnx", examples=squares)
+
+        assert facts["input"]["kind"] == "arrays"
+        assert max(entry["largest"] for entry in facts["report"]) < 1e-4

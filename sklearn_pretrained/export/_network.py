@@ -155,7 +155,8 @@ def network_of(estimator: Any, examples: Any) -> Network:
     if not isinstance(first, Tensor):
         raise _unknown(road.backbone)
     is_picture = first.dtype == torch.uint8 and first.ndim == 3  # noqa: PLR2004
-    pixels = Pixels(road.backbone, first) if is_picture else None
+    as_floats = getattr(getattr(road.backbone, "preprocessing", None), "as_floats", False)
+    pixels = Pixels(road.backbone, first) if is_picture or as_floats else None
     kind = _picture_form(featurizer, road) if is_picture else {}
     of_rows = hasattr(featurizer, "row_shape_")
     name = "images" if is_picture else "rows" if of_rows else "prepared"

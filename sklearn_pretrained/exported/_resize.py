@@ -43,6 +43,10 @@ def can_prepare(geometry: Mapping[str, Any]) -> bool:
         and geometry.get("interpolation") in _FILTERS
         and geometry.get("mode", "center") == "center"
         and geometry.get("width_crop", geometry["crop"]) == geometry["crop"]
+        and geometry.get("shape") is None  # both sides are resized, whatever the image's
+        and list(geometry.get("cut") or [geometry["crop"]] * 2) == [geometry["crop"]] * 2
+        and not geometry.get("swapped", False)
+        and not geometry.get("as_floats", False)
     )
 
 
