@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._diagram import caption
 from ._outputs import WHOLE, Output, PoolingNamed, columns, with_more
 from ._precisions import PRECISIONS
 from ._recipe import fingerprint
 from ._road import Road
 from ._sklearn import (
     CallbackSupportMixin,
+    Documented,
     HasMethods,
     Interval,
     StrOptions,
     TypeNamed,
+    block_of_diagram,
     check_feature_names_in,
     clone_sharing,
     fit_context,
@@ -43,7 +46,9 @@ if TYPE_CHECKING:
 __all__ = ["BaseFeaturizer"]
 
 
-class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class BaseFeaturizer(
+    Documented, PinnedState, CallbackSupportMixin, TransformerMixin, BaseEstimator
+):
     """A frozen network as a transformer.
 
     A subclass says how X becomes items (`_read`) and what its parameters mean to the backbone
@@ -202,8 +207,10 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
         check_is_fitted(self)
         if hasattr(self, "n_features_in_"):
             check_feature_names_in(self, input_features)
+        if isinstance(self.layer_, str):  # what fit pinned suffices
+            return columns(self.model_, [(self.layer_, self.n_features_out_)])
         outputs = self._pinned_outputs(self._plan(self.find_backbone()))
-        return columns(self.model_, outputs)
+        return columns(self.model_, [(layer.name, layer.width(p)) for layer, p in outputs])
 
     # -- fit: what decides the features
 
@@ -319,6 +326,9 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
     def _warn_of_cut(self, n: int, backbone: Backbone) -> None:
         """Say once that items were cut."""
+
+    def _sk_visual_block_(self) -> Any:
+        return block_of_diagram(self, caption=caption(self))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weights_digest_")

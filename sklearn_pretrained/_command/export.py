@@ -8,6 +8,14 @@ import typer
 
 from ._items import items_in
 
+EXAMPLES = (
+    ("export pipeline.joblib photos.onnx --examples photos/", "checked on the images of a folder"),
+    (
+        "export pipeline.joblib reviews.onnx --examples reviews.txt",
+        "checked on the lines of a file",
+    ),
+)
+
 
 def command(
     pipeline: Annotated[
@@ -17,6 +25,7 @@ def command(
         ),
     ],
     path: Annotated[str, typer.Argument(help="The file to write, such as model.onnx.")],
+    *,
     examples: Annotated[
         list[str],
         typer.Option(
@@ -32,15 +41,10 @@ def command(
     import joblib
 
     from .. import export_onnx
-    from ..exceptions import ExportError
 
-    try:
-        found = joblib.load(pipeline)
-        X = [item for _, item in items_in(examples, _kind(found))]
-        facts = export_onnx(found, path, examples=X, tolerance=tolerance)
-    except (ExportError, TypeError, ValueError, OSError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from error
+    found = joblib.load(pipeline)
+    X = [item for _, item in items_in(examples, _kind(found))]
+    facts = export_onnx(found, path, examples=X, tolerance=tolerance)
     for entry in facts["report"]:
         far = f"{entry['largest']:.1e} away, {entry['allowed']:.0e} allowed"
         typer.echo(f"{entry['step']} {entry.get('output', '')}: {far}")
