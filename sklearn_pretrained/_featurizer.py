@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._diagram import caption
 from ._outputs import WHOLE, Output, PoolingNamed, with_more
 from ._precisions import PRECISIONS
 from ._recipe import fingerprint
 from ._road import Road
 from ._sklearn import (
     CallbackSupportMixin,
+    Documented,
     HasMethods,
     Interval,
     StrOptions,
     TypeNamed,
+    block_of_diagram,
     clone_sharing,
     fit_context,
     fit_tasks,
@@ -43,7 +46,9 @@ if TYPE_CHECKING:
 __all__ = ["BaseFeaturizer"]
 
 
-class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class BaseFeaturizer(
+    Documented, PinnedState, CallbackSupportMixin, TransformerMixin, BaseEstimator
+):
     """A frozen network as a transformer.
 
     A subclass says how X becomes items (`_read`) and what its parameters mean to the backbone
@@ -288,6 +293,9 @@ class BaseFeaturizer(PinnedState, CallbackSupportMixin, TransformerMixin, BaseEs
 
     def _warn_of_cut(self, n: int, backbone: Backbone) -> None:
         """Say once that items were cut."""
+
+    def _sk_visual_block_(self) -> Any:
+        return block_of_diagram(self, caption=caption(self))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

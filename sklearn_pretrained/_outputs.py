@@ -127,12 +127,10 @@ def with_more(wanted: Sequence[Output], keep: Any, plan: Plan, backbone: Backbon
     return list(dict.fromkeys([*wanted, *more]))
 
 
-def columns(model: str, outputs: Sequence[Output]) -> NDArray[np.object_]:
-    """Name the columns of rows: network, layer and number."""
+def columns(model: str, widths: Sequence[tuple[str, int]]) -> NDArray[np.object_]:
+    """Name the columns of rows, from the widths of its layers: network, layer and number."""
     names = [
-        f"{model.rpartition('/')[2]}_{layer.name}_{i}"
-        for layer, pooling in outputs
-        for i in range(layer.width(pooling))
+        f"{model.rpartition('/')[2]}_{layer}_{i}" for layer, width in widths for i in range(width)
     ]
     return np.asarray(names, dtype=object)
 

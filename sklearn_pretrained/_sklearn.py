@@ -25,14 +25,21 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
 
     _with_callbacks = None
 
+try:
+    from sklearn.utils._repr_html.estimator import _VisualBlock
+except ImportError:  # scikit-learn < 1.7
+    from sklearn.utils._estimator_html_repr import _VisualBlock
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 __all__ = [
     "CallbackSupportMixin",
+    "Documented",
     "HasMethods",
     "Interval",
     "StrOptions",
     "TypeNamed",
+    "block_of_diagram",
     "check_feature_names_in",
     "check_sample_weight",
     "clone_sharing",
@@ -93,7 +100,29 @@ def clone_sharing(estimator: BaseEstimator, parameter: str) -> Any:
     return twin
 
 
-class ColumnsOfFeaturizer:
+class Documented:
+    """An estimator whose diagram leads to this package's reference."""
+
+    _doc_link_module = "sklearn_pretrained"
+    _doc_link_template = (
+        "https://sklearn-pretrained.readthedocs.io/en/latest/api.html"
+        "#{estimator_module}.{estimator_name}"
+    )
+
+
+def block_of_diagram(estimator: Any, *, caption: str) -> Any:
+    """Return an estimator's place in scikit-learn's diagrams, with a line below its name."""
+    return _VisualBlock(
+        "single",
+        estimator,
+        names=type(estimator).__name__,
+        name_details=str(estimator),
+        name_caption=caption,
+        doc_link_label=type(estimator).__name__,
+    )
+
+
+class ColumnsOfFeaturizer(Documented):
     """The columns of X, as the fitted featurizer of an estimator knows them."""
 
     featurizer_: Any

@@ -23,6 +23,7 @@ from tests import interrupts
 from tests.conftest import relative_error
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(sys, "settrace") or sys.platform == "win32", reason="signals")
 def test_interrupts_at_random_places_leave_nothing_behind():
     """Rows are right, nobody waits, no claim is left; ``python -m tests.interrupts`` tries 500."""
@@ -39,6 +40,7 @@ def featurizer(network: nn.Module, **parameters) -> ModuleFeaturizer:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [_fold.fold, _fold._Chain.install, _pairs.flow])
 def test_an_interrupt_at_any_line_of_rearranging_is_as_if_it_had_not_begun(where):
     """No convolution is folded without the batch norm behind it, and nobody goes on listening."""

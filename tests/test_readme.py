@@ -31,3 +31,12 @@ def test_the_gate_runs_the_commands_of_the_readme():
     for name in ("main job", "test command"):
         assert re.search(rf"<!-- {name} -->\n```sh\n\S[^\n]*\n```\n", readme)
         assert f"$(readme '{name}')" in gate
+
+
+def test_the_gate_runs_the_slow_tests_too():
+    """The command of the README leaves them out, and nothing else."""
+    gate = (ROOT / ".ci" / "run").read_text()
+
+    assert "python -m tests.long" in gate
+    assert 'run("not slow", ' in (ROOT / "tests" / "__main__.py").read_text()
+    assert 'run("slow", ' in (ROOT / "tests" / "long.py").read_text()

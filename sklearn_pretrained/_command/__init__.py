@@ -5,25 +5,79 @@ A command imports what is heavy when it runs: `predict` needs neither torch nor 
 
 from __future__ import annotations
 
+import sys
+import warnings
 from importlib import import_module
+from typing import Any
 
+from .. import exceptions
 from .._optional import need
 
-COMMANDS = ("export", "predict")
-"""The modules of this folder that are commands; each has a function ``command``."""
+COMMANDS = ("features", "layers", "networks", "export", "predict", "doctor")
+"""The modules of this folder that are commands: ``command``, and ``EXAMPLES`` with what they do.
+
+``RUNS_ALONE`` says that a command without words does something else than to show its help.
+"""
+
+PROGRAM = "python -m sklearn_pretrained"
+
+_OURS = tuple(getattr(exceptions, name) for name in exceptions.__all__)
+_SPEAKING = (*_OURS, ValueError, TypeError, OSError)
+"""Errors whose message says what is wrong with what was given."""
 
 
 def main() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process; an error is a line, and no traceback."""
+    warnings.showwarning = _show_warning
+    try:
+        _app()()
+    except Exception as error:
+        if "--traceback" in sys.argv:
+            raise
+        if isinstance(error, _SPEAKING):
+            sys.exit(f"Error: {error}")
+        sys.exit(
+            f"Error: {type(error).__name__}: {error} (This may be a fault of the library: "
+            f"`{PROGRAM} --traceback …` shows where it happened.)"
+        )
+
+
+def _app() -> Any:
     typer = need("typer", install="sklearn-pretrained[command]", purpose="The command line")
     app = typer.Typer(
-        name="python -m sklearn_pretrained",
-        help="Pretrained networks as scikit-learn transformers.",
+        name=PROGRAM,
+        help="Features of images and texts from pretrained networks.",
+        epilog=f"`{PROGRAM} COMMAND --help` shows what a command takes, with examples.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+
+    @app.callback()
+    def options(
+        traceback: bool = typer.Option(  # noqa: FBT001  read where errors are told
+            False, "--traceback", help="Show where an error happened."
+        ),
+    ) -> None:
+        pass
+
     for name in COMMANDS:
-        app.command(name, no_args_is_help=True)(import_module(f".{name}", __name__).command)
-    app.callback()(lambda: None)  # a single command keeps its name too
-    app()
+        module = import_module(f".{name}", __name__)
+        app.command(name, no_args_is_help=_needs_words(module), epilog=_examples(module))(
+            module.command
+        )
+    return app
+
+
+def _needs_words(module: Any) -> bool:
+    return not getattr(module, "RUNS_ALONE", False)
+
+
+def _examples(module: Any) -> str:
+    """Write a command's examples as help shows them: what is typed, and what it does below."""
+    lines = [line for typed, does in module.EXAMPLES for line in (f"  {typed}", f"      {does}")]
+    return "\n".join(["Examples:", *lines, f"Each stands behind `{PROGRAM}`."])
+
+
+def _show_warning(message: Warning | str, *_where: Any, **_how: Any) -> None:
+    sys.stderr.write(f"Warning: {message}\n")

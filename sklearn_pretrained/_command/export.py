@@ -11,6 +11,13 @@ import typer
 from ._items import items_in
 
 FOLDERS = "folders"
+EXAMPLES = (
+    ("export pipeline.joblib photos.onnx --examples photos/", "checked on the images of a folder"),
+    (
+        "export pipeline.joblib reviews.onnx --examples reviews.txt",
+        "checked on the lines of a file",
+    ),
+)
 
 
 def command(
@@ -58,25 +65,20 @@ def command(
     import joblib
 
     from .. import export_onnx
-    from ..exceptions import ExportError
 
-    try:
-        found = joblib.load(pipeline)
-        names, X = zip(*items_in(examples, _kind(found)), strict=True)
-        facts = export_onnx(
-            found,
-            path,
-            examples=list(X),
-            y=None if y is None else _targets(y, names, found),
-            tolerance=tolerance,
-            inputs=inputs,
-            weights=weights,
-            min_agreement=min_agreement,
-            min_score=min_score,
-        )
-    except (ExportError, ImportError, TypeError, ValueError, OSError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from error
+    found = joblib.load(pipeline)
+    names, X = zip(*items_in(examples, _kind(found)), strict=True)
+    facts = export_onnx(
+        found,
+        path,
+        examples=list(X),
+        y=None if y is None else _targets(y, names, found),
+        tolerance=tolerance,
+        inputs=inputs,
+        weights=weights,
+        min_agreement=min_agreement,
+        min_score=min_score,
+    )
     for entry in facts["report"]:
         typer.echo(_line(entry))
     typer.echo(f"{path} gives the pipeline's answers on {len(X)} examples.")

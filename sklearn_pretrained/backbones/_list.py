@@ -64,12 +64,15 @@ class BackboneTable(Sequence[str]):
             }
         )
 
+    def cells(self) -> list[tuple[str, ...]]:
+        """Return the headings and the rows of the table as text."""
+        return [_HEADINGS, *map(_cells, self.entries)]
+
     def __repr__(self) -> str:
-        rows = [_HEADINGS, *map(_cells, self.entries)]
-        return "\n".join([f"{len(self)} networks", *lines(rows, left={0, 1, 2, 8})])
+        return "\n".join([f"{len(self)} networks", *lines(self.cells(), left={0, 1, 2, 8})])
 
 
-def _cells(entry: Entry) -> tuple[Any, ...]:
+def _cells(entry: Entry) -> tuple[str, ...]:
     cells = ["" if value is None else value for value in astuple(entry)]
     if entry.parameters is not None:
         cells[3] = f"{entry.parameters / 1e6:.1f} M"
@@ -77,7 +80,7 @@ def _cells(entry: Entry) -> tuple[Any, ...]:
         cells[6] = f"{entry.cost:.2f}"
     if entry.accuracy is not None:
         cells[7] = f"{entry.accuracy:.3f}"
-    return tuple(cells)
+    return tuple(map(str, cells))
 
 
 def list_backbones(search: str = "", *, source: str | None = None) -> BackboneTable:

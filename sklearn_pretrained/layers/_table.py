@@ -37,18 +37,20 @@ class LayerTable(Sequence[Layer]):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self._layers)
 
-    def _rows(self) -> list[tuple[Any, ...]]:
-        index = {name: i for i, name in enumerate(self.plan.stages)}
-        return [
+    def cells(self) -> list[tuple[str, ...]]:
+        """Return the headings and the rows of the table as text."""
+        index = {name: str(i) for i, name in enumerate(self.plan.stages)}
+        rows = (
             (
                 layer.name,
                 index.get(layer.name, ""),
                 "×".join(map(str, layer.shape)),
-                _width(layer),
+                str(_width(layer)),
                 f"{layer.cost:.1%}",
             )
             for layer in self
-        ]
+        )
+        return [_HEADINGS, *rows]
 
     def to_frame(self) -> Any:
         """Return the table as a pandas DataFrame."""
@@ -65,7 +67,7 @@ class LayerTable(Sequence[Layer]):
         )
 
     def __repr__(self) -> str:
-        table = lines([_HEADINGS, *self._rows()], left={0, 2})
+        table = lines(self.cells(), left={0, 2})
         return "\n".join([f"{self.plan.name}: {len(self)} layers", *table])
 
 

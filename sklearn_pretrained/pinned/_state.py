@@ -256,8 +256,10 @@ class PinnedState:
         check_is_fitted(self)
         if hasattr(self, "n_features_in_"):
             check_feature_names_in(self, input_features)
+        if isinstance(self.layer_, str):  # what fit pinned suffices
+            return columns(self.model_, [(self.layer_, self.n_features_out_)])
         outputs = self._pinned_outputs(self._plan(self.find_backbone()))
-        return columns(self.model_, outputs)
+        return columns(self.model_, [(layer.name, layer.width(p)) for layer, p in outputs])
 
     def provenance(self) -> Provenance:
         """Return what determines the rows: network, weights, preprocessing, versions.
