@@ -9,7 +9,7 @@ from importlib import import_module
 
 from .._optional import need
 
-COMMANDS = ("export", "predict")
+COMMANDS = ("export", "featurize", "predict")
 """The modules of this folder that are commands; each has a function ``command``."""
 
 
