@@ -13,7 +13,7 @@ from typing import Any
 from .. import exceptions
 from .._optional import need
 
-COMMANDS = ("features", "layers", "networks", "export", "predict", "doctor")
+COMMANDS = ("features", "featurize", "layers", "networks", "export", "predict", "doctor")
 """The modules of this folder that are commands: ``command``, and ``EXAMPLES`` with what they do.
 
 ``RUNS_ALONE`` says that a command without words does something else than to show its help.

@@ -1,0 +1,1 @@
+"""Rows of engines: each engine runs for real, on this machine."""
