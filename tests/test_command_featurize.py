@@ -41,7 +41,7 @@ def test_a_folder_of_images_becomes_a_folder_of_features(photos, tmp_path):
     expected = PretrainedImageFeaturizer(layer=1, image_size=48).fit_transform(paths)
     features = read_features(tmp_path / "features")
     assert relative_error(features.X, expected) < 1e-5
-    assert len(features.layers) == 2
+    assert "features.0:avg" in features.layers
 
 
 def test_a_column_of_texts(tmp_path):

@@ -17,8 +17,8 @@ from .._optional import need
 from .._outputs import key
 from .._process import remembered
 from .._tally import Tally
-from ..cache._cache import resolve_cache
-from ..files._journal import Named
+from ..cache._cache import MemoryCache, resolve_cache
+from ..inputs import Some
 from ..inputs._contents import path_of
 
 
@@ -155,7 +155,7 @@ def _rows(featurizer: Any, X: Sequence[Any]) -> tuple[NDArray[np.float32], dict[
     road = own.road()
     items = own._read(X, reset=False)  # noqa: SLF001  as transform does
     # Where an item stands in its batch says nothing.
-    named = Named(items, range(len(items)), [_called(item) for item in X])
+    named = Some(items, range(len(items)), [_called(item) for item in X])
     tally = Tally(named, raises=False)
     rows = road.rows(named, *own._means(road), tally)  # noqa: SLF001
     return rows, tally.bad.settle()
@@ -189,7 +189,8 @@ def _for_workers(estimator: Any, first: Any) -> Any:
     """Copy an estimator so that its cache is the same place in every worker."""
     own = copy.copy(first)
     # A worker's memory is the engine's: rows that pass once are not kept there.
-    own.cache = None if own.cache == "memory" else resolve_cache(own.cache)
+    in_memory = own.cache == "memory" or isinstance(own.cache, MemoryCache)
+    own.cache = None if own.cache is None or in_memory else resolve_cache(own.cache)
     own.verbose = False
     if not isinstance(estimator, Pipeline):
         return own
