@@ -1,4 +1,7 @@
-"""Rows done → a line that says what is to come, and a bar with rate and time left."""
+"""Rows done → a line that says what is to come, and a bar with rate and time left.
+
+Both only where there is something to compute: a search whose rows are known stays silent.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ class Progress:
 
     def forecast(self, asked: int, known: int, missing: int) -> None:
         """Tell what is to be done of a window, before it begins."""
-        if not self._shown:
-            return
         whole = asked == self._total
+        if not self._shown or (whole and not missing):
+            return
         if self._bar is None:
             more = f", {known:,} known, {missing:,} to compute" if whole else ""
             self._open(f"{self._name}: {self._total:,} rows requested{more}", missing, whole=whole)
@@ -38,12 +41,11 @@ class Progress:
             self.add(asked - missing)
 
     def _open(self, said: str, missing: int, *, whole: bool) -> None:
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         tqdm.write(said, file=sys.stderr)
-        if missing or not whole:
-            total = missing if whole else self._total
-            self._bar = tqdm(total=total, desc=self._name, unit="row")
+        total = missing if whole else self._total
+        self._bar = tqdm(total=total, desc=self._name, unit="row")
 
     def waiting(self, rows: int) -> None:
         """Tell that rows are waited for, which others compute."""
@@ -52,7 +54,7 @@ class Progress:
     def note(self, said: str) -> None:
         """Tell something else."""
         if self._shown:
-            from tqdm import tqdm
+            from tqdm.auto import tqdm
 
             tqdm.write(f"{self._name}: {said}", file=sys.stderr)
 

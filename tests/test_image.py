@@ -346,8 +346,7 @@ def test_a_progress_bar_shows_rows_and_rate(patches, capsys):
     assert "row/s" in shown
 
     asking.fit_transform(patches[:20])
-    told = capsys.readouterr().err
-    assert told == "torchvision/mobilenet_v2: 20 rows requested, 20 known, 0 to compute\n"
+    assert capsys.readouterr().err == ""  # nothing was computed
 
 
 # -- what can be wrong

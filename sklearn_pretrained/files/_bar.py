@@ -21,7 +21,7 @@ class Bar:
         self._bar: Any = None
         self._base = self._done = 0
         if shown:
-            from tqdm import tqdm
+            from tqdm.auto import tqdm
 
             self._bar = tqdm(total=count(), desc=name, unit="row")
 

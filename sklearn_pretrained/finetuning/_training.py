@@ -238,6 +238,6 @@ class _Pace:
 def _shown(epochs: range, shown: bool) -> Any:  # noqa: FBT001
     if not shown:
         return epochs
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     return tqdm(epochs, desc="training", unit="epoch")
