@@ -99,7 +99,10 @@ def test_batches_run_at_the_same_time(streams):
 def test_one_item_starts_no_thread(monkeypatch, streams):
     """A service's single row has all threads, and waits for no other."""
     monkeypatch.setattr(_streams, "_pool", lambda *_: pytest.fail("a stream was used"))
-    np.testing.assert_array_equal(doubled(lambda _: None, n=1), [[2]])
+    started = lambda _: pytest.fail("a thread was started")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", started)
+        np.testing.assert_array_equal(doubled(lambda _: None, n=1), [[2]])
     np.testing.assert_array_equal(doubled(lambda _: None, n=4)[:, 0], [2, 4, 6, 8])
 
 

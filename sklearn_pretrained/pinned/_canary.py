@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._outputs import Output, key
 from .._precisions import PRECISIONS
-from .._process import keep
+from .._process import keep, remembered
 from .._warn import warn
 from ..exceptions import LayerError, ProvenanceError, ProvenanceWarning
 
@@ -152,7 +152,7 @@ class Canary:
         return [ours[name] for name in names]
 
     def _compare(self, now: Sequence[str]) -> None:
-        moved = compare(self._then, now, self._dtype) if self._then else None
+        moved = compare(tuple(self._then), tuple(now), self._dtype) if self._then else None
         if moved is not None:
             raise ProvenanceError(
                 "The network does not give the rows that it gave at fit: the row of the canary, a "
@@ -197,7 +197,10 @@ def known(recipe: str, names: Sequence[str]) -> list[str] | None:
     return None
 
 
-def compare(then: Sequence[str], now: Sequence[str], dtype: str) -> tuple[int, float] | None:
+@remembered("compared canaries", maxsize=64)
+def compare(
+    then: tuple[str, ...], now: tuple[str, ...], dtype: str
+) -> tuple[int, float] | None:
     """Return which output moved farthest, and how far, where that is beyond the tolerance."""
     moved = [_distance(*pair) for pair in zip(then, now, strict=True)]
     worst = int(np.argmax(moved))

@@ -105,7 +105,7 @@ def embed(
 
     turns = itertools.cycle(runners)
     underway: deque[tuple[list[int], list[Underway]]] = deque()
-    with Streams(runners) as streams:
+    with Streams(runners, len(positions)) as streams:
         for good, samples in windows(
             items, positions, backbone, batch_size, on_bad, threads=streams.feeders
         ):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -77,8 +78,13 @@ def _prepare(
     return good, samples
 
 
-def _ahead(tasks: Iterable[Callable[[], Any]], threads: int) -> Iterator[Any]:
+def _ahead(tasks: Iterator[Callable[[], Any]], threads: int) -> Iterator[Any]:
     """Yield the tasks' results in order, while each thread already works on a later one."""
+    first, second = next(tasks, None), next(tasks, None)
+    if first is not None and second is None:  # nothing to be ahead of, as for a service's one row
+        yield first()
+        return
+    tasks = itertools.chain(filter(None, (first, second)), tasks)
     waiting: deque[Future[Any]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
     try:

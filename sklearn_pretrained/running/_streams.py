@@ -37,11 +37,14 @@ class Streams:
     Parameters
     ----------
     runners : sequence of Runner
+    n : int, default=2
+        How many items come; one needs no threads.
     """
 
-    def __init__(self, runners: Sequence[Runner]) -> None:
+    def __init__(self, runners: Sequence[Runner], n: int = 2) -> None:
         self._gpus = sum(runner.device.type == "cuda" for runner in runners)
-        self._threads = _threads() if len(runners) == 1 and runners[0].in_streams else 1
+        in_streams = n > 1 and len(runners) == 1 and runners[0].in_streams
+        self._threads = _threads() if in_streams else 1
         self.count = min(self._threads, _MOST)
         self._futures: set[Future[Rows]] = set()
         self._used = False
