@@ -199,6 +199,8 @@ def compute(
 
     Raises what the network raises where it cannot read the item.
     """
+    from .._callers_settings import on_cpu_by_default
+
     ours = _known.setdefault((recipe, str(runner.device)), {})
     if len(_known) > _MOST_KNOWN:
         _known.pop(next(iter(_known)), None)
@@ -206,7 +208,8 @@ def compute(
         # A copy: what a backbone counts, such as texts that were cut, is not about the canary.
         reader = copy.copy(backbone)
         vars(reader)["truncation"] = "cut"  # also where a user's long texts are errors
-        samples = reader.prepare([item()])
+        with on_cpu_by_default():
+            samples = reader.prepare([item()])
         if isinstance(samples[0], Exception):
             raise samples[0]
         values = reading.rows(runner, samples).here()[0]

@@ -144,7 +144,8 @@ class TimmBackbone(ImageBackbone):
         """Run a skeleton over images that hold nothing."""
         height, width = self._size
         factor = 2 if grown else 1
-        return network(torch.empty(batch, 3, factor * height, factor * width, device="meta"))
+        shape = (batch, 3, factor * height, factor * width)
+        return network(torch.empty(shape, dtype=torch.float32, device="meta"))
 
     def classifier(self, network: nn.Module) -> str | None:
         """Name the classifier, as timm's configuration does."""

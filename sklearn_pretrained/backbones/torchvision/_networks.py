@@ -155,7 +155,7 @@ class TorchvisionBackbone(ImageBackbone):
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
         """Run a skeleton over images that hold nothing."""
         side = self.preprocessing.crop * (2 if grown else 1)
-        return network(torch.empty(batch, 3, side, side, device="meta"))
+        return network(torch.empty(batch, 3, side, side, dtype=torch.float32, device="meta"))
 
     def random(self) -> nn.Module:
         """Build the network with the random weights that a seed decides."""

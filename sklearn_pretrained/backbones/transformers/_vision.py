@@ -112,7 +112,8 @@ class VisionBackbone(ImageBackbone):
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
         """Run a skeleton over images that hold nothing."""
         height, width = (n * (2 if grown else 1) for n in self.preprocessing.read_size)
-        return self.call(network, torch.empty(batch, 3, height, width, device="meta"))
+        pixels = torch.empty(batch, 3, height, width, dtype=torch.float32, device="meta")
+        return self.call(network, pixels)
 
     def places(self, network: nn.Module) -> dict[str, tuple[str, str]]:
         """Name the hidden states as transformers counts them, the pooled output, the projection."""
