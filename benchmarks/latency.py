@@ -4,10 +4,10 @@
     python benchmarks/latency.py --threads 1 --requests 500
 
 "alone" is the same preparation and the same network, called with nothing else around them. The
-featurizer is opened from a pickle, as a service opens it, and warm. Each request brings an item that
-was not there before. Requests come from one thread, and from
-several at the same time; torch has as many threads of its own as the machine has cores. Medians
-(p50) and what 95% of requests do not exceed (p95), in milliseconds.
+featurizer is opened from a pickle, as a service opens it, and warm. Each request brings an item
+that was not there before. Requests come from one thread, and from several at the same time; torch
+has as many threads of its own as the machine has cores. Medians (p50) and what 95% of requests do
+not exceed (p95), in milliseconds.
 """
 
 import argparse

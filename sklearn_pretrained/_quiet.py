@@ -7,12 +7,15 @@ warning.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import warnings
 from collections.abc import Callable
 from types import CodeType
 from typing import Any, TypeVar
+
+from ._process import once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,6 +41,11 @@ _below = _Below()
 _ENTRY: Any = ("ignore", _below, Warning, None, 0)
 
 
+@once("the first of warnings.filters matches what is said below some functions of ours, no more")
+def _tell() -> None:
+    """Note that the filters have one more entry."""
+
+
 def quiet(function: Function) -> Function:
     """Let nobody hear the warnings that come from below this function."""
     _below.functions.add(function.__code__)
@@ -46,7 +54,8 @@ def quiet(function: Function) -> Function:
     def quietly(*args: Any, **kwargs: Any) -> Any:
         filters: Any = warnings.filters
         if not filters or filters[0] is not _ENTRY:  # or behind what the user has set since
-            if _ENTRY in filters:
+            _tell()
+            with contextlib.suppress(ValueError):  # is not there, or another thread took it out
                 filters.remove(_ENTRY)
             filters.insert(0, _ENTRY)
         return function(*args, **kwargs)

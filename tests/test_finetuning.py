@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ from sklearn_pretrained.finetuning._activations import Activations
 from sklearn_pretrained.finetuning._aside import aside, rows, way
 from sklearn_pretrained.finetuning._heads import affine
 from sklearn_pretrained.finetuning._held_out import is_worse
-from sklearn_pretrained.finetuning._lying import InCache
+from sklearn_pretrained.finetuning._lying import Copied, InCache
 from sklearn_pretrained.finetuning._tasks import Classes
 from sklearn_pretrained.finetuning._training import Training
 from sklearn_pretrained.running.eager import load
@@ -704,6 +705,31 @@ def test_activations_that_the_cache_loses_are_computed_again(small, digits, tmp_
     cache.clear()
     assert isinstance(activations._rows, InCache)
     np.testing.assert_allclose(activations.take(np.arange(5))[0], expected, rtol=1e-4)
+
+
+def test_rows_that_a_disk_takes_in_parts_are_read_as_they_were(monkeypatch):
+    """A write that takes fewer bytes than it was given does not shift the rows behind it."""
+    made = tempfile.TemporaryFile
+
+    class Nearly:
+        """A file on a disk that takes ten bytes at a time."""
+
+        def __init__(self, **options):
+            self._file = made(**options)
+            self.fileno, self.close = self._file.fileno, self._file.close
+
+        def write(self, data):
+            return self._file.write(bytes(data[:10]))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", Nearly)
+    rows = [np.full((2 + i, 3), i, np.float32) for i in range(5)]
+    lying = Copied(most=rows[0].nbytes)
+    for row in rows:
+        lying.add(row, None)
+
+    for i, row in enumerate(lying.take(range(5))):
+        np.testing.assert_array_equal(row, rows[i])
+    lying.close()
 
 
 def test_a_cache_that_is_too_small_is_told_of_with_the_choices(small, digits, tmp_path):

@@ -101,6 +101,16 @@ def test_a_change_of_the_process_is_made_once_and_told():
         del _process._changes[f"{change.__module__}.{change.__qualname__}"]
 
 
+def test_the_page_on_production_lists_what_is_changed_in_the_process():
+    """One line for each function that makes such a change, and one for forked children."""
+    made = sum(path.read_text().count("\n@once(") for path in PACKAGE.rglob("*.py"))
+    page = (PACKAGE.parent / "docs" / "production.md").read_text()
+    _, _, told = page.partition("These settings of the process are changed")
+
+    assert made >= 4
+    assert told.partition("\n## ")[0].count("\n- ") == made + 1
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the size from /proc")
 def test_release_gives_memory_back_to_the_system():
     """Though the pages that a forward frees are kept for the next one."""

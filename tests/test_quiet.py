@@ -68,6 +68,17 @@ def test_the_users_warnings_are_heard_while_another_thread_is_quiet():
     ]
 
 
+def test_two_threads_may_put_the_filter_in_front_at_the_same_time(monkeypatch):
+    """The other one has just taken it out from behind what the user has set since."""
+
+    class Racing(list):
+        def __contains__(self, _):
+            return True
+
+    monkeypatch.setattr(warnings, "filters", Racing([("error", None, UserWarning, None, 0)]))
+    grumble()
+
+
 def test_decoding_in_threads_leaves_the_filters_as_the_user_set_them():
     """Eight threads over many files, some of which make Pillow warn."""
     items = read_images([jpeg(i) for i in range(200)])

@@ -4,6 +4,7 @@ from ._backbone import Backbone, Sequences
 from ._files import WEIGHTS_FILE, EmbeddedWeights, files_of
 from ._find import find, find_image, find_text
 from ._list import BackboneTable, list_backbones
+from ._skeleton import one_at_a_time
 from ._sources import register_backbone
 from ._weights import LocalFile, RandomWeights
 from ._windows import Windows
@@ -27,5 +28,6 @@ __all__ = [
     "list_backbones",
     "mirror_only",
     "mirrored",
+    "one_at_a_time",
     "register_backbone",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -57,7 +58,7 @@ class MemoryStore:
         self.counts = Counter(hits=0, misses=0, forwards=0)
         # Bundles are numbered: hashing their many names for every row would cost more than a row.
         self._numbers: dict[Bundle, int] = {}
-        self._next = 0
+        self._new_numbers = itertools.count()  # none is given twice, whatever interrupts
         self._rows: OrderedDict[tuple[int, bytes], Rows] = OrderedDict()
         self._sizes: dict[int, int] = {}
         self._claims: dict[Bundle, dict[bytes, _MemoryClaim]] = {}
@@ -74,7 +75,7 @@ class MemoryStore:
             return [
                 bundle
                 for bundle, number in reversed(self._numbers.items())
-                if bundle.recipe == recipe and self._sizes[number]
+                if bundle.recipe == recipe and self._sizes.get(number)
             ]
 
     def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
@@ -92,8 +93,9 @@ class MemoryStore:
     def put(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:
         """Store copies of the rows."""
         with self._changed:
-            number = self._numbers.setdefault(bundle, self._next)
-            self._next = max(self._next, number + 1)
+            number = self._numbers.get(bundle)
+            if number is None:
+                number = self._numbers[bundle] = next(self._new_numbers)
             self._sizes.setdefault(number, 0)
             rows = np.array(rows, bundle.dtype)
             size = bundle.width * rows.itemsize + OVERHEAD

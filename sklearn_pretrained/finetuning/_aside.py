@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._autocast import without_autocast
+from .._callers_settings import without_autocast
 from .._recipe import fingerprint
 from .._sklearn import rows_of
 from ..exceptions import BadItemError, LayerError

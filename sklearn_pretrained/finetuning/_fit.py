@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .._autocast import without_autocast
+from .._callers_settings import without_autocast
 from ..tails import Tail
 from ._activations import Activations
 from ._heads import affine

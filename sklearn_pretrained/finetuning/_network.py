@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from torch import Tensor
 
-from .._autocast import without_autocast
+from .._callers_settings import without_autocast
 from ..exceptions import WeightsError
 from ..running import resolve_devices
 from ..tails import Tail, tail_of

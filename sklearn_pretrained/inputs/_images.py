@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,10 +111,16 @@ class Images(Items):
         if isinstance(item, np.ndarray):
             return f"pixels:{self._range}", item
         if isinstance(item, bytes | memoryview):
-            return f"file:{self._range}", item
+            return f"file:{self._range}{_how_files_are_read()}", item
         from ._decode import upright
 
         return _SEEN, upright(item, self._range)
+
+
+def _how_files_are_read() -> str:
+    """Say what decides the pixels of a file besides its bytes, where it is not Pillow's default."""
+    pillow = sys.modules.get("PIL.ImageFile")  # who sets it has imported it
+    return ":cut" if getattr(pillow, "LOAD_TRUNCATED_IMAGES", False) else ""
 
 
 def _hash(kind: str, data: Any) -> bytes:

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..exceptions import BadItemError
 from . import _digest
-from ._columns import column, is_missing
+from ._columns import Column, column, is_missing
+from ._held import Held
 from ._items import Items
 
 Text = str | tuple[str, str]
@@ -15,22 +16,46 @@ _PAIR = 2
 
 
 class Texts(Items):
-    """Texts, or pairs of texts."""
+    """Texts, or pairs of texts.
+
+    Parameters
+    ----------
+    sources : Column
+    """
 
     at_once = 1 << 14
 
-    def __init__(self, sources: Sequence[Any]) -> None:
+    def __init__(self, sources: Column) -> None:
         self._sources = sources
+        self._digests: dict[int, bytes] = {}
+        self._held = Held()
 
     def __len__(self) -> int:
         return len(self._sources)
 
     def digest(self, i: int) -> bytes:
         """Hash the UTF-8 form."""
-        return _digest.of_text(self.load(i))
+        text = self._read(i)
+        digest = _digest.of_text(text)
+        if self._sources.made_anew:
+            self._digests[i] = digest
+            self._held.put(i, text, len(text if isinstance(text, str) else text[0] + text[1]))
+        return digest
 
     def load(self, i: int) -> Text:
         """Return one text as a plain `str`, or a pair of them."""
+        held = self._held.take(i)
+        if held is not None:
+            return held
+        text = self._read(i)
+        if i in self._digests and self._digests[i] != _digest.of_text(text):
+            raise BadItemError(
+                "changed while it was being read; a dataset must return the same item each time "
+                "(no random augmentation)"
+            )
+        return text
+
+    def _read(self, i: int) -> Text:
         source = self._sources[i]
         if isinstance(source, str):
             # The text itself, also of a member of an enumeration.
@@ -58,6 +83,11 @@ class Texts(Items):
         raise BadItemError(
             "is a tuple, but not of two texts; a pair of texts is a tuple of two str"
         )
+
+    def let_go(self) -> None:
+        """Forget what a dataset made for a window, which is over."""
+        self._held.clear()
+        self._digests.clear()
 
 
 def _whole(text: str) -> str:

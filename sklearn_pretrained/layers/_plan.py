@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
+import torch
 from torch import nn
 
 from .. import _pooling
 from .._pooling import Layout
 from .._pooling_names import parsed
-from .._process import keep
+from .._process import in_children, keep
 from .._taps import first_tensor
 from ..exceptions import LayerError, MissingExtraError, WeightsError
 from ._hidden import Hidden, hidden_states
@@ -153,6 +154,13 @@ _MOST_PLANS = 64
 keep(f"{__name__}._plans", "plans of layers", clear=_plans.clear, size=_plans.__len__)
 
 
+@in_children
+def _after_fork() -> None:
+    """Give a forked child a lock that nobody holds."""
+    global _plans_lock  # noqa: PLW0603  the parent may hold the old one
+    _plans_lock = threading.Lock()
+
+
 def plan(backbone: Any) -> Plan:
     """Plan a backbone's layers, once in a process for each architecture and input size."""
     key = (backbone.architecture, backbone.code)
@@ -160,7 +168,8 @@ def plan(backbone: Any) -> Plan:
         if key in _plans:
             _plans.move_to_end(key)
             return _plans[key]
-    made = _make(backbone)
+    with torch.inference_mode(mode=False):
+        made = _make(backbone)
     with _plans_lock:
         _plans[key] = made
         while len(_plans) > _MOST_PLANS:

@@ -133,6 +133,8 @@ class Canary:
 
         Raises what the network raises where it cannot read the item.
         """
+        from .._callers_settings import on_cpu_by_default
+
         ours = _known.setdefault((self._recipe, str(runner.device)), {})
         if len(_known) > _MOST_KNOWN:
             _known.pop(next(iter(_known)), None)
@@ -140,7 +142,8 @@ class Canary:
             # A copy: what a backbone counts, such as texts that were cut, is not about the canary.
             reader = copy.copy(backbone)
             vars(reader)["truncation"] = "cut"  # also where a user's long texts are errors
-            samples = reader.prepare([self._item()])
+            with on_cpu_by_default():
+                samples = reader.prepare([self._item()])
             if isinstance(samples[0], Exception):
                 raise samples[0]
             values = reading.rows(runner, samples).here()[0]
@@ -198,9 +201,7 @@ def known(recipe: str, names: Sequence[str]) -> list[str] | None:
 
 
 @remembered("compared canaries", maxsize=64)
-def compare(
-    then: tuple[str, ...], now: tuple[str, ...], dtype: str
-) -> tuple[int, float] | None:
+def compare(then: tuple[str, ...], now: tuple[str, ...], dtype: str) -> tuple[int, float] | None:
     """Return which output moved farthest, and how far, where that is beyond the tolerance."""
     moved = [_distance(*pair) for pair in zip(then, now, strict=True)]
     worst = int(np.argmax(moved))

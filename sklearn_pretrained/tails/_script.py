@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .._process import hold_during_forks
 from .._taps import first_tensor
 from ._forms import Form, Size, rebuilt, with_first
 from ._runs import Key
@@ -89,12 +90,13 @@ class Script:
 
     def __init__(self, network: nn.Module, acts: Mapping[Key, Act]) -> None:
         self._network, self._acts = network, acts
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._scene: Scene | None = None
         self._played = {name: network.get_submodule(name) for name, _ in acts}
         self._own = {n: vars(m)["forward"] for n, m in self._played.items() if "forward" in vars(m)}
         for name, module in self._played.items():
             module.forward = self._player(name, module.forward)
+        hold_during_forks(self)
 
     @property
     def names(self) -> Collection[str]:
@@ -119,6 +121,17 @@ class Script:
             finally:
                 self._scene = None
         return [scene.found[i] for i in range(scene.outputs)]
+
+    def before_fork(self) -> None:
+        """Wait until nobody plays."""
+        self._lock.acquire()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on, in the child with a lock that nobody holds."""
+        if in_child:
+            self._lock = threading.RLock()
+        else:
+            self._lock.release()
 
     def _player(self, name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
         def play(*args: Any, **kwargs: Any) -> Any:

@@ -18,7 +18,7 @@ from torchvision.transforms import ToTensor
 
 from sklearn_pretrained import PretrainedImageFeaturizer
 from sklearn_pretrained.exceptions import BadItemError, BadItemWarning
-from sklearn_pretrained.inputs import read_images, read_texts
+from sklearn_pretrained.inputs import _digest, read_images, read_texts
 from tests.conftest import relative_error
 from tests.hostile import trial
 from tests.inputs.corpus import encode, photo
@@ -150,6 +150,25 @@ def test_what_a_dataset_gives_otherwise_the_second_time_is_refused(monkeypatch):
 
     with pytest.raises(BadItemError, match=r"Item 0 of X changed while .* random augmentation"):
         trial.images(on_error="raise").fit_transform(Augmented(FILES))
+
+
+def test_a_text_that_a_dataset_gives_otherwise_the_second_time_has_no_row(monkeypatch):
+    """What was hashed is what is read, and where there is no room for it, the text is refused."""
+
+    class Drawn(ByIndex):
+        def __getitem__(self, i):
+            return words.pop()
+
+    words = list("abcdefgh")
+    items = read_texts(Drawn([0] * 3))
+    digests = [items.digest(i) for i in range(3)]
+    assert [_digest.of_text(items.load(i)) for i in range(3)] == digests
+
+    items.let_go()
+    monkeypatch.setattr("sklearn_pretrained.inputs._held.MOST_BYTES", 0)
+    items.digest(0)
+    with pytest.raises(BadItemError, match=r"changed while .* random augmentation"):
+        items.load(0)
 
 
 def test_a_broken_file_of_a_dataset_is_named(folder, tmp_path, rows):

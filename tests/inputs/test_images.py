@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 from scipy import sparse
 
 from sklearn_pretrained.exceptions import BadItemError
@@ -405,6 +405,15 @@ def test_what_was_hashed_is_what_is_decoded(png):
     photo(1).save(png)
 
     np.testing.assert_array_equal(items.load(0), before)
+
+
+def test_a_file_that_is_read_as_far_as_it_goes_is_another_item(png, monkeypatch):
+    """Pillow's setting for the whole process decides such a row, and nobody without it gets it."""
+    file, pixels = read_images([png]).digest(0), read_images([PIXELS]).digest(0)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+
+    assert read_images([png]).digest(0) != file
+    assert read_images([PIXELS]).digest(0) == pixels
 
 
 def test_a_file_that_changes_between_hashing_and_decoding_is_noticed(png, monkeypatch):

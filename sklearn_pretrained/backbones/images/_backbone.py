@@ -37,7 +37,8 @@ class ImageBackbone(Backbone):
     def rehearse(self, network: nn.Module, batch: int, *, grown: bool) -> Any:
         """Run a skeleton over images that hold nothing."""
         height, width = (n * (2 if grown else 1) for n in self.preprocessing.read_size)
-        return self.call(network, torch.empty(batch, 3, height, width, device="meta"))
+        shape = (batch, 3, height, width)
+        return self.call(network, torch.empty(shape, dtype=torch.float32, device="meta"))
 
     def example(self) -> list[Tensor]:
         """Return two images of noise."""

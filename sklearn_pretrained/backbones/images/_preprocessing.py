@@ -129,10 +129,7 @@ class ImagePreprocessing:
             batch = batch.pin_memory()  # else the copy would wait for the device
         batch = batch.to(device, non_blocking=True).float()
         if self.resizer == "exact":  # in torchvision's order of operations, to the bit
-            mean, std = (
-                torch.tensor(self.mean, device=device),
-                torch.tensor(self.std, device=device),
-            )
+            mean, std = (_numbers(of, device) for of in (self.mean, self.std))
             batch.div_(255).sub_(mean).div_(std)
         else:
             scale, shift = _line(self.mean, self.std, batch.shape[2], device)
@@ -149,5 +146,10 @@ def _line(
 
     Lines that long fill the processor's registers, which three values would not.
     """
-    means, stds = torch.tensor(mean, device=device), torch.tensor(std, device=device)
+    means, stds = _numbers(mean, device), _numbers(std, device)
     return (1 / (255 * stds)).repeat(width), (-means / stds).repeat(width)
+
+
+def _numbers(some: tuple[float, ...], device: Any) -> Tensor:
+    """Make a tensor in float32, whatever the caller's default is."""
+    return torch.tensor(some, dtype=torch.float32, device=device)

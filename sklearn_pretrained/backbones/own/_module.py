@@ -166,7 +166,7 @@ class ModuleBackbone(Backbone):
             if len(shape) < 2:  # noqa: PLR2004
                 raise ValueError("a vector has no positions that could grow")
             shape = (shape[0], *(2 * size for size in shape[1:]))
-        return network(torch.empty(batch, *shape, device="meta"))
+        return network(torch.empty(batch, *shape, dtype=torch.float32, device="meta"))
 
     def build(self) -> nn.Module:
         """Copy the network, or make it and fill it with its weights."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..._autocast import without_autocast
+from ..._callers_settings import without_autocast
 from ..._listeners import Listener, listening
 from ..._precisions import precision_of
 from ..._taps import tensors

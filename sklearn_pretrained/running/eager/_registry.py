@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections import OrderedDict
 from typing import Any
 
@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from ..._process import give_back_memory, in_children, keep
+from ..._uninterrupted import uninterrupted
+from ...backbones import one_at_a_time
 from ...backbones._backbone import Backbone
 from ...exceptions import WeightsError, pinned_were
 from ._loaded import Arrangement, LoadedNetwork
-from ._uninterrupted import uninterrupted
 from .fast import fast_paths, speed_up
 from .packed import find_packing, padding_shows
 
@@ -22,9 +23,6 @@ MOST_NETWORKS = 4
 
 
 _loaded: OrderedDict[tuple[str, ...], LoadedNetwork] = OrderedDict()
-# Networks are made one at a time: while transformers makes one, it changes torch's initialisers and
-# default dtype for the whole process, which another thread's network would take over.
-_lock = threading.RLock()
 
 
 def load(
@@ -34,24 +32,36 @@ def load(
     _check_pinned(backbone, pinned)
     how = (str(device), str(dtype), str(fast_paths()))
     key = (*_what(backbone), pinned, *how)
-    with _lock:
-        if key not in _loaded:
-            network = uninterrupted(lambda: _make(backbone, device, dtype))
-            # What was read while it was loaded may have changed since it was looked at.
-            _check_pinned(backbone, pinned)
-            if (*_what(backbone), pinned, *how) != key:
-                raise WeightsError(
-                    f"{backbone.name} changed while it was loaded: the function that makes it "
-                    "returns a different network each time, or it was modified meanwhile. It must "
-                    "return the same network each time; change that, and fit again."
-                )
-            _loaded[key] = network
-            alike = [other for other in _loaded if other[-3] == str(device)]
-            for other in alike[:-MOST_NETWORKS]:
-                del _loaded[other]
-                give_back_memory()
+
+    with contextlib.suppress(KeyError):  # without waiting for what another thread loads
         _loaded.move_to_end(key)
         return _loaded[key]
+
+    def make() -> LoadedNetwork:
+        with one_at_a_time():
+            network = _loaded.get(key)
+            if network is None:
+                network = _make(backbone, device, dtype)
+                # What was read while it was loaded may have changed since it was looked at.
+                _check_pinned(backbone, pinned)
+                if (*_what(backbone), pinned, *how) != key:
+                    raise WeightsError(
+                        f"{backbone.name} changed while it was loaded: the function that makes it "
+                        "returns a different network each time, or it was modified meanwhile. It "
+                        "must return the same network each time; change that, and fit again."
+                    )
+                _put(key, network)
+            return network
+
+    return uninterrupted(make)
+
+
+def _put(key: tuple[str, ...], network: LoadedNetwork) -> None:
+    _loaded[key] = network
+    alike = [other for other in [*_loaded] if other[-3] == key[-3]]
+    for other in alike[:-MOST_NETWORKS]:
+        _loaded.pop(other, None)
+        give_back_memory()
 
 
 def _what(backbone: Backbone) -> tuple[str, ...]:
@@ -148,17 +158,14 @@ def _faster(
 
 def unload() -> None:
     """Let go of every loaded network."""
-    with _lock:
-        if _loaded:
-            _loaded.clear()
-            give_back_memory()
+    if _loaded:
+        _loaded.clear()
+        give_back_memory()
 
 
 @in_children
 def _after_fork() -> None:
-    """Give a forked child locks that nobody holds, and no handles on a device of the parent."""
-    global _lock  # noqa: PLW0603  the parent may hold the old one
-    _lock = threading.RLock()
+    """Give a forked child one thread, and no handles on a device of the parent."""
     if _loaded:
         # The parent's pool of threads is not in the child, and OpenMP would wait for it forever.
         torch.set_num_threads(1)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..._callers_settings import on_cpu_by_default
 from ..._pooling import pool
 from ..._precisions import precision_of
 from ..._taps import Tap, read
@@ -82,11 +83,12 @@ class EagerRunner(Runner):
 
     def rows(self, samples: Sequence[Any], outputs: Outputs) -> _OnDevice:
         """Send one batch through the network; several views of it are averaged."""
-        if any(isinstance(sample, Windows) for sample in samples):
-            return _OnDevice(self._over_windows(samples, outputs))
-        batch = self._backbone.collate(samples, self.device, self._network.dtype)
-        views = [self._rows(view, outputs) for view in self._backbone.views(batch)]
-        return _OnDevice(views[0] if len(views) == 1 else torch.stack(views).mean(0))
+        with on_cpu_by_default():
+            if any(isinstance(sample, Windows) for sample in samples):
+                return _OnDevice(self._over_windows(samples, outputs))
+            batch = self._backbone.collate(samples, self.device, self._network.dtype)
+            views = [self._rows(view, outputs) for view in self._backbone.views(batch)]
+            return _OnDevice(views[0] if len(views) == 1 else torch.stack(views).mean(0))
 
     def blame(self, samples: Sequence[Any], i: int, *, by_chance: bool) -> str:
         """Name the submodule in which the rows of sample ``i`` begin to differ."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
-from ...._autocast import without_autocast
+from ...._callers_settings import without_autocast
+from ...._process import in_children
 
 _BFLOAT16_ON_CUDA = 8  # compute capability, the Ampere generation
 
@@ -32,13 +34,51 @@ def is_native(dtype: torch.dtype, device: torch.device) -> bool:
     return False
 
 
+_FULL = {"none", "ieee"}
+_MULTIPLIERS: tuple[Any, ...] = (
+    torch.backends.mkldnn.matmul,
+    torch.backends.mkldnn.conv,
+    torch.backends.mkldnn.rnn,
+    torch.backends.cuda.matmul,
+)
+"""What `torch.set_float32_matmul_precision` and `torch.backends` let round float32."""
+
+
+@contextlib.contextmanager
+def _unrounded() -> Iterator[None]:
+    found = [(one, one.fp32_precision) for one in _MULTIPLIERS if one.fp32_precision not in _FULL]
+    for one, _ in found:
+        one.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for one, precision in found:
+            one.fp32_precision = precision
+
+
+@contextlib.contextmanager
+def _unrounded_on_gpus() -> Iterator[None]:
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
+        yield
+
+
 class _Exact:
-    """Keeps float32 from being rounded to TF32 while any thread is inside; the flags are torch's.
+    """Keeps float32 from being rounded while any thread is inside; the flags are torch's.
 
     The last one to leave brings back what the first one found.
+
+    Parameters
+    ----------
+    exactly : callable
+        Makes the context that changes the flags.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, exactly: Callable[[], AbstractContextManager[None]]) -> None:
+        self._exactly = exactly
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with nobody inside."""
         self._lock = threading.Lock()
         self._inside = 0
         self._found: Any = None
@@ -46,8 +86,7 @@ class _Exact:
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                flags = torch.backends.cudnn.flags
-                self._found = flags(enabled=True, benchmark=False, allow_tf32=False)
+                self._found = self._exactly()
                 self._found.__enter__()
             self._inside += 1
 
@@ -58,15 +97,23 @@ class _Exact:
                 self._found.__exit__(None, None, None)
 
 
-_exact = _Exact()
+_exact, _exact_on_gpus = _Exact(_unrounded), _Exact(_unrounded_on_gpus)
 
 
 @contextlib.contextmanager
 def full_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
-    """Keep a network's own precision: float32 is not rounded to TF32, and autocast is off."""
-    with without_autocast():
-        if device.type != "cuda" or dtype != torch.float32:
-            yield
-            return
-        with _exact:
-            yield
+    """Keep a network's own precision: float32 is not rounded, and autocast is off."""
+    with contextlib.ExitStack() as kept:
+        kept.enter_context(without_autocast())
+        if dtype == torch.float32:
+            kept.enter_context(_exact)
+            if device.type == "cuda":
+                kept.enter_context(_exact_on_gpus)
+        yield
+
+
+@in_children
+def _after_fork() -> None:
+    """Give a forked child locks that nobody holds."""
+    _exact.renew()
+    _exact_on_gpus.renew()

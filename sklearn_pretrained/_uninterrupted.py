@@ -16,7 +16,8 @@ def uninterrupted(work: Callable[[], Result]) -> Result:
 
     Ctrl-C arrives in the main thread. There it may come while torch or transformers leave a
     context, such as that of the meta device, in which the thread then stays for good. So the main
-    thread only waits; if it is interrupted, the work ends in vain.
+    thread only waits; if it is interrupted, the work ends in vain. Locks that the work needs are
+    taken by the work: one that the main thread held meanwhile would be waited for without end.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
