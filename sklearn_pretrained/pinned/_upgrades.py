@@ -52,7 +52,7 @@ def name_in(
     while then := _kept(cache, name):
         now = sketch(list(then))
         if now is not None and now.keys() >= then.keys():
-            pairs = [then[one] for one in then], [now[one] for one in then]
+            pairs = tuple(then.values()), tuple(now[one] for one in then)
             if compare(*pairs, dtype) is None:
                 break
         before = json.loads(cache.recall(name, "versions") or b"{}")

@@ -35,10 +35,9 @@ def is_native(dtype: torch.dtype, device: torch.device) -> bool:
 
 
 _FULL = {"none", "ieee"}
+_onednn: Any = torch.backends.mkldnn
 _MULTIPLIERS: tuple[Any, ...] = (
-    torch.backends.mkldnn.matmul,
-    torch.backends.mkldnn.conv,
-    torch.backends.mkldnn.rnn,
+    *(_onednn.matmul, _onednn.conv, _onednn.rnn),
     torch.backends.cuda.matmul,
 )
 """What `torch.set_float32_matmul_precision` and `torch.backends` let round float32."""

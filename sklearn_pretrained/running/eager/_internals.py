@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_any
 
-from sklearn_pretrained._listeners import Listener, listening
-from sklearn_pretrained.running.eager.fast import is_native
-from sklearn_pretrained.running.eager.fast._convs import packs
-from sklearn_pretrained.running.eager.fast._linears import is_there
-from sklearn_pretrained.running.eager.fast._pairs import flow
+from ..._listeners import Listener, listening
+from .fast import is_native
+from .fast._convs import packs
+from .fast._linears import is_there
+from .fast._pairs import flow
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _prepares_in_steps() -> bool:
     from transformers import ViTImageProcessor
     from transformers.image_processing_backends import TorchvisionBackend
 
-    from sklearn_pretrained.backbones.transformers._vision_processing import STEPS
+    from ...backbones.transformers._vision_processing import STEPS
 
     return issubclass(ViTImageProcessor, TorchvisionBackend) and all(
         getattr(ViTImageProcessor, step) is getattr(TorchvisionBackend, step) for step in STEPS
