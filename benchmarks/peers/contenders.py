@@ -46,6 +46,14 @@ CONTENDERS = {
         options={"dtype": "bfloat16"},
         tolerance=1e-1,
     ),
+    "ours_openvino": Contender(
+        'sklearn-pretrained, engine="openvino"',
+        "ours",
+        IMAGES + TEXTS,
+        packages=("openvino", "torch"),
+        requires=("openvino",),
+        options={"engine": "openvino"},
+    ),
     "naive_1": Contender("PyTorch, one by one", "naive", IMAGES + TEXTS, options={"batch": 1}),
     "naive_32": Contender("PyTorch, batches of 32", "naive", IMAGES + TEXTS, options={"batch": 32}),
     "img2vec": Contender(
