@@ -22,7 +22,7 @@ from sklearn_pretrained.cache.segments._store import SegmentClaim
 from tests import interrupts
 from tests.rows import digest_of, fetch, rows_of
 
-DIGESTS = [digest_of(i) for i in range(24)]
+DIGESTS = [2 * digest_of(i) for i in range(24)]  # as long as those of items
 BUNDLES = [Bundle(recipe, (("layer", 6),)) for recipe in ("one", "another")]
 ROOM = 20 * (6 * 4 + OVERHEAD)
 """Bytes for fewer rows than one recipe has, so that those of the other go."""
@@ -57,7 +57,7 @@ def interrupted(code: Any, stop: int, work: Callable[[], object]) -> bool:
     spared = interrupts.with_lines(code.co_filename)
     if code is DiskClaim.release.__code__:
         # What has not begun to give up its claims is waited for as anybody is (test_cache_waits).
-        spared |= {min(line for _, _, line in code.co_lines() if line > code.co_firstlineno)}
+        spared |= {min(n for *_, n in code.co_lines() if n is not None and n > code.co_firstlineno)}
 
     def in_function(frame: Any, event: str, _arg: Any) -> Any:
         nonlocal seen

@@ -76,7 +76,8 @@ def _agrees(name: str | None, reference: nn.Module, dtype: torch.dtype) -> bool:
     tolerance = precision_of(dtype).kernel
     try:
         for groups in (1, 16):
-            conv = nn.Conv2d(16, 16, 3, padding=1, groups=groups).requires_grad_(False)
+            # Without weights, which would be drawn from the user's random numbers.
+            conv = nn.Conv2d(16, 16, 3, padding=1, groups=groups, device="meta")
             weight = torch.linspace(-2, 2, conv.weight.numel()).cos_().view_as(conv.weight)
             weight, bias = weight.to(dtype), torch.linspace(-1, 1, 16).to(dtype)
             ours = _OnOneDNN(conv, weight, bias)
