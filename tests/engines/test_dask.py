@@ -13,13 +13,14 @@ pandas = pytest.importorskip("pandas", reason="Dask's frames are those of pandas
 
 import dask.dataframe
 import pyarrow as pa
+import pyarrow.parquet as pq
 from distributed import Client, LocalCluster
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained.engines.dask import featurize
-from tests.engines import claims, things
+from tests.engines import claims, pages, things
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
@@ -112,3 +113,13 @@ def test_killed_workers_cost_a_partition_each(client, tmp_path):
         return found["id"].tolist(), found["features"].tolist()
 
     claims.survives(compute, tmp_path / "rows", kills=3, n=320, batch=16)
+
+
+def test_the_lines_of_the_page_run(client, tmp_path, monkeypatch):
+    """And write what Arrow reads."""
+    monkeypatch.chdir(tmp_path)
+
+    pages.run_block("dask")
+
+    written = pq.read_table("features-dask")
+    assert written.num_rows == written["item_error"].null_count == 20

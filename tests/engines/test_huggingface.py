@@ -14,7 +14,7 @@ from datasets import Dataset, Features, Image, Value
 
 from sklearn_pretrained import PretrainedTextFeaturizer, release
 from sklearn_pretrained.engines.huggingface import featurize
-from tests.engines import claims, things
+from tests.engines import claims, pages, things
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -120,3 +120,12 @@ def test_processes_of_map_give_the_same_rows():
     expected = things.featurizer().transform(pictures)
     claims.equal(found["id"][:], found["features"][:], expected)
     claims.loaded_once()
+
+
+def test_the_lines_of_the_page_run(tmp_path, monkeypatch):
+    """And give an array."""
+    monkeypatch.chdir(tmp_path)
+
+    names = pages.run_block("huggingface")
+
+    assert names["X"].shape[0] == 20

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 ray = pytest.importorskip("ray", reason="Ray runs in the environment of the engines")
 pytest.importorskip("ray.data", reason="Ray runs in the environment of the engines")
 
+from sklearn_pretrained import PretrainedImageFeaturizer
 from sklearn_pretrained.engines.ray import featurize
-from tests.engines import claims, things
+from tests.engines import claims, pages, things
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
@@ -106,3 +113,52 @@ def test_killed_actors_cost_a_batch_each(cluster, tmp_path):
         return found["id"].tolist(), found["features"].tolist()
 
     claims.survives(compute, tmp_path / "rows", kills=3, n=320, batch=BATCH)
+
+
+def test_the_lines_of_the_page_run(cluster, tmp_path, monkeypatch):
+    """And write what any reader of Parquet reads."""
+    monkeypatch.chdir(tmp_path)
+
+    photos = pages.run_block("ray")["photos"]
+
+    assert photos.count() == 20
+    assert pq.read_table("features-ray").num_rows == 20
+
+
+DESK = """
+import sys, json
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn_pretrained import PretrainedImageFeaturizer, SharedFeatureCache
+from tests.engines import things
+cache = SharedFeatureCache(sys.argv[1])
+featurizer = PretrainedImageFeaturizer(image_size=32, cache=cache)
+grid = {"pretrainedimagefeaturizer__layer": [0.2, 0.4, 0.6, 0.8, 1.0]}
+search = GridSearchCV(make_pipeline(featurizer, LogisticRegression(max_iter=500)), grid, cv=2)
+search.fit(things.pictures(24), [0, 1] * 12)
+print(json.dumps(cache.stats()))
+"""
+
+
+def test_a_search_at_the_desk_forwards_nothing(cluster, tmp_path):
+    """Workers of the cluster kept all main layers; a search over five of them only reads."""
+    pictures = things.pictures(24)
+    kept = PretrainedImageFeaturizer(
+        image_size=32, cache=f"{tmp_path}/rows/", keep_layers="main"
+    ).fit(pictures)
+
+    featurize(dataset(pictures, 4), kept, "content", compute=pool()).materialize()
+    done = subprocess.run(
+        [sys.executable, "-c", DESK, str(tmp_path / "rows")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=300,
+        check=True,
+    )
+
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts["forwards"] == 0
+    assert counts["misses"] == 0
+    assert counts["hits"] > 0

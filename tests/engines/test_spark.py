@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("pyspark", reason="Spark runs in the environment of the engines")
@@ -14,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from sklearn_pretrained import PretrainedTextFeaturizer
 from sklearn_pretrained.engines.spark import featurize, spark_udf
-from tests.engines import claims, things
+from tests.engines import claims, pages, things
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
@@ -121,3 +122,12 @@ def test_killed_workers_cost_a_task_each(spark, tmp_path):
         return ids, [row.features for row in rows]
 
     claims.survives(compute, tmp_path / "rows", kills=3, n=320, batch=16)
+
+
+def test_the_lines_of_the_page_run(spark, tmp_path, monkeypatch):
+    """And write what any reader of Parquet reads."""
+    monkeypatch.chdir(tmp_path)
+
+    pages.run_block("spark")
+
+    assert pq.read_table("features-spark").num_rows == 20
