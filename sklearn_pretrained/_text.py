@@ -81,9 +81,8 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
         in turn.
 
     engine : {"torch", "openvino", "auto"}, default="torch"
-        What computes the network on a CPU in float32. "openvino" (extra ``openvino``) is used
-        where its rows are those of torch, which is tried on the first batches. "auto" takes the
-        faster of the two, which is measured then. It affects speed, never the features.
+        What computes the network on a CPU in float32. Texts have many lengths, for which the
+        graphs of OpenVINO are not proven, so torch computes them, whatever is asked for.
 
     dtype : {"float32", "bfloat16", "float16", "auto"}, default="float32"
         Precision of the network. Lower precisions are faster, and features differ by a few

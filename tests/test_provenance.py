@@ -204,7 +204,7 @@ def test_the_distance_is_that_of_rows():
     row = rng.normal(size=2000).astype(np.float32)
     for share in (1e-4, 1e-2, 0.5):
         moved = row + share * np.linalg.norm(row) / np.sqrt(2000) * rng.normal(size=2000)
-        then, now = [_canary.sketch(row)], [_canary.sketch(moved.astype(np.float32))]
+        then, now = (_canary.sketch(row),), (_canary.sketch(moved.astype(np.float32)),)
         found = _canary.compare(then, now, "float32")
         if share < 1e-3:
             assert found is None

@@ -105,9 +105,17 @@ def _targets(y: str, names: Any, pipeline: Any) -> Any:
         words = [Path(name).parent.name for name in names]
     else:
         words = Path(y).read_text("utf-8").splitlines()
-    classes = getattr(pipeline, "classes_", np.empty(0))
-    targets = np.array(words)
-    return targets if classes.dtype.kind in "UO" else targets.astype(classes.dtype)
+    classes = getattr(pipeline, "classes_", None)
+    if classes is None:
+        return np.array(words, dtype=float)
+    known = {str(one): one for one in np.unique(classes)}
+    for i, word in enumerate(words):
+        if word not in known:
+            raise ValueError(
+                f"Target {i} of --y is {word!r}, which is none of the pipeline's classes: "
+                f"{', '.join(list(known)[:10])}. Give each example the class that it has there."
+            )
+    return np.array([known[word] for word in words])
 
 
 def _kind(pipeline: Any) -> str:

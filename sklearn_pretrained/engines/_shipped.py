@@ -79,6 +79,9 @@ class Answers(NamedTuple):
     reasons: list[str | None]
 
 
+_READING = ("value_range", "image_shape", "row_shape_", "on_error")
+
+
 class Shipped:
     """A fitted estimator, sealed: a recipe of kilobytes, and no network.
 
@@ -123,7 +126,9 @@ class Shipped:
         self.dtype = _dtype(estimator) if width is None else np.dtype(np.float32)
         road = first.road()
         outputs = [key(output) for output in road.outputs]
-        decides = f"{road.recipe} {outputs} {method} {joblib.hash(rest)}"
+        # What says how items are read is part of their digests elsewhere.
+        read = [getattr(first, name, None) for name in _READING]
+        decides = f"{road.recipe} {outputs} {read} {method} {joblib.hash(rest)}"
         self.recipe = hashlib.sha256(decides.encode()).hexdigest()
 
     def __dask_tokenize__(self) -> str:

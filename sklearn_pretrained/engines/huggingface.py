@@ -12,6 +12,12 @@ from ._shipped import Shipped
 
 __all__ = ["featurize"]
 
+_ONLY_HOW = {
+    *("batch_size", "writer_batch_size", "num_proc", "desc", "keep_in_memory"),
+    *("load_from_cache_file", "cache_file_name"),
+}
+"""Options of map that change no result."""
+
 
 def featurize(
     dataset: Any,
@@ -67,7 +73,8 @@ def featurize(
     shown: dict[str, Any] = {"type": None}
     if isinstance(dataset, datasets.Dataset):
         # What decides the results, so that every process finds those of another.
-        decides = f"{dataset._fingerprint} {shipped.recipe} {column} {names}"  # noqa: SLF001  map's own part of the name
+        shaping = sorted((name, repr(options[name])) for name in {*options} - _ONLY_HOW)
+        decides = f"{dataset._fingerprint} {shipped.recipe} {column} {names} {shaping}"  # noqa: SLF001  map's own part of the name
         options.setdefault("new_fingerprint", hashlib.sha256(decides.encode()).hexdigest()[:16])
         shown = {"type": dataset.format["type"], **dataset.format["format_kwargs"]}
     # As Arrow, images stay the bytes that they are, and one that is damaged stops nothing.

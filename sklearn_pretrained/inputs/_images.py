@@ -46,7 +46,7 @@ class Images(Items):
         """Hash file bytes or pixels, without decoding any file."""
         with naming_the_row("read"):
             source = self._sources[i]
-            place = _known_files.place_of(source, f"file:{self._range}")
+            place = _known_files.place_of(source, f"file:{self._range}{_how_files_are_read()}")
         digest = _known_files.known(place)
         if digest is not None:
             self._digests[i] = digest

@@ -23,6 +23,8 @@ MOST_NETWORKS = 4
 
 
 _loaded: OrderedDict[tuple[str, ...], LoadedNetwork] = OrderedDict()
+_has_loaded = False
+"""Whether this process ever loaded a network, and torch has begun to compute in threads."""
 
 
 def load(
@@ -57,6 +59,8 @@ def load(
 
 
 def _put(key: tuple[str, ...], network: LoadedNetwork) -> None:
+    global _has_loaded  # noqa: PLW0603  a child that is forked later must know
+    _has_loaded = True
     _loaded[key] = network
     alike = [other for other in [*_loaded] if other[-3] == key[-3]]
     for other in alike[:-MOST_NETWORKS]:
@@ -166,7 +170,7 @@ def unload() -> None:
 @in_children
 def _after_fork() -> None:
     """Give a forked child one thread, and no handles on a device of the parent."""
-    if _loaded:
+    if _has_loaded:
         # The parent's pool of threads is not in the child, and OpenMP would wait for it forever.
         torch.set_num_threads(1)
     for key, network in list(_loaded.items()):

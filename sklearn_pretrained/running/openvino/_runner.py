@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..._callers_settings import on_cpu_by_default, without_autocast
 from ..._process import in_children, keep
-from ...backbones import Backbone, Windows
+from ...backbones import Backbone
 from .._distance import distance
 from .._runner import Outputs, Runner, Underway
 from ..eager import EagerRunner, LoadedNetwork
@@ -23,6 +24,8 @@ from ._graph import Graph
 Rows = NDArray[np.float32]
 _PROOFS = 2
 """Batches that both compute before OpenVINO computes alone."""
+_TRACED = 2
+"""Items over which a graph is traced."""
 _ROUNDS = 3
 _ENOUGH = 512
 """Items from which on a race may pay for the seconds that a graph takes to be made."""
@@ -56,6 +59,9 @@ _Trials = dict[frozenset[Any], _Trial]
 _trials: weakref.WeakKeyDictionary[LoadedNetwork, _Trials] = weakref.WeakKeyDictionary()
 keep(f"{__name__}._trials", "graphs of OpenVINO", clear=_trials.clear, size=_trials.__len__)
 _of_parents: list[Any] = []
+"""Graphs of a parent, held in the child: to end them would wait for threads that it has not."""
+_has_threads = _is_of_parent = False
+"""Whether OpenVINO has threads here, and whether it had them in the parent, whose child has not."""
 
 
 @dataclass
@@ -135,10 +141,14 @@ class OpenVINORunner(Runner):
         trial = self._trials.setdefault(frozenset(outputs), _Trial())
         if trial not in self._asked:
             self._asked.append(trial)
-        may = self._may(samples)
-        if trial.won and may:
+        if not trial.why and not all(isinstance(sample, torch.Tensor) for sample in samples):
+            # A graph may hold for the lengths alone that it was traced over.
+            self._lose(trial, "it computes items of one shape alone, and texts have many")
+        may = self._may()
+        graph = trial.graph
+        if trial.won and may and graph is not None:
             try:
-                return _Here(self._computed(trial, samples, outputs))
+                return _Here(self._computed(graph, samples, outputs))
             except Exception as error:
                 self._lose(trial, f"it failed: {error}")
         if trial.won is not None or not may or not trial.lock.acquire(blocking=False):
@@ -148,31 +158,35 @@ class OpenVINORunner(Runner):
         finally:
             trial.lock.release()
 
-    def _may(self, samples: Sequence[Any]) -> bool:
+    def _may(self) -> bool:
         waits = self._races and self.past.expected < _ENOUGH
-        in_windows = any(isinstance(sample, Windows) for sample in samples)
-        return not (waits or in_windows or _of_parents)
+        return not (waits or _is_of_parent)
 
-    def _computed(self, trial: _Trial, samples: Sequence[Any], outputs: Outputs) -> Rows:
-        batch = self._backbone.collate(samples, self.device, torch.float32)
-        views = self._backbone.views(batch)
-        if trial.graph is None:
-            trial.graph = self._made(samples, outputs)
-        rows = [trial.graph.rows(view, outputs) for view in views]
-        return rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
+    def _computed(self, graph: Graph, samples: Sequence[Any], outputs: Outputs) -> Rows:
+        with without_autocast(), on_cpu_by_default():
+            batch = self._backbone.collate(samples, self.device, torch.float32)
+            rows = [graph.rows(view, outputs) for view in self._backbone.views(batch)]
+        found = rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
+        if len(found) != len(samples):
+            raise ValueError(f"it gives {len(found)} rows for {len(samples)} items")
+        return found
 
     def _made(self, samples: Sequence[Any], outputs: Outputs) -> Graph:
-        # Traced over two, so that a graph which holds for no other number of items shows.
-        two = self._backbone.collate([samples[0], samples[-1]], self.device, torch.float32)
-        view = self._backbone.views(two)[0]
-        read = list(dict.fromkeys(outputs))
-        return Graph(self._backbone, read, view, threads=self._threads)
+        global _has_threads  # noqa: PLW0603  a child that is forked later must know
+        _has_threads = True
+        with without_autocast(), on_cpu_by_default():
+            two = self._backbone.collate([samples[0], samples[-1]], self.device, torch.float32)
+            view = self._backbone.views(two)[0]
+            read = list(dict.fromkeys(outputs))
+            return Graph(self._backbone, read, view, threads=self._threads)
 
     def _tried(self, trial: _Trial, samples: Sequence[Any], outputs: Outputs) -> Rows:
         """Compute a batch twice, and compare; the rows of torch are given."""
         expected = self._torch.rows(samples, outputs).here()
         try:
-            got = self._computed(trial, samples, outputs)
+            if trial.graph is None:
+                trial.graph = self._made(samples, outputs)
+            got = self._computed(trial.graph, samples, outputs)
         except Exception as error:
             self._lose(trial, f"it cannot run it: {type(error).__name__}: {error}")
             return expected
@@ -180,14 +194,17 @@ class OpenVINORunner(Runner):
         if not far <= self.precision.kernel:
             self._lose(trial, f"its rows differ by {far:.1e} of their norm")
             return expected
-        trial.proved += 1
+        # A graph that holds for two items only, over which it was traced, would not show by two.
+        trial.proved += len(samples) != _TRACED
         if trial.proved >= _PROOFS:
-            self._decide(trial, samples, outputs)
+            self._decide(trial, trial.graph, samples, outputs)
         return expected
 
-    def _decide(self, trial: _Trial, samples: Sequence[Any], outputs: Outputs) -> None:
+    def _decide(
+        self, trial: _Trial, graph: Graph, samples: Sequence[Any], outputs: Outputs
+    ) -> None:
         if self._races:
-            mine = _seconds(lambda: self._computed(trial, samples, outputs))
+            mine = _seconds(lambda: self._computed(graph, samples, outputs))
             torchs = _seconds(lambda: self._torch.rows(samples, outputs).here())
             if torchs < _FASTER * mine:
                 trial.won, trial.graph = False, None
@@ -225,5 +242,7 @@ def _seconds(work: Callable[[], object]) -> float:
 @in_children
 def _forget() -> None:
     """Compute by torch in a child that was forked from OpenVINO's threads, which it has not."""
+    global _is_of_parent  # noqa: PLW0603  one for the process
+    _is_of_parent = _is_of_parent or _has_threads
     _of_parents.extend(_trials.values())
     _trials.clear()
