@@ -117,10 +117,12 @@ def test_weights_targets_and_scores_are_options(photos, tmp_path):
         (by_name / name).mkdir(parents=True, exist_ok=True)
         (by_name / name / path.name).write_bytes(path.read_bytes())
     (tmp_path / "y.txt").write_text("nothing\n" * 24)
+    (tmp_path / "alike.txt").write_text("palace\n" * 24)
     words = ["export", folder / "pipeline.joblib", tmp_path / "small.onnx", "--examples", by_name]
     words += ["--weights", "int8", "--inputs", "pixels", "--y"]
     done = run(*words, "folders", "--min-score", "0.8")
-    low = run(*words, tmp_path / "y.txt", "--min-score", "0.9")
+    unknown = run(*words, tmp_path / "y.txt", "--min-score", "0.9")
+    low = run(*words, tmp_path / "alike.txt", "--min-score", "0.99")
 
     assert done.returncode == 0, done.stderr
     assert "score predict: score 0.8" in done.stdout
@@ -128,8 +130,9 @@ def test_weights_targets_and_scores_are_options(photos, tmp_path):
     assert "weights predict: " in done.stdout
     facts = load(tmp_path / "small.onnx").facts_
     assert (facts["weights"], facts["input"]["kind"]) == ("int8", "pixels")
-    assert low.returncode == 1
-    assert low.stderr.startswith("Error: On the examples the accuracy of the file is 0.0%")
+    assert (unknown.returncode, low.returncode) == (1, 1)
+    assert unknown.stderr.startswith("Error: Target 0 of --y is 'nothing', which is none of")
+    assert low.stderr.startswith("Error: On the examples the accuracy of the file is ")
 
 
 def test_files_that_cannot_be_opened_are_one_line(tmp_path):

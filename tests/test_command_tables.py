@@ -198,6 +198,8 @@ def test_doctor_names_damaged_weights(monkeypatch, tmp_path):
 
     (tmp_path / "mobilenet_v2.safetensors").write_bytes(b"no weights")
     monkeypatch.setattr(_networks, "EMBEDDED", tmp_path)
+    _networks.backbone.cache_clear()
     shipped = _kept.weights()[0]
+    _networks.backbone.cache_clear()
 
     assert shipped.state == AMISS
