@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 NAME = "sklearn-pretrained-load"
@@ -21,7 +20,21 @@ def uninterrupted(work: Callable[[], Result]) -> Result:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    pool = ThreadPoolExecutor(1, NAME)
-    future = pool.submit(work)
-    pool.shutdown(wait=False)
-    return future.result()
+    done: list[Result] = []
+    errors: list[BaseException] = []
+
+    def do() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    # A thread of an executor would wait for more work, and Python at its exit for the thread, where
+    # an interrupt came before the executor had taken note of it. To wait for a future is not safe
+    # either: an interrupted condition may raise RuntimeError.
+    thread = threading.Thread(target=do, name=NAME)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return done[0]

@@ -194,6 +194,10 @@ def interrupt(scene: Scene, at: Any, folder: Path, usual: float) -> str:
             scene.work(cache)
     except KeyboardInterrupt:
         interrupted = True
+    except RuntimeError as error:  # of Python's own lock, interrupted while a thread is started
+        if str(error) not in {"release unlocked lock", "cannot release un-acquired lock"}:
+            raise
+        interrupted = True
     if not interrupted:
         return "late"
     return _wrong_after(scene, cache, path, PATIENCE + 5 * usual)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 import threading
 
 import numpy as np
@@ -141,3 +144,26 @@ def test_a_child_that_is_forked_while_others_plan_and_load_makes_networks():
     thread.join(20)
 
     assert status == 0
+
+
+def test_an_interrupt_while_a_thread_is_started_does_not_keep_python_from_ending():
+    """The thread that loads ends with its work, whoever knows of it."""
+    program = textwrap.dedent("""
+        import threading
+        from sklearn_pretrained._uninterrupted import uninterrupted
+
+        start = threading.Thread.start
+
+        def interrupted(thread):
+            start(thread)
+            raise KeyboardInterrupt
+
+        threading.Thread.start = interrupted
+        uninterrupted(lambda: print("done", flush=True))
+    """)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], timeout=30, capture_output=True, text=True, check=False
+    )
+
+    assert ended.stdout == "done\n"
+    assert "KeyboardInterrupt" in ended.stderr
