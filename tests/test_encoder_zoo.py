@@ -9,7 +9,7 @@ from tests import encoder_zoo
 
 HANDFUL = [
     *("bert", "gpt2", "mixtral", "m2m_100", "led", "rwkv", "xlm", "mamba", "lfm3", "dory"),
-    *("deepseek_v3", "gpt_neo", "bamba", "qwen2_vl_text"),
+    *("deepseek_v3", "gpt_neo", "bamba", "qwen2_vl_text", "neomme", "lilt"),
 ]
 
 

@@ -278,7 +278,8 @@ class TextBackbone(Backbone):
         """Describe the tokens; a decoder's attention is left as it is."""
         padding = self.tokenizer.pad_token_id or 0
         config = None if self.is_decoder else self.config
-        return Sequences(self.config.vocab_size, padding, config)
+        words = getattr(self.config, "vocab_size", None) or len(self.tokenizer)
+        return Sequences(words, padding, config)
 
     def call(self, network: nn.Module, batch: dict[str, Any]) -> Any:
         """Run the encoder; no text goes on, so nothing is kept for its next token."""

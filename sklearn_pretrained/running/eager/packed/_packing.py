@@ -113,6 +113,8 @@ def _lengths(config: Any) -> tuple[int, ...]:
     """Choose lengths of texts to try, of which one is longer than the window; none if too long."""
     if any(getattr(config, name, None) for name in ("attention_window", "attention_type")):
         return ()
+    if getattr(config, "is_heterogeneous", False):  # each layer may have a window of its own
+        return ()
     window = getattr(config, "sliding_window", None)
     if window is None:
         return () if getattr(config, "local_attention", None) else _TRIED
