@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
@@ -102,6 +103,18 @@ def test_the_report_holds_the_score_of_the_file_beside_that_of_the_pipeline(numb
     assert entry["score"] == np.mean(load(path).predict(X) == y)
     assert entry["score_of_pipeline"] == pipeline.score(X, y)
     assert entry["examples"] == 80
+
+
+def test_targets_may_be_numbers_of_another_type_but_not_of_another_kind(numbers, tmp_path):
+    """Floats may stand for whole numbers, as in scikit-learn; words stand for none."""
+    pipeline, X, y = numbers
+    by_number = clone(pipeline).fit(X, np.unique(y, return_inverse=True)[1])
+    targets = np.unique(y, return_inverse=True)[1].astype(float)
+    report = export_onnx(by_number, tmp_path / "n.onnx", examples=X, y=targets)["report"]
+
+    assert told(report, "score")["predict"]["score_of_pipeline"] == by_number.score(X, targets)
+    with pytest.raises(ValueError, match="predicts labels of another kind"):
+        export_onnx(by_number, tmp_path / "w.onnx", examples=X, y=["word"] * len(X))
 
 
 def test_a_regressor_is_scored_by_its_variance(numbers, tmp_path):

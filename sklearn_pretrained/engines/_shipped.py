@@ -79,7 +79,8 @@ class Answers(NamedTuple):
     reasons: list[str | None]
 
 
-_READING = ("value_range", "image_shape", "row_shape_", "on_error")
+_READING = ("value_range", "image_shape", "row_shape_")
+"""What says how items are read, besides a recipe."""
 
 
 class Shipped:
@@ -126,7 +127,6 @@ class Shipped:
         self.dtype = _dtype(estimator) if width is None else np.dtype(np.float32)
         road = first.road()
         outputs = [key(output) for output in road.outputs]
-        # What says how items are read is part of their digests elsewhere.
         read = [getattr(first, name, None) for name in _READING]
         decides = f"{road.recipe} {outputs} {read} {method} {joblib.hash(rest)}"
         self.recipe = hashlib.sha256(decides.encode()).hexdigest()
@@ -160,14 +160,15 @@ def _rows(featurizer: Any, X: Sequence[Any]) -> tuple[NDArray[np.float32], dict[
     road = own.road()
     items = own._read(X, reset=False)  # noqa: SLF001  as transform does
     # Where an item stands in its batch says nothing.
-    named = Some(items, range(len(items)), [_called(item) for item in X])
+    of_texts = hasattr(featurizer, "max_length")  # a text is not to be copied into its reason
+    named = Some(items, range(len(items)), [_called(item, of_texts=of_texts) for item in X])
     tally = Tally(named, raises=False)
     rows = road.rows(named, *own._means(road), tally)  # noqa: SLF001
     return rows, tally.bad.settle()
 
 
-def _called(item: Any) -> str:
-    path = path_of(item)
+def _called(item: Any, *, of_texts: bool) -> str:
+    path = None if of_texts else path_of(item)
     return "The item" if path is None else repr(path)
 
 

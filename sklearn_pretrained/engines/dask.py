@@ -23,8 +23,7 @@ def featurize(
     """Compute features or predictions of the items of a Dask DataFrame, when Dask asks for them.
 
     Rows do not depend on how the data is split, and the network is loaded once in each worker.
-    It needs the
-    extra ``dask``. Read more in the :ref:`User Guide <engines>`.
+    It needs the extra ``dask``. Read more in the :ref:`User Guide <engines>`.
 
     Parameters
     ----------
@@ -47,8 +46,8 @@ def featurize(
     Returns
     -------
     dask.dataframe.DataFrame
-        With two more columns: the results, and ``item_error``. Where an item cannot be read, its
-        result is null and ``item_error`` says why.
+        With two more columns: the results, and ``item_error``. Where an image or a text cannot be
+        read, its result is null and ``item_error`` says why; rows of numbers must be whole.
     """
     need("dask.dataframe", install="sklearn-pretrained[dask]", purpose="featurize on Dask")
     shipped = Shipped(estimator, method)

@@ -31,9 +31,8 @@ def featurize(
     """Compute features or predictions of the items of a Hugging Face dataset.
 
     Rows do not depend on how the data is split, and the network is loaded once in each worker.
-    A dataset
-    in files is computed at once, unless datasets finds the result of an earlier call, also of
-    another process, in its own cache; a streamed one when it is read. It needs the extra
+    A dataset in files is computed at once, unless datasets finds the result of an earlier call,
+    also of another process, in its own cache; a streamed one when it is read. It needs the extra
     ``datasets``. Read more in the :ref:`User Guide <engines>`.
 
     Parameters
@@ -57,8 +56,8 @@ def featurize(
     Returns
     -------
     datasets.Dataset or datasets.IterableDataset
-        With two more columns: the results, and ``item_error``. Where an item cannot be read, its
-        result is null and ``item_error`` says why.
+        With two more columns: the results, and ``item_error``. Where an image or a text cannot be
+        read, its result is null and ``item_error`` says why; rows of numbers must be whole.
     """
     datasets = need(
         "datasets", install="sklearn-pretrained[datasets]", purpose="featurize on datasets"
@@ -70,6 +69,8 @@ def featurize(
     more = datasets.Features.from_arrow_schema(pa.schema(list(zip(names, kinds, strict=True))))
     if dataset.features is not None:
         options["features"] = datasets.Features({**dataset.features, **more})
+    # Of a table that comes back whole, map removes nothing.
+    gone = options.pop("remove_columns", None)
     shown: dict[str, Any] = {"type": None}
     if isinstance(dataset, datasets.Dataset):
         # What decides the results, so that every process finds those of another.
@@ -81,4 +82,5 @@ def featurize(
     found = dataset.with_format("arrow").map(
         FeaturizeBatch(shipped, column, names), batched=True, **options
     )
-    return found.with_format(**shown)
+    kept = found if gone is None else found.remove_columns(gone)
+    return kept.with_format(**shown)

@@ -23,8 +23,7 @@ def featurize(
     """Compute features or predictions of the items of a Ray dataset, when Ray asks for them.
 
     Rows do not depend on how the data is split, and the network is loaded once in each worker.
-    It needs the
-    extra ``ray``. Read more in the :ref:`User Guide <engines>`.
+    It needs the extra ``ray``. Read more in the :ref:`User Guide <engines>`.
 
     Parameters
     ----------
@@ -47,8 +46,8 @@ def featurize(
     Returns
     -------
     ray.data.Dataset
-        With two more columns: the results, and ``item_error``. Where an item cannot be read, its
-        result is null and ``item_error`` says why.
+        With two more columns: the results, and ``item_error``. Where an image or a text cannot be
+        read, its result is null and ``item_error`` says why; rows of numbers must be whole.
     """
     data = need("ray.data", install="sklearn-pretrained[ray]", purpose="featurize on Ray")
     shipped = Shipped(estimator, method)

@@ -28,8 +28,7 @@ def featurize(
     """Compute features or predictions of the items of a Spark DataFrame, when Spark asks for them.
 
     Rows do not depend on how the data is split, and the network is loaded once in each worker.
-    It needs the
-    extra ``spark``. Read more in the :ref:`User Guide <engines>`.
+    It needs the extra ``spark``. Read more in the :ref:`User Guide <engines>`.
 
     Parameters
     ----------
@@ -52,8 +51,8 @@ def featurize(
     Returns
     -------
     pyspark.sql.DataFrame
-        With two more columns: the results, and ``item_error``. Where an item cannot be read, its
-        result is null and ``item_error`` says why.
+        With two more columns: the results, and ``item_error``. Where an image or a text cannot be
+        read, its result is null and ``item_error`` says why; rows of numbers must be whole.
     """
     types = need("pyspark.sql.types", install=_EXTRA, purpose="featurize on Spark")
     shipped = Shipped(estimator, method)

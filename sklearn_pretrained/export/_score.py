@@ -89,10 +89,12 @@ def check_score(
 
 def _accuracy(targets: NDArray[Any], labels: NDArray[Any]) -> float:
     """Return the share of items of which every label is right."""
-    if not np.isin(targets, labels).any():
+    if (targets.dtype.kind in "US") != (labels.dtype.kind in "US") and "O" not in (
+        targets.dtype.kind + labels.dtype.kind
+    ):
         raise ValueError(
-            f"y holds {targets.ravel()[:3].tolist()}, …, and none of it is among the labels that "
-            f"the pipeline predicts, such as {labels.ravel()[:3].tolist()}. Pass targets of the "
-            "same kind as those that it was fitted on."
+            f"y holds {targets.ravel()[:3].tolist()}, …, and the pipeline predicts labels of "
+            f"another kind, such as {labels.ravel()[:3].tolist()}. Pass targets of the kind that "
+            "it was fitted on."
         )
     return float((labels == targets).reshape(len(targets), -1).all(axis=1).mean())

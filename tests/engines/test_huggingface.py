@@ -129,3 +129,19 @@ def test_the_lines_of_the_page_run(tmp_path, monkeypatch):
     names = pages.run_block("huggingface")
 
     assert names["X"].shape[0] == 20
+
+
+def test_a_result_that_datasets_keeps_is_served_for_nothing_else():
+    """How items are read, and the options that shape a result, are part of its name."""
+    given, items = dataset(things.pictures(4)), things.pictures(4)
+    wider = things.featurizer().set_params(value_range=(0, 2)).fit(items)
+    found = [
+        featurize(given, things.featurizer(), "image"),
+        featurize(given, things.featurizer(), "image", batch_size=2),
+        featurize(given, things.featurizer(), "image", remove_columns=["image"]),
+        featurize(given, wider, "image"),
+    ]
+
+    assert len({one._fingerprint for one in found[:2]}) == 1
+    assert len({one._fingerprint for one in found}) == 3
+    assert "image" not in found[2].column_names
