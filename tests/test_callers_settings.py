@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import threading
 import warnings
@@ -122,6 +123,22 @@ def test_the_callers_precision_is_his_again_when_the_last_thread_has_left():
         afterwards = torch.backends.mkldnn.matmul.fp32_precision
 
     assert (among_others, afterwards) == ("ieee", "bf16")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_child_that_is_forked_meanwhile_has_the_callers_precision():
+    """Nobody in it computes, so that nobody would bring it back."""
+    with (
+        setting(torch.set_float32_matmul_precision, "medium", "highest"),
+        full_precision(CPU, torch.float32),
+    ):
+        child = os.fork()
+        if child == 0:
+            os._exit(torch.backends.mkldnn.matmul.fp32_precision != "bf16")
+        _, status = os.waitpid(child, 0)
+
+    assert status == 0
 
 
 def test_the_callers_random_numbers_are_not_used_up(folder):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_pretrained import ModuleFeaturizer
+from sklearn_pretrained import ModuleFeaturizer, release
 from sklearn_pretrained.backbones._skeleton import random_network
 from sklearn_pretrained.layers import _plan
 from sklearn_pretrained.running.eager import unload
@@ -142,6 +142,26 @@ def test_a_child_that_is_forked_while_others_plan_and_load_makes_networks():
     _, status = os.waitpid(child, 0)
     go_on.set()
     thread.join(20)
+
+    assert status == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_child_that_is_forked_after_networks_were_released_waits_for_no_thread():
+    """Torch's threads are the parent's, whether or not a network is still loaded there."""
+    rows = np.ones((4, 6), np.float32)
+    ModuleFeaturizer(nn.Linear(6, 2), cache=None).fit(rows).transform(rows)
+    release()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        child = os.fork()
+        if child == 0:
+            os._exit(torch.get_num_threads() != 1)
+        _, status = os.waitpid(child, 0)
+    finally:
+        torch.set_num_threads(threads)
 
     assert status == 0
 

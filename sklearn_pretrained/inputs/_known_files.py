@@ -6,6 +6,7 @@ is looked up by its stamp, so that a process reads it once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import Any
@@ -51,4 +52,5 @@ def remember(place: bytes | None, digest: bytes) -> None:
         return
     _known[place] = digest
     if len(_known) > _MOST:
-        _known.pop(next(iter(_known)), None)
+        with contextlib.suppress(RuntimeError):  # another thread has just added one
+            _known.pop(next(iter(_known)), None)

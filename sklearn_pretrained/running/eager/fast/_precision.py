@@ -74,10 +74,15 @@ class _Exact:
 
     def __init__(self, exactly: Callable[[], AbstractContextManager[None]]) -> None:
         self._exactly = exactly
-        self.renew()
+        self._begin()
 
     def renew(self) -> None:
-        """Begin with nobody inside."""
+        """Bring back what the first one found, and begin with nobody inside."""
+        if self._inside:
+            self._found.__exit__(None, None, None)
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
         self._found: Any = None
@@ -113,6 +118,6 @@ def full_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
 
 @in_children
 def _after_fork() -> None:
-    """Give a forked child locks that nobody holds."""
+    """Give a forked child, in which nobody computes yet, the caller's flags and free locks."""
     _exact.renew()
     _exact_on_gpus.renew()
