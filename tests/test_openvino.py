@@ -159,6 +159,45 @@ def test_a_network_that_cannot_be_converted_is_run_by_torch(patches):
     assert np.isfinite(rows).all()
 
 
+def test_texts_are_computed_by_torch(tmp_path):
+    """A graph may hold for the lengths alone that it was traced over, and the user is told."""
+    folder, texts = str(make_folder(tmp_path / "bert", "BERT")), ["a cat", "a dog and a cat", "the"]
+    expected = PretrainedTextFeaturizer(folder, cache=None).fit_transform(texts)
+    release()
+    ours = PretrainedTextFeaturizer(folder, cache=None, engine="openvino").fit(texts)
+    with pytest.warns(RuntimeWarning, match="items of one shape alone, and texts have many"):
+        rows = ours.transform(texts)
+
+    np.testing.assert_array_equal(rows, expected)
+    assert ours.engine_ == "torch"
+
+
+@pytest.mark.filterwarnings("ignore:engine='openvino' is not used")
+@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_graph_that_holds_for_the_traced_number_of_items_alone_is_not_used(monkeypatch, n, holds):
+    """It is proved by a batch of another number, whatever the size of batches."""
+    made, right = _graph.Graph.__init__, _graph.Graph.rows
+
+    def noting(self, backbone, outputs, batch, **how):
+        self.traced = len(batch)
+        made(self, backbone, outputs, batch, **how)
+
+    def rows(self, batch, outputs):
+        return right(self, batch, outputs) * (holds or len(batch) == self.traced)
+
+    monkeypatch.setattr(_graph.Graph, "__init__", noting)
+    monkeypatch.setattr(_graph.Graph, "rows", rows)
+    X = np.random.default_rng(0).normal(size=(4 * n, 9)).astype(np.float32)
+    network = nn.Linear(9, 3)
+    expected = ModuleFeaturizer(network, cache=None, batch_size=n).fit_transform(X)
+    ours = ModuleFeaturizer(network, cache=None, batch_size=n, engine="openvino").fit(X)
+
+    for _ in range(2):
+        assert relative_error(ours.transform(X), expected) < 1e-5
+    assert ours.engine_ == ("openvino" if holds else "torch")
+
+
 @pytest.mark.parametrize(("faster", "engine"), [(True, "openvino"), (False, "torch")])
 def test_auto_takes_the_faster_one(monkeypatch, patches, faster, engine):
     """Once enough items have come for a race to pay; before, torch computes."""

@@ -24,8 +24,6 @@ from ._graph import Graph
 Rows = NDArray[np.float32]
 _PROOFS = 2
 """Batches that both compute before OpenVINO computes alone."""
-_TRACED = 2
-"""Items over which a graph is traced."""
 _ROUNDS = 3
 _ENOUGH = 512
 """Items from which on a race may pay for the seconds that a graph takes to be made."""
@@ -40,8 +38,10 @@ class _Trial:
     ----------
     graph : Graph or None
         Once it is made.
-    proved : int
-        Batches whose rows were those of torch.
+    traced : int
+        Items over which it was made.
+    proved : list of int
+        The sizes of batches whose rows were those of torch.
     won : bool or None
         Whether it computes alone; None as long as that is open.
     why : str
@@ -49,7 +49,8 @@ class _Trial:
     """
 
     graph: Graph | None = None
-    proved: int = 0
+    traced: int = 0
+    proved: list[int] = field(default_factory=list)
     won: bool | None = None
     why: str = ""
     lock: Any = field(default_factory=threading.Lock)
@@ -172,11 +173,12 @@ class OpenVINORunner(Runner):
         return found
 
     def _made(self, samples: Sequence[Any], outputs: Outputs) -> Graph:
+        """Make a graph, traced over some items."""
         global _has_threads  # noqa: PLW0603  a child that is forked later must know
         _has_threads = True
         with without_autocast(), on_cpu_by_default():
-            two = self._backbone.collate([samples[0], samples[-1]], self.device, torch.float32)
-            view = self._backbone.views(two)[0]
+            batch = self._backbone.collate(samples, self.device, torch.float32)
+            view = self._backbone.views(batch)[0]
             read = list(dict.fromkeys(outputs))
             return Graph(self._backbone, read, view, threads=self._threads)
 
@@ -185,7 +187,9 @@ class OpenVINORunner(Runner):
         expected = self._torch.rows(samples, outputs).here()
         try:
             if trial.graph is None:
-                trial.graph = self._made(samples, outputs)
+                # Over another number than comes, so that a graph which holds for no other shows.
+                some = [samples[0], samples[-1], samples[0]][: 3 if len(samples) == 2 else 2]  # noqa: PLR2004
+                trial.graph, trial.traced = self._made(some, outputs), len(some)
             got = self._computed(trial.graph, samples, outputs)
         except Exception as error:
             self._lose(trial, f"it cannot run it: {type(error).__name__}: {error}")
@@ -194,9 +198,8 @@ class OpenVINORunner(Runner):
         if not far <= self.precision.kernel:
             self._lose(trial, f"its rows differ by {far:.1e} of their norm")
             return expected
-        # A graph that holds for two items only, over which it was traced, would not show by two.
-        trial.proved += len(samples) != _TRACED
-        if trial.proved >= _PROOFS:
+        trial.proved.append(len(samples))
+        if len(trial.proved) >= _PROOFS and {*trial.proved} != {trial.traced}:
             self._decide(trial, trial.graph, samples, outputs)
         return expected
 
