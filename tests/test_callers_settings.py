@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import random
 import threading
@@ -123,6 +124,33 @@ def test_the_callers_precision_is_his_again_when_the_last_thread_has_left():
         afterwards = torch.backends.mkldnn.matmul.fp32_precision
 
     assert (among_others, afterwards) == ("ieee", "bf16")
+
+
+@pytest.mark.parametrize(
+    "where", ["", "mkldnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn", "cuda.matmul"]
+)
+def test_the_callers_precision_is_found_as_it_was_left(where):
+    """What takes its precision from elsewhere goes on doing so, once it is changed there."""
+    place = operator.attrgetter(where)(torch.backends) if where else torch.backends
+    how = "tf32" if where == "cuda.matmul" else "bf16"
+
+    def precisions() -> list[str]:
+        m = torch.backends.mkldnn
+        places = torch.backends, m, m.matmul, m.conv, m.rnn, torch.backends.cuda.matmul
+        return [one.fp32_precision for one in places]
+
+    def left(compute: bool) -> tuple[list[str], list[str]]:  # noqa: FBT001
+        place.fp32_precision = how
+        try:
+            if compute:
+                with full_precision(CPU, torch.float32):
+                    assert not {"bf16", "tf32"} & {*precisions()}
+            inside = precisions()
+        finally:
+            place.fp32_precision = "none"
+        return inside, precisions()
+
+    assert left(compute=True) == left(compute=False)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -35,23 +35,31 @@ def is_native(dtype: torch.dtype, device: torch.device) -> bool:
 
 
 _FULL = {"none", "ieee"}
+_all: Any = torch.backends
 _onednn: Any = torch.backends.mkldnn
 _MULTIPLIERS: tuple[Any, ...] = (
-    *(_onednn.matmul, _onednn.conv, _onednn.rnn),
+    *(_all, _onednn, _onednn.matmul, _onednn.conv, _onednn.rnn),
     torch.backends.cuda.matmul,
 )
-"""What `torch.set_float32_matmul_precision` and `torch.backends` let round float32."""
+"""What `torch.set_float32_matmul_precision` and `torch.backends` let round float32.
+
+Each of those behind takes its precision from those before unless it has one of its own.
+"""
 
 
 @contextlib.contextmanager
 def _unrounded() -> Iterator[None]:
-    found = [(one, one.fp32_precision) for one in _MULTIPLIERS if one.fp32_precision not in _FULL]
-    for one, _ in found:
-        one.fp32_precision = "ieee"
+    found: list[tuple[Any, str]] = []
     try:
+        # From the first on, so that only what has a precision of its own is given one.
+        for one in _MULTIPLIERS:
+            precision = one.fp32_precision
+            if precision not in _FULL:
+                found.append((one, precision))
+                one.fp32_precision = "ieee"
         yield
     finally:
-        for one, precision in found:
+        for one, precision in reversed(found):
             one.fp32_precision = precision
 
 
