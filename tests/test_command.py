@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import subprocess
 import sys
 
@@ -19,10 +20,16 @@ from sklearn_pretrained.exported import load
 
 
 def run(*words, stdin=None, python=()):
-    """Run the command line in a process of its own."""
+    """Run the command line in a process of its own, without a window."""
     command = [sys.executable, *python, "-m", "sklearn_pretrained", *map(str, words)]
     return subprocess.run(
-        command, capture_output=True, text=True, input=stdin, timeout=300, check=False
+        command,
+        capture_output=True,
+        text=True,
+        input=stdin,
+        timeout=300,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "COLUMNS"},
     )
 
 
