@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +27,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def spark():
+    # Workers are the first python3 of PATH otherwise, which may be of another environment.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     found = (
         SparkSession.builder.master("local[2,8]")  # a task may fail seven times
         .config("spark.ui.enabled", "false")
