@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from sklearn_pretrained.cache.segments._store import FRESH
 from tests.conftest import relative_error
 from tests.engines import things
 
@@ -115,6 +116,7 @@ def survives(
     assert again <= kills * batch + processes * CHECKED
 
     things.clear_log()
+    time.sleep(FRESH)  # then workers look again at what others wrote into the folder
     ids, rows = compute(cached, pictures)
     equal(ids, rows, expected)
     _, passed = things.read_log()
