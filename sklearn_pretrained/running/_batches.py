@@ -23,6 +23,7 @@ def batches(
     *,
     even: bool,
     parts: int = 1,
+    share: float = 0.75,
 ) -> list[Sequence[int]]:
     """Say which samples share a batch: those of like length, or as many as suit the device.
 
@@ -42,24 +43,23 @@ def batches(
         Whether only samples of one length may meet.
     parts : int
         How many batches run at the same time; more than one batch is cut so that all have work.
+    share : float
+        How large each of these is, compared with one that runs alone.
     """
+    if parts == 1:
+        share = 1
     lengths = backbone.lengths(samples)
     if lengths is not None:
         most = batch_size if isinstance(batch_size, int) else len(samples)
         budget = TOKENS.get(device.type, 2048)
         if sum(lengths) > budget:
-            budget = _even(sum(lengths), _of_one(budget, parts), parts)
+            budget = _even(sum(lengths), int(budget * share), parts)
         return by_length(lengths, most=most, budget=budget, even=even)
     most = batch_size if isinstance(batch_size, int) else backbone.window
     if device.type == "cpu" and samples:
         filling = max(_FEWEST, _FILL_CACHES // max(1, samples[0].numel()))
-        most = min(most, filling if len(samples) <= filling else _of_one(filling, parts))
+        most = min(most, filling if len(samples) <= filling else max(1, int(filling * share)))
     return _shared_out(len(samples), most, parts)
-
-
-def _of_one(size: int, parts: int) -> int:
-    """Return the size of a batch that shares the caches with others."""
-    return size if parts == 1 else max(1, size * 3 // 4)
 
 
 def _even(total: int, most: int, parts: int) -> int:

@@ -110,7 +110,13 @@ def embed(
             items, positions, backbone, batch_size, on_bad, threads=streams.feeders
         ):
             cut = batches(
-                samples, backbone, batch_size, runners[0].device, even=even, parts=streams.count
+                samples,
+                backbone,
+                batch_size,
+                runners[0].device,
+                even=even,
+                parts=streams.count,
+                share=runners[0].share,
             )
             for batch in cut:
                 runner, chosen = next(turns), [samples[i] for i in batch]
