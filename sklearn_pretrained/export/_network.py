@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from .._road import Road
@@ -14,6 +15,7 @@ from ..exceptions import BadItemError
 from ..exported._resize import can_prepare
 from ..running.eager._rows import rows_of
 from ..running.eager.packed import padding_shows
+from ._attention import AttentionOverFourAxes
 
 
 class RowsOfNetwork(nn.Module):
@@ -54,7 +56,8 @@ class RowsOfNetwork(nn.Module):
 
     def _view(self, batch: Any) -> Tensor:
         backbone, outputs = self._road.backbone, list(dict.fromkeys(self._road.outputs))
-        found = rows_of(backbone, self.network, batch, outputs, [*self.trained], stops=False)
+        with AttentionOverFourAxes():
+            found = rows_of(backbone, self.network, batch, outputs, [*self.trained], stops=False)
         return torch.cat([found[outputs.index(output)] for output in self._road.outputs], dim=1)
 
 
@@ -211,8 +214,17 @@ def _of_texts(road: Road, samples: Sequence[Any], tuned: Mapping[str, Any]) -> N
         "even": padding_shows(backbone, module.network),
     }
     dynamic = {name: {0: _ANY, 1: _ANY} for name in batch}
-    tokenizer = backbone._texts.backend.to_str()  # noqa: SLF001  as the backbone set it
-    return Network(module, batch, dynamic, list(samples), form, tokenizer)
+    return Network(module, batch, dynamic, list(samples), form, _tokenizer(backbone))
+
+
+def _tokenizer(backbone: Any) -> str:
+    """Return the content of a tokenizer.json that gives the very tokens, padding that counts too."""
+    told = str(backbone._texts.backend.to_str())  # noqa: SLF001  as the backbone set it
+    if not getattr(backbone, "is_padded", False):
+        return told
+    made = Tokenizer.from_str(told)
+    made.enable_padding(length=backbone.max_length, pad_id=backbone.tokenizer.pad_token_id or 0)
+    return str(made.to_str())
 
 
 def _unknown(backbone: Any) -> TypeError:
