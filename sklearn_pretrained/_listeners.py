@@ -29,20 +29,25 @@ class Listener:
 
 
 class _Thread(threading.local):
-    listeners: Mapping[nn.Module, Listener] = {}
+    listeners: Mapping[int, Listener] = {}
 
 
 _thread = _Thread()
 
 
+def _listener_of(module: nn.Module) -> Listener | None:
+    # torch.export runs stand-ins of a network's modules, which share their attributes.
+    return _thread.listeners.get(id(vars(module)))
+
+
 def _before(module: nn.Module, args: Any, kwargs: Any) -> None:
-    listener = _thread.listeners.get(module)
+    listener = _listener_of(module)
     if listener is not None and listener.before is not None:
         listener.before(module, args, kwargs)
 
 
 def _after(module: nn.Module, _args: Any, output: Any) -> None:
-    listener = _thread.listeners.get(module)
+    listener = _listener_of(module)
     if listener is not None and listener.after is not None:
         listener.after(module, output)
 
@@ -58,7 +63,7 @@ def listening(listeners: Mapping[nn.Module, Listener]) -> Iterator[None]:
             module._forward_hooks[_KEY] = _after  # type: ignore[index]
     outer = _thread.listeners
     try:
-        _thread.listeners = listeners
+        _thread.listeners = {id(vars(module)): one for module, one in listeners.items()}
         yield
     finally:
         _thread.listeners = outer
@@ -73,7 +78,7 @@ def forget(network: nn.Module) -> None:
 
 def is_input_read(module: nn.Module) -> bool:
     """Say whether somebody in this thread sees what the module is given."""
-    listener = _thread.listeners.get(module)
+    listener = _listener_of(module)
     return (listener is not None and listener.before is not None) or _has_more(
         module._forward_pre_hooks
     )
@@ -81,7 +86,7 @@ def is_input_read(module: nn.Module) -> bool:
 
 def is_output_read(module: nn.Module) -> bool:
     """Say whether somebody in this thread sees what the module gives."""
-    listener = _thread.listeners.get(module)
+    listener = _listener_of(module)
     return (listener is not None and listener.after is not None) or _has_more(module._forward_hooks)
 
 

@@ -12,23 +12,16 @@ PAGE = DOCS / "exported_networks.md"
 START, END = "<!-- results: start -->", "<!-- results: end -->"
 TOLERANCE = 1e-4
 
-_FIVE_AXES = "torch's exporter takes attention over four axes, and this network's has five"
 _ALIKE = "its random weights give two images the same row, so that nothing would be compared"
 EXCEPTIONS: dict[str, str] = {
     "Longformer": "its forward decides by the values of the mask, so that it is no single graph",
     "Mamba": "its scan is unrolled, so that its graph would hold for one length of text only",
-    "SigLIP": "its texts are padded to one length, which the reader of files does not do",
     "EfficientNet": _ALIKE,
     "EfficientNet classifier": _ALIKE,
     "MobileNetV1": _ALIKE,
     "timm/cait_xxs24_224": _ALIKE,
-    "timm/coat_tiny": "the layer that is read is not reached while torch traces it",
     "timm/convmixer_768_32": _ALIKE,
     "timm/efficientvit_b0": _ALIKE,
-    "timm/hiera_tiny_224": _FIVE_AXES,
-    "timm/nest_tiny": _FIVE_AXES,
-    "timm/samvit_base_patch16_224": _FIVE_AXES,
-    "timm/twins_svt_small": _FIVE_AXES,
 }
 """Networks that do not go through, and why."""
 

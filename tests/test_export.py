@@ -20,6 +20,7 @@ from sklearn_pretrained import (
     PretrainedImageFeaturizer,
     PretrainedTextFeaturizer,
     export_onnx,
+    export_program,
 )
 from sklearn_pretrained.exceptions import (
     BadItemError,
@@ -31,6 +32,7 @@ from sklearn_pretrained.exceptions import (
 from sklearn_pretrained.exported import load
 from sklearn_pretrained.exported._resize import prepare
 
+from . import tower_zoo
 from .conftest import TinyConvNet, make_convnet, make_mlp, relative_error, to_tensor
 from .text_zoo import make_folder
 
@@ -211,6 +213,50 @@ def test_only_weights_below_the_layer_are_in_the_file(tmp_path):
 
     assert counts[0] == 8 * 16 + 16
     assert counts[1] > counts[0]
+
+
+class Windows(torch.nn.Module):
+    """Attention over rows, and over windows beside the heads, with one activation for both."""
+
+    def __init__(self):
+        super().__init__()
+        self.act = torch.nn.ReLU()
+        self.first = torch.nn.Sequential(torch.nn.Linear(24, 48), self.act)
+        self.bias = torch.nn.Parameter(torch.randn(1, 1, 2, 3, 3))
+        self.last = torch.nn.Linear(48, 5)
+
+    def forward(self, x):
+        """Attend over three axes, and over five with a mask."""
+        attend = torch.nn.functional.scaled_dot_product_attention
+        x = self.first(x).view(-1, 12, 4)
+        x = attend(x, x, x)
+        x = x.reshape(-1, 2, 2, 3, 4)
+        x = attend(x, x, x, self.bias)
+        return self.last(self.act(x.flatten(1)))
+
+
+@pytest.mark.parametrize("export", [export_onnx, export_program])
+def test_attention_over_any_axes_and_a_module_of_two_names_are_exported(export, tmp_path):
+    """The rows of the file are the network's, which is checked before it is written."""
+    torch.manual_seed(0)
+    X = np.random.default_rng(0).normal(size=(6, 24)).astype(np.float32)
+    featurizer = ModuleFeaturizer(Windows(), layer="penultimate", cache=None).fit(X)
+    facts = export(featurizer, tmp_path / "windows", examples=X)
+
+    assert featurizer.transform(X).shape == (6, 48)
+    assert facts["report"][-1]["largest"] < 1e-5
+
+
+def test_texts_that_a_network_reads_padded_are_padded_from_a_file_too(tmp_path):
+    """As SigLIP reads them: the tokenizer that travels with the file pads to the one length."""
+    folder = tower_zoo.make_folder(tmp_path / "tower", "SigLIP")
+    texts = [text[:12] for text in TEXTS]
+    featurizer = PretrainedTextFeaturizer(str(folder), layer="projection", cache=None).fit(texts)
+    export_onnx(featurizer, tmp_path / "tower.onnx", examples=texts[:3])
+
+    rows = featurizer.transform(texts)
+    assert relative_error(load(tmp_path / "tower.onnx").transform(texts), rows) < 1e-5
+    assert relative_error(rows[:1], rows[1:2]) > 1e-3
 
 
 def test_weights_that_one_file_cannot_hold_lie_beside_it(monkeypatch, tmp_path):
