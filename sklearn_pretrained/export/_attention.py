@@ -27,7 +27,12 @@ class AttentionOverFourAxes(TorchFunctionMode):
 
 
 def _attend(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *args: Any, **how: Any
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    *args: Any,
+    **how: Any,
 ) -> Tensor:
     attend = functional.scaled_dot_product_attention
     if all(one.ndim == _AXES for one in (query, key, value)):
