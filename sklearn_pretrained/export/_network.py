@@ -218,7 +218,7 @@ def _of_texts(road: Road, samples: Sequence[Any], tuned: Mapping[str, Any]) -> N
 
 
 def _tokenizer(backbone: Any) -> str:
-    """Return the content of a tokenizer.json that gives the very tokens, padding that counts too."""
+    """Return a tokenizer.json that gives the very tokens, and padding where that is read."""
     told = str(backbone._texts.backend.to_str())  # noqa: SLF001  as the backbone set it
     if not getattr(backbone, "is_padded", False):
         return told
