@@ -1,6 +1,6 @@
 """What each fast path gains: a network with all of them beside the same network without that one.
 
-    python benchmarks/fast_paths.py [--networks vit_b_16,…] [--paths gelu,…] [--rounds 7]
+    python benchmarks/fast_paths.py [--networks vit_b_16,…] [--paths attention,…] [--rounds 7]
 
 One process holds a network in every variant, and the variants take turns, in another order each
 round. "pages" changes a whole process, so there are two. This is repeated with fresh processes,
@@ -45,21 +45,19 @@ PATHS = {
         ("fast._speed_up", "is_worth_it", _no),
         ("fast._attention", "is_worth_it", _no),
     ],
-    "gelu": [("fast._gelu", "fusing_pays", _no)],
     "packing": [("_registry", "find_packing", _nothing)],
     "pages": [("fast._speed_up", "keep_pages", _nothing)],
 }
 CONVOLUTIONS = ["batch norm", "oneDNN convolutions", "layouts of shapes", "activations"]
-LINEARS = ["oneDNN linears", "gelu"]
 NETWORKS = {
     "mobilenet_v2": CONVOLUTIONS,
     "mobilenet_v3_large": CONVOLUTIONS,
     "efficientnet_b0": CONVOLUTIONS,
     "resnet18": CONVOLUTIONS,
     "resnet50": CONVOLUTIONS,
-    "convnext_tiny": ["channels last", *LINEARS],
-    "vit_b_16": ["attention", *LINEARS],
-    "minilm": ["packing", *LINEARS],
+    "convnext_tiny": ["channels last", "oneDNN linears"],
+    "vit_b_16": ["attention", "oneDNN linears"],
+    "minilm": ["packing", "oneDNN linears"],
 }
 
 

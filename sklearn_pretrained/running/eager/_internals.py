@@ -162,7 +162,7 @@ INTERNALS = (
     ),
     Internal(
         ("_reorder_linear_weight", "_linear_pointwise"),
-        "linear layers through oneDNN, GELU included",
+        "linear layers through oneDNN",
         "linear layers run as torch runs them",
         is_there,
     ),

@@ -28,21 +28,14 @@ _RUNS = 9
 Linear = Callable[[Tensor], Tensor]
 
 
-def packed(weight: Tensor, bias: Tensor | None, activation: str = "none") -> Linear:
-    """Return x → activation(x·weightᵀ + bias), with a copy of the weights laid out for oneDNN.
-
-    Parameters
-    ----------
-    weight, bias : Tensor
-    activation : {"none", "gelu"}
-    """
+def packed(weight: Tensor, bias: Tensor | None) -> Linear:
+    """Return x → x·weightᵀ + bias, with a copy of the weights laid out for oneDNN."""
     laid_out = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS)
     run = torch.ops.mkldnn._linear_pointwise
-    algorithm = "none" if activation == "gelu" else ""
     constant = None if bias is None else bias.detach()
 
     def linear(x: Tensor) -> Tensor:
-        return run(x, laid_out, constant, activation, [], algorithm)
+        return run(x, laid_out, constant, "none", [], "")
 
     return linear
 
@@ -63,7 +56,6 @@ def is_there(dtype: torch.dtype = torch.float32) -> bool:
             pairs = [
                 (packed(weight, bias)(x), plain),
                 (packed(weight, None)(x[0]), nn.functional.linear(x[0], weight)),
-                (packed(weight, bias, "gelu")(x), nn.functional.gelu(plain)),
             ]
     except (RuntimeError, AttributeError, TypeError):
         return False
@@ -73,10 +65,10 @@ def is_there(dtype: torch.dtype = torch.float32) -> bool:
     )
 
 
-def race(x: Tensor, rivals: Sequence[Linear], runs: int) -> list[float]:
+def _race(x: Tensor, rivals: Sequence[Linear]) -> list[float]:
     """Return the seconds that each rival takes at best."""
     best = [float("inf")] * len(rivals)
-    for _ in range(runs):
+    for _ in range(_RUNS):
         for i, rival in enumerate(rivals):
             started = time.perf_counter()
             rival(x)
@@ -92,7 +84,7 @@ def is_worth_it(dtype: torch.dtype = torch.float32) -> bool:
     with torch.inference_mode():
         x, weight = torch.ones(_SIZE, _SIZE, dtype=dtype), torch.ones(_SIZE, _SIZE, dtype=dtype)
         plain: Linear = lambda x: nn.functional.linear(x, weight)  # noqa: E731  a rival
-        ours, theirs = race(x, (packed(weight, None), plain), _RUNS)
+        ours, theirs = _race(x, (packed(weight, None), plain))
     return ours * WORTH < theirs
 
 

@@ -16,7 +16,6 @@ from ...._shared_copy import shared_copy
 from ...._taps import tensors
 from ._attention import attend_blockwise
 from ._fold import fold
-from ._gelu import fuse_gelu
 from ._linears import is_worth_it, prepack
 from ._memory import keep_pages
 from ._pairs import Flow, flow
@@ -174,11 +173,8 @@ def _attend_blockwise(network: nn.Module, _seen: Flow) -> None:
 
 
 def _run_linears(network: nn.Module, seen: Flow) -> None:
-    dtype = seen.result[0].dtype
-    if is_worth_it(dtype):
+    if is_worth_it(seen.result[0].dtype):
         prepack(network)
-        if dtype == torch.float32:
-            fuse_gelu(network, seen)
 
 
 _STEPS: dict[str, tuple[Step, ...]] = {
