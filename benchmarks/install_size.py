@@ -5,8 +5,8 @@
     python benchmarks/install_size.py --write torch==2.13.0+cpu    # both, into docs/install.md
 
 pip chooses the files in a dry run, which downloads metadata alone, and each file's server says how
-large it is. On the disk it is the sum over a wheel's files, where this environment has that release.
-A torch for the CPU comes from PyTorch's own index, or from a folder that `PIP_FIND_LINKS` names.
+large it is. The disk's share is the sum over a wheel's files, where this environment has that
+release. A torch for the CPU comes from PyTorch's own index, or from a folder of `PIP_FIND_LINKS`.
 """
 
 import argparse
@@ -103,13 +103,13 @@ def main():
     ways = {given.torch or "torch from PyPI": given.torch}
     if given.write:
         ways = {"torch from PyPI": None, "torch for the CPU": given.write}
+    system = f"{platform.system()}, {platform.machine()}, Python {platform.python_version()}"
     lines = [
         "| | torch | CUDA libraries | the rest | download | packages | on the disk |",
         "|---|--:|--:|--:|--:|--:|--:|",
         *(row(way, torch) for way, torch in ways.items()),
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, by `benchmarks/install_size.py`: {platform.system()}, "
-        + f"{platform.machine()}, Python {platform.python_version()}.",
+        f"{datetime.now(UTC):%Y-%m-%d}, by `benchmarks/install_size.py`: {system}.",
     ]
     print(*lines, sep="\n")
     if given.write:

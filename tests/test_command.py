@@ -59,6 +59,33 @@ def test_export_proves_a_pickle_on_a_folder_and_says_how_far_it_moved(photos):
     assert "m.onnx gives the pipeline's answers on 24 examples." in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("layers", "resnet50", "--nope"), "Error: No such option: --nope. `python -m sklearn"),
+        (("layer",), "Error: No such command 'layer'. Did you mean 'layers'? `python -m sklearn"),
+        (("export", "pipeline.joblib"), "Error: Missing argument 'path'"),
+        (("features", "photos/", "--kind", "sounds"), "Error: Invalid value for '--kind'"),
+    ],
+)
+def test_words_that_are_not_understood_are_an_error_of_one_line(words, said):
+    """It names the help that lists the right ones, and the exit status is 2."""
+    done = run(*words)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
+    assert done.stderr.endswith("--help` shows what it takes.\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_command_without_words_shows_its_help():
+    """Paragraphs are broken by the window, and not as they stand in the source."""
+    done = run("layers")
+
+    assert "Usage: python -m sklearn_pretrained layers" in done.stdout + done.stderr
+    assert "Cost is the share of a whole forward pass" in " ".join(done.stdout.split())
+
+
 def test_predict_prints_the_pipelines_labels_as_csv_without_torch(photos, patches):
     """In the order of the names; a pattern stands for its files."""
     pipeline, folder, _ = photos

@@ -5,10 +5,11 @@ A command imports what is heavy when it runs: `predict` needs neither torch nor 
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import exceptions
 from .._optional import need
@@ -30,8 +31,10 @@ def main() -> None:
     """Run the command line of this process; an error is a line, and no traceback."""
     warnings.showwarning = _show_warning
     try:
-        _app()()
+        status = _app()(standalone_mode=False)
     except Exception as error:
+        if hasattr(error, "format_message"):  # words that are not understood
+            _exit_with_usage(error)
         if "--traceback" in sys.argv:
             raise
         if isinstance(error, _SPEAKING):
@@ -40,6 +43,19 @@ def main() -> None:
             f"Error: {type(error).__name__}: {error} (This may be a fault of the library: "
             f"`{PROGRAM} --traceback …` shows where it happened.)"
         )
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _exit_with_usage(error: Any) -> NoReturn:
+    """Say in one line what was not understood; a command without words shows its help instead."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        path = error.ctx.command_path if getattr(error, "ctx", None) else PROGRAM
+        said = error.format_message().replace("Value error, ", "")
+        end = "" if said.endswith((".", "?")) else "."
+        sys.stderr.write(f"Error: {said}{end} `{path} --help` shows what it takes.\n")
+    sys.exit(error.exit_code)
 
 
 def _app() -> Any:
@@ -63,14 +79,23 @@ def _app() -> Any:
 
     for name in COMMANDS:
         module = import_module(f".{name}", __name__)
-        app.command(name, no_args_is_help=_needs_words(module), epilog=_examples(module))(
-            module.command
-        )
+        app.command(
+            name,
+            help=_paragraphs(module.command),
+            no_args_is_help=_needs_words(module),
+            epilog=_examples(module),
+        )(module.command)
     return app
 
 
 def _needs_words(module: Any) -> bool:
     return not getattr(module, "RUNS_ALONE", False)
+
+
+def _paragraphs(command: Any) -> str:
+    """Give a docstring one line for each paragraph: help breaks it where the window ends."""
+    said = inspect.getdoc(command) or ""
+    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in said.split("\n\n"))
 
 
 def _examples(module: Any) -> str:

@@ -83,7 +83,7 @@ def command(
 ) -> None:
     """Compute the features of images or texts.
 
-    For more rows than fit into memory, and work that can be interrupted, use `featurize` in Python.
+    For more rows than fit into memory, and work that can be interrupted, use `featurize`.
     """
     import sys
 
