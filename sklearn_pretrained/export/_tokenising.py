@@ -6,7 +6,7 @@ Tokens may be given as well, in place of strings: so `exported.load` uses the to
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,9 @@ def _special(told: Mapping[str, Any]) -> Facts:
     return {role: words[0] for role, words in found.items() if words}
 
 
-def tokenising_graph(form: Mapping[str, Any], operator: tuple[str, Facts], like: Any) -> Any:
+def tokenising_graph(
+    form: Mapping[str, Any], operator: tuple[str, Facts], read: Iterable[str], like: Any
+) -> Any:
     """Build the graph: ``text`` (n,) → what the network reads, (n, longest).
 
     Parameters
@@ -86,6 +88,8 @@ def tokenising_graph(form: Mapping[str, Any], operator: tuple[str, Facts], like:
         What the file says of its input.
     operator : (str, dict)
         One of `operators`.
+    read : iterable of str
+        Names of the network's inputs.
     like : ModelProto
         Whose opset and version of the format it has.
     """
@@ -159,7 +163,6 @@ def tokenising_graph(form: Mapping[str, Any], operator: tuple[str, Facts], like:
         node("ReduceMax", ["lengths"], ["longest"], keepdims=1),
     ]
     known = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "types"}
-    read = [value.name for value in like.graph.input]
     for name in read:
         reads = [f"all_{known[name]}", "zero", "longest", "one"]
         nodes.append(node("Slice", reads, [f"{name}_read"]))
