@@ -79,10 +79,9 @@ def _choose(form: str, one: Input) -> None:
 
 def _kind(one: Input) -> str:
     """Say what an input is of: images also where it takes them prepared."""
-    form = one.form
-    if form["kind"] == "arrays":
-        return "rows" if form["name"] == "rows" else _IMAGES
-    return {"pictures": _IMAGES}.get(form["kind"], form["kind"])
+    if one.form["kind"] == "arrays":
+        return "rows" if one.form["name"] == "rows" else _IMAGES
+    return _IMAGES if one.form["kind"] == "pictures" else str(one.form["kind"])
 
 
 def _is_called(one: Input, name: str) -> bool:

@@ -15,13 +15,14 @@ from ..exported._reading import reader
 from ._decoding import BYTES, decoding_graph
 from ._inputs import Input, samples_of
 from ._resizing import PIXELS, PREPARED, resizing_graph
-from ._tokenising import TEXT
+from ._tokenising import TEXT, rename
 from ._tokens_proof import best_operator
 from ._torch import EXTRA, PURPOSE
 
 Facts = dict[str, Any]
 Graphs = list[tuple[str, Any, dict[str, str]]]
-"""Of each graph its name, and which of its outputs is which input of what follows."""
+"""Of each graph its name, if its tensors have none of its own, and which input of what follows each
+of its outputs is."""
 
 
 def _of_pixels(one: Input, like: Any) -> tuple[Graphs, Facts, list[Facts]]:
@@ -44,6 +45,8 @@ def _of_text(one: Input, like: Any) -> tuple[Graphs, Facts, list[Facts]]:
     graph, told = best_operator(one.form, one.tokenizer, read, like)
     if one.prefix:
         told["step"] += f" of {one.prefix[:-1]}"
+    # ONNX's own prefixes stop at the graphs within.
+    rename(graph.graph, lambda name: one.prefix + name)
     feeds = {f"{name}_read": name for name in read}
     return [("", graph, feeds)], {"name": TEXT, "dtype": "string"}, [told]
 
@@ -104,7 +107,6 @@ def _with(front: Any, name: str, feeds: dict[str, str], prefix: str, model: Any)
     compose = need("onnx", install=EXTRA, purpose=PURPOSE).compose
     if name:
         front = compose.add_prefix(front, name, rename_inputs=False, rename_outputs=False)
-    if prefix:
         front = compose.add_prefix(front, prefix)
     kept = [prefix + PREPARED] if PREPARED in feeds else []
     return compose.merge_models(

@@ -6,7 +6,7 @@ Tokens may be given as well, in place of strings: so `exported.load` uses the to
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -176,24 +176,22 @@ def tokenising_graph(
         [make.make_tensor_value_info(f"{name}_read", number, ["n", "m"]) for name in read],
         [_constant(onnx, name, value) for name, value in constants.items()],
     )
-    _rename(graph, {TEXT, *given, *(value.name for value in graph.output)})
+    kept = {TEXT, *given, *(value.name for value in graph.output)}
+    # Another graph may have names like those within.
+    rename(graph, lambda name: name if name in kept else f"tokenise/{name}")
     opsets = [*like.opset_import, make.make_opsetid(DOMAIN, 1)]
     return make.make_model(graph, opset_imports=opsets, ir_version=like.ir_version)
 
 
-def _rename(graph: Any, kept: set[str]) -> None:
-    """Give names of its own to all but inputs and outputs, which another graph may have too."""
-
-    def new(name: str) -> str:
-        return name if name in kept else f"tokenise/{name}"
-
+def rename(graph: Any, new: Callable[[str], str]) -> None:
+    """Give other names to all tensors of a graph, and of the graphs within."""
     for value in (*graph.input, *graph.output, *graph.initializer):
         value.name = new(value.name)
     for one in graph.node:
         one.input[:], one.output[:] = map(new, one.input), map(new, one.output)
         for attribute in one.attribute:
             if attribute.HasField("g"):
-                _rename(attribute.g, kept)
+                rename(attribute.g, new)
 
 
 def _prompted(node: Any, form: Mapping[str, Any]) -> Any:

@@ -53,7 +53,8 @@ class Several:
 
     def size(self, sample: Any) -> Any:
         """Return the sizes of its parts: first of those that must be equal within a batch."""
-        even, others = [], []
+        even: list[Any] = []
+        others: list[Any] = []
         for part, reader, one in zip(self._parts, self._readers, sample, strict=True):
             sizes = even if part["form"].get("even", False) else others
             sizes.append(reader.size(one))
