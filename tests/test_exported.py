@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from itertools import islice
 
 import numpy as np
 import pytest
 
 from sklearn_pretrained import PretrainedImageFeaturizer, export_onnx
-from sklearn_pretrained.exceptions import TruncationWarning
 from sklearn_pretrained.exported import ExportedPipeline, load
 
 from .hostile import images, texts, trial
+from .hostile.exported import differing, outcome
 
 
 @pytest.fixture(scope="module")
@@ -34,55 +32,24 @@ def both_of_texts(tmp_path_factory):
     return featurizer, load(path, threads=1)
 
 
-_ADVICE = re.compile(
-    r"\. (?:Remove|Otherwise, remove) it|(?:;|\. This) .*(?:value_range|normalised)"
-)
-"""What follows is for whoever has the estimator, or the file alone."""
-
-
-def outcome(transform, item):
-    """Return a row, or the kind of an error and what it says up to its advice."""
-    try:
-        (row,) = transform([item])
-    except Exception as error:
-        return type(error), _ADVICE.split(str(error))[0]
-    return row
-
-
-def differing(both, cases):
-    """List the items of which the two make another thing, and count rows and errors."""
-    wrong, rows = [], 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TruncationWarning)
-        for name, item in cases:
-            ours, theirs = (outcome(one.transform, item) for one in both)
-            if isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray):
-                rows += 1
-                if not np.linalg.norm(ours - theirs) <= 1e-4 * np.linalg.norm(ours):
-                    wrong.append((name, "another row"))
-            elif isinstance(ours, np.ndarray) or isinstance(theirs, np.ndarray) or ours != theirs:
-                wrong.append((name, str(ours)[:150], str(theirs)[:150]))
-    return wrong, rows, len(cases) - rows
-
-
 def test_odd_images_are_the_same_row_or_the_same_error(both_of_images, tmp_path):
     """Every mode, depth, turn and damage, bombs, and what only looks like an image."""
     cases = images.all_made(tmp_path, tmp_path / "trap")[::2]
-    wrong, rows, errors = differing(both_of_images, cases)
+    found = differing(both_of_images, cases)
 
-    assert wrong == []
-    assert rows + errors >= 200
-    assert min(rows, errors) > 80
+    assert found.wrong == []
+    assert found.rows + found.errors >= 200
+    assert min(found.rows, found.errors) > 80
 
 
 def test_odd_texts_are_the_same_row_or_the_same_error(both_of_texts):
     """The naughty strings, all of Unicode, halves of characters, pairs, and what is no text."""
     cases = [*texts.all_made()[::3], *texts.no_texts(), *islice(texts.halves(), 10)]
-    wrong, rows, errors = differing(both_of_texts, cases)
+    found = differing(both_of_texts, cases)
 
-    assert wrong == []
-    assert rows + errors >= 200
-    assert min(rows, errors * 10) > 100
+    assert found.wrong == []
+    assert found.rows + found.errors >= 200
+    assert min(found.rows, found.errors * 10) > 100
 
 
 def test_a_file_has_the_methods_that_it_gives(both_of_images):

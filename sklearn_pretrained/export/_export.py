@@ -14,18 +14,15 @@ import numpy as np
 from .._optional import need
 from ..exported import ExportedPipeline
 from ..exported._pipeline import FACTS, FORMAT, TOKENIZER
-from ._decoder_proof import check_decoder
-from ._decoding import BYTES
+from ._choices import Inputs, check_inputs, choose_forms
 from ._facts import classes, feature_names, kinds, licence, provenance
-from ._front import check_inputs, check_pixels, with_preparation
+from ._front import check_pixels, fronts, joined, with_samples
 from ._graph import Graph
 from ._inputs import Input, form_of, inputs_of, samples_of
 from ._parts import Part, parts
 from ._proof import check_preparation, check_step, check_weights, choose_form
-from ._resizing import PIXELS
+from ._raw_proof import check_raw, check_strings
 from ._score import check_score, targets_of
-from ._tokenising import TEXT
-from ._tokens_proof import check_texts
 from ._torch import EXTRA, PURPOSE
 from ._weights import check_weights_name, with_smaller_weights
 
@@ -40,7 +37,7 @@ def export_onnx(
     examples: Any,
     y: Any = None,
     tolerance: float = 1e-4,
-    inputs: str = "prepared",
+    inputs: Inputs = "prepared",
     weights: str = "float32",
     min_agreement: float = 0.99,
     min_score: float | None = None,
@@ -67,12 +64,15 @@ def export_onnx(
     tolerance : float, default=1e-4
         Allowed difference of a row, relative to its norm. Probabilities, decision values and
         predicted numbers may differ by ten times as much; labels must be equal.
-    inputs : {"prepared", "pixels", "bytes", "text"}, default="prepared"
+    inputs : {"prepared", "pixels", "bytes", "text"} or dict, default="prepared"
         What the graph reads. "prepared" takes what the network does: resized and cropped
         pixels, or tokens. "pixels" takes uint8 images of any size, and resizes and crops them
         as the library does, to the bit. "bytes" takes the content of one JPEG or PNG file, which
         onnxruntime-extensions decodes; its pixels are not quite Pillow's. "text" takes strings,
         which it tokenises; the tokens of unusual letters are not quite the tokenizer's.
+        Where there are several networks, "pixels" and "bytes" are for all those that read images,
+        and "text" for those that read texts; a dict has a form for each name of a transformer or
+        column, as ``{"photo": "bytes", "title": "text"}``, and all else is "prepared".
         `exported.load` reads the same X in all cases, by Pillow and the tokenizer itself.
     weights : {"float32", "float16", "int8"}, default="float32"
         How large weights are stored. "float16" makes a file of half the size, scikit-learn's
@@ -126,20 +126,18 @@ def export_onnx(
     check_inputs(inputs)
     check_weights_name(weights)
     found = parts(pipeline, examples)
-    graph, fed = _graph(found, inputs_of(found, examples))
-    samples = samples_of(fed)
-    targets = targets_of(y, min_score, found[-1], len(samples))
-    tokenizers = {one.prefix + TOKENIZER: one.tokenizer for one in fed if one.tokenizer}
-
-    def prepared(model: Any) -> tuple[Any, Facts, list[Facts]]:
-        return with_preparation(model, form_of(fed), inputs, tokenizers.get(TOKENIZER, ""))
-
-    smaller = with_smaller_weights(weights, graph, fed)
-    rounded = None if smaller is None else prepared(smaller)[0]
-    graph.model, form, told = prepared(graph.model)
+    read = inputs_of(found, examples)
+    choose_forms(inputs, read)
+    graph, prepared = _graph(found, read)
+    targets = targets_of(y, min_score, found[-1], len(samples_of(prepared)))
+    tokenizers = {one.prefix + TOKENIZER: one.tokenizer for one in prepared if one.tokenizer}
+    smaller = with_smaller_weights(weights, graph, prepared)
+    before, fed, told = fronts(prepared, graph.model)
+    graph.model = joined(before, fed, graph.model)
+    smaller = None if smaller is None else joined(before, fed, smaller)
     facts = {
         "format": FORMAT,
-        "input": form,
+        "input": form_of(fed),
         "steps": kinds(found),
         "outputs": graph.outputs,
         **classes(found[-1]),
@@ -155,15 +153,15 @@ def export_onnx(
         _write(graph.model, name, facts, tokenizers)
         runtime = ExportedPipeline(name)
         facts = runtime.facts_
-        if form["kind"] in {PIXELS, BYTES}:
-            ready, samples = samples, runtime.samples(examples)
-            facts["report"].append(check_pixels(runtime, samples, ready))
-        else:
-            facts["report"] += check_preparation(fed, examples)
+        fed = with_samples(fed, examples)
+        samples = samples_of(fed)
+        facts["report"] += check_preparation(fed, examples)
+        facts["report"] += check_pixels(runtime, fed, prepared)
         _prove(runtime, samples, found, tolerance)
-        if rounded is not None:
+        facts["report"] += check_strings(runtime, fed, examples, tolerance)
+        if smaller is not None:
             # Every step is proven, and only its weights are others from here on.
-            graph.model = rounded
+            graph.model = smaller
             del runtime
             for file in Path(folder).iterdir():
                 file.unlink()
@@ -173,7 +171,7 @@ def export_onnx(
             expected = {name: wanted for part in found for name, wanted in part.expected.items()}
             least = min_agreement if min_score is None else 0.0
             facts["report"] += check_weights(runtime, samples, expected, least)
-        facts["report"] += _check_fronts(runtime, samples, examples, min_agreement)
+        facts["report"] += check_raw(runtime, fed, examples, min_agreement)
         if targets is not None:
             facts["report"].append(check_score(runtime, samples, found[-1], targets, min_score))
         _write(graph.model, name, facts, tokenizers)
@@ -200,18 +198,6 @@ def _prove(
                 "dtype": _dtype(wanted),
             }
         facts["report"] += check_step(runtime, samples, part.name, part.expected, tolerance)
-
-
-def _check_fronts(
-    runtime: ExportedPipeline, samples: Any, examples: Any, least: float
-) -> list[Facts]:
-    """Compare what the graph itself decodes or tokenises with what the library does."""
-    form = runtime.facts_["input"]
-    if form["kind"] == BYTES:
-        return [check_decoder(runtime, examples, form["image_shape"], least)]
-    if form["kind"] == TEXT:
-        return [check_texts(runtime, samples, examples, least)]
-    return []
 
 
 def _graph(found: list[Part], inputs: list[Input]) -> tuple[Graph, list[Input]]:

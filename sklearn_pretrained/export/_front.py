@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,125 +11,146 @@ import numpy as np
 from .._optional import need
 from ..exceptions import ExportError
 from ..exported import ExportedPipeline
+from ..exported._reading import reader
 from ._decoding import BYTES, decoding_graph
+from ._inputs import Input, samples_of
 from ._resizing import PIXELS, PREPARED, resizing_graph
-from ._tokenising import TEXT
+from ._tokenising import TEXT, rename
 from ._tokens_proof import best_operator
 from ._torch import EXTRA, PURPOSE
 
 Facts = dict[str, Any]
-Graphs = list[tuple[str, Any]]
+Graphs = list[tuple[str, Any, dict[str, str]]]
+"""Of each graph its name, if its tensors have none of its own, and which input of what follows each
+of its outputs is."""
 
 
-def _of_pixels(form: Facts, like: Any) -> tuple[Graphs, Facts]:
-    graph = resizing_graph(form["geometry"], like)
-    shape = ["height", "width", 3]
-    return [("prepare/", graph)], {"kind": PIXELS, "name": PIXELS, "shape": shape, "even": True}
+def _of_pixels(one: Input, like: Any) -> tuple[Graphs, Facts, list[Facts]]:
+    assert one.network is not None
+    graph = resizing_graph(one.form["geometry"], like)
+    (read,) = one.network.batch
+    form = {"name": PIXELS, "shape": ["height", "width", 3], "even": True}
+    return [("prepare/", graph, {PREPARED: read})], form, []
 
 
-def _of_bytes(form: Facts, like: Any) -> tuple[Graphs, Facts]:
-    if form["value_range"] is not None:
-        raise ValueError(
-            "inputs='bytes' reads images of 8 bits, and value_range is for others. Use "
-            "inputs='pixels', or fit the pipeline without value_range."
-        )
-    pixels, told = _of_pixels(form, like)
-    told |= {"kind": BYTES, "name": BYTES, "shape": ["length"], "alone": True}
-    return [("decode/", decoding_graph(like)), *pixels], told
+def _of_bytes(one: Input, like: Any) -> tuple[Graphs, Facts, list[Facts]]:
+    pixels, told, _ = _of_pixels(one, like)
+    told |= {"name": BYTES, "shape": ["length"], "alone": True}
+    return [("decode/", decoding_graph(like), {PIXELS: PIXELS}), *pixels], told, []
 
 
-_EXTENSIONS = "sklearn-pretrained[onnx-extensions]"
-_EXTENDED = (BYTES, TEXT)
-_FRONTS: dict[str, Callable[[Facts, Any], tuple[Graphs, Facts]]] = {
+def _of_text(one: Input, like: Any) -> tuple[Graphs, Facts, list[Facts]]:
+    assert one.network is not None
+    read = list(one.network.batch)
+    graph, told = best_operator(one.form, one.tokenizer, read, like)
+    if one.prefix:
+        told["step"] += f" of {one.prefix[:-1]}"
+    # ONNX's own prefixes stop at the graphs within.
+    rename(graph.graph, lambda name: one.prefix + name)
+    feeds = {f"{name}_read": name for name in read}
+    return [("", graph, feeds)], {"name": TEXT, "dtype": "string"}, [told]
+
+
+_FRONTS: dict[str, Callable[[Input, Any], tuple[Graphs, Facts, list[Facts]]]] = {
     PIXELS: _of_pixels,
     BYTES: _of_bytes,
+    TEXT: _of_text,
 }
-INPUTS = ("prepared", *_FRONTS, TEXT)
 
 
-def check_inputs(inputs: str) -> None:
-    """Raise where there is no such form of inputs, or what it needs is not installed."""
-    if inputs not in INPUTS:
-        raise ValueError(f"inputs={inputs!r} is not one of {', '.join(map(repr, INPUTS))}.")
-    if inputs in _EXTENDED:
-        need("onnxruntime_extensions", install=_EXTENSIONS, purpose=f"inputs={inputs!r}")
+def fronts(inputs: Sequence[Input], like: Any) -> tuple[list[Graphs], list[Input], list[Facts]]:
+    """Build what prepares the items of each input, as it was asked for.
+
+    Parameters
+    ----------
+    inputs : sequence of Input
+    like : ModelProto
+        Whose opset and version of the format the graphs have.
+
+    Returns
+    -------
+    list of list of (str, ModelProto)
+        For each input what comes in front of the network, in order.
+    list of Input
+        What is fed now.
+    list of dict
+        What the report says of it.
+    """
+    graphs: list[Graphs] = []
+    fed: list[Input] = []
+    report: list[Facts] = []
+    for one in inputs:
+        made, form, told = _FRONTS[one.asked](one, like) if one.asked in _FRONTS else ([], {}, [])
+        graphs.append(made)
+        fed.append(replace(one, form={**one.form, "kind": one.asked, **form}) if made else one)
+        report += told
+    return graphs, fed, report
 
 
-def with_preparation(
-    model: Any, form: Facts, inputs: str, tokenizer: str
-) -> tuple[Any, Facts, list[Facts]]:
+def joined(graphs: Sequence[Graphs], inputs: Sequence[Input], model: Any) -> Any:
     """Put what prepares items in front of a graph.
 
     Parameters
     ----------
+    graphs, inputs : sequence
+        As `fronts` gives them.
     model : ModelProto
-    form : dict
-        What the file says of its input.
-    inputs : {"prepared", "pixels", "bytes", "text"}
-    tokenizer : str
-        The content of its tokenizer.json, for texts.
-
-    Returns
-    -------
-    ModelProto
-    dict
-        What the file says of its input.
-    list of dict
-        What the report says of it.
     """
-    if inputs == "prepared":
-        return model, form, []
-    if inputs == TEXT:
-        return _of_text(model, form, tokenizer)
-    if form["kind"] != "pictures":
-        raise ValueError(
-            f"inputs={inputs!r} is for pipelines over images that are resized as torchvision's "
-            "networks do and cropped at the centre. Use inputs='prepared' for others."
-        )
-    graphs, told = _FRONTS[inputs](form, model)
-    for prefix, graph in reversed(graphs):
-        model = _joined(prefix, graph, model)
-    return model, {**form, **told}, []
+    for made, one in zip(graphs, inputs, strict=True):
+        for name, graph, feeds in reversed(made):
+            model = _with(graph, name, feeds, one.prefix, model)
+    return model
 
 
-def _of_text(model: Any, form: Facts, tokenizer: str) -> tuple[Any, Facts, list[Facts]]:
-    if form["kind"] != "texts" or form["truncation"] == "error":
-        raise ValueError(
-            "inputs='text' is for a pipeline over one column of texts, which cuts those that are "
-            "too long. Use inputs='prepared' for others."
-        )
-    front, told = best_operator(form, tokenizer, model)
+def _with(front: Any, name: str, feeds: dict[str, str], prefix: str, model: Any) -> Any:
+    """Put one graph in front of another; its prepared pixels stay an output."""
     compose = need("onnx", install=EXTRA, purpose=PURPOSE).compose
-    whole = compose.merge_models(
-        front,
-        model,
-        io_map=[(f"{value.name}_read", value.name) for value in model.graph.input],
-        outputs=[value.name for value in model.graph.output],
-    )
-    return whole, {**form, "kind": TEXT, "name": TEXT, "dtype": "string"}, [told]
-
-
-def _joined(prefix: str, front: Any, model: Any) -> Any:
-    """Put one graph in front of another, which reads its output; that of pixels is kept."""
-    compose = need("onnx", install=EXTRA, purpose=PURPOSE).compose
-    (given,) = (value.name for value in front.graph.output)
-    front = compose.add_prefix(front, prefix, rename_inputs=False, rename_outputs=False)
-    kept = [given] if given == PREPARED else []
+    if name:
+        front = compose.add_prefix(front, name, rename_inputs=False, rename_outputs=False)
+        front = compose.add_prefix(front, prefix)
+    kept = [prefix + PREPARED] if PREPARED in feeds else []
     return compose.merge_models(
         front,
         model,
-        io_map=[(given, model.graph.input[0].name)],
+        io_map=[(prefix + given, prefix + read) for given, read in feeds.items()],
         outputs=[*kept, *(value.name for value in model.graph.output)],
     )
 
 
-def check_pixels(runtime: ExportedPipeline, samples: Sequence[Any], expected: Any) -> Facts:
-    """Compare pixels that the graph prepared with the library's, of which none may differ."""
-    for i, (sample, wanted) in enumerate(zip(samples, expected, strict=True)):
-        found = runtime.tensor(sample, PREPARED)
-        if not np.array_equal(found, wanted):
-            raise ExportError(
-                f"The preparation differs: the graph prepares example {i} differently from the "
-                "library. Nothing was written."
-            )
-    return {"step": "preparation", "largest": 0.0, "allowed": 0}
+def with_samples(inputs: Sequence[Input], examples: Any) -> list[Input]:
+    """Read the examples as the file does, where its graph prepares them."""
+    return [
+        replace(one, samples=reader(one.form, {"": one.tokenizer}).samples(one.read(examples)))
+        if one.asked in _FRONTS
+        else one
+        for one in inputs
+    ]
+
+
+def check_pixels(
+    runtime: ExportedPipeline, inputs: Sequence[Input], prepared: Sequence[Input]
+) -> list[Facts]:
+    """Compare pixels that the graph prepared with the library's, of which none may differ.
+
+    Parameters
+    ----------
+    runtime : ExportedPipeline
+    inputs : sequence of Input
+        With what they are fed.
+    prepared : sequence of Input
+        With what the library makes of it.
+    """
+    told = []
+    for one, ready in zip(inputs, prepared, strict=True):
+        if one.asked not in {PIXELS, BYTES}:
+            continue
+        name = f"preparation of {one.prefix[:-1]}" if one.prefix else "preparation"
+        for i, (sample, wanted) in enumerate(zip(samples_of(inputs), ready.samples, strict=True)):
+            found = runtime.tensor(sample, one.prefix + PREPARED)
+            if not np.array_equal(found, wanted):
+                raise ExportError(
+                    f"The {name} differs: the graph prepares example {i} differently from the "
+                    "library. Nothing was written."
+                )
+        told.append({"step": name, "largest": 0.0, "allowed": 0})
+    return told

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..exported._several import columns_of
 from ..exported._table import Table as Reader
 from ..exported._table import chosen
 from ._categories import Known, categories_of, check_encoders
@@ -33,6 +34,8 @@ class Input:
     samples : list
         Of the examples.
     network : Network or None
+    asked : str
+        In which form the graph is to read it.
     """
 
     part: Any
@@ -41,6 +44,7 @@ class Input:
     form: Facts
     samples: list[Any]
     network: Network | None = None
+    asked: str = "prepared"
 
     @property
     def tokenizer(self) -> str:
@@ -50,9 +54,14 @@ class Input:
     def is_fed_as(self, other: Input) -> bool:
         """Tell whether another input is always fed the same."""
         pair = [
-            (one.columns, one.tokenizer, _before_normalising(one.form)) for one in (self, other)
+            (one.columns, one.tokenizer, one.asked, _before_normalising(one.form))
+            for one in (self, other)
         ]
         return pair[0] == pair[1] and self.form["kind"] in {"pictures", "texts"}
+
+    def read(self, examples: Any) -> Any:
+        """Take out of X what it reads."""
+        return columns_of(examples, self.facts())
 
     def facts(self) -> Facts:
         """Say what the file says of it."""
@@ -149,7 +158,7 @@ def form_of(inputs: Sequence[Input]) -> Facts:
     return {
         "kind": "several",
         "parts": [one.facts() for one in inputs],
-        "even": any(one.form.get("even", False) for one in inputs),
+        **{how: any(one.form.get(how, False) for one in inputs) for how in ("even", "alone")},
     }
 
 

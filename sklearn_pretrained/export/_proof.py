@@ -12,9 +12,10 @@ from ..exceptions import ExportError
 from ..exported import ExportedPipeline
 from ..exported._pipeline import FORMS, forms
 from ..exported._reading import reader
-from ..exported._several import columns_of
 from ._agreement import agreement, answer_of, refuse_below
+from ._decoding import BYTES
 from ._inputs import Input
+from ._resizing import PIXELS
 
 _SIZES = ((1, 8), (3, 9), (16, None))
 """Sizes of a batch, each with how many of the examples are run in it."""
@@ -38,7 +39,9 @@ def check_preparation(inputs: Sequence[Input], examples: Any) -> list[Facts]:
     for one in inputs:
         if one.form["kind"] == "arrays" and one.form["name"] != "rows":
             continue  # the file reads what the user prepared
-        read = reader(one.form, {"": one.tokenizer}).samples(columns_of(examples, one.facts()))
+        if one.form["kind"] in {PIXELS, BYTES}:
+            continue  # the graph prepares it
+        read = reader(one.form, {"": one.tokenizer}).samples(one.read(examples))
         moved = [_apart(a, b) for a, b in zip(read, one.samples, strict=True)]
         worst = int(np.argmax(moved))
         name = f"preparation of {one.prefix[:-1]}" if one.prefix else "preparation"
@@ -100,12 +103,12 @@ def check_step(
     for size, count in _SIZES:
         found = runtime.outputs(samples[:count], *expected, batch_size=size)
         for name, wanted in expected.items():
-            far = _distance(name, _laid_out(found[name]), wanted[:count])
-            allowed = _allowed(name, tolerance)
-            if not far <= allowed:
+            far = distance(name, laid_out(found[name]), wanted[:count])
+            most = allowed(name, tolerance)
+            if not far <= most:
                 raise ExportError(
                     f"Step {step!r} differs: in batches of {size}, its {name} is up to {far:.1e} "
-                    f"away from the pipeline's, and {allowed:.1e} is allowed. Nothing was written. "
+                    f"away from the pipeline's, and {most:.1e} is allowed. Nothing was written. "
                     "The steps before it agree. If that is good enough, pass a larger tolerance; "
                     "otherwise use another estimator in its place."
                 )
@@ -115,7 +118,7 @@ def check_step(
             "step": step,
             "output": name,
             "largest": far,
-            "allowed": _allowed(name, tolerance) if np.isfinite(tolerance) else None,
+            "allowed": allowed(name, tolerance) if np.isfinite(tolerance) else None,
         }
         for name, far in farthest.items()
     ]
@@ -142,10 +145,10 @@ def check_weights(
     answer = answer_of(runtime)
     wanted = {answer: [*expected.values()][-1], **expected}
     raw = runtime.outputs(samples, *wanted)
-    found = {name: _laid_out(raw[name]).reshape(one.shape) for name, one in wanted.items()}
+    found = {name: laid_out(raw[name]).reshape(one.shape) for name, one in wanted.items()}
     agreed = agreement(found[answer], wanted[answer])
     refuse_below(least, agreed, "Smaller weights change answers", "Use weights of more bits")
-    far = {name: _distance(name, found[name], one) for name, one in wanted.items()}
+    far = {name: distance(name, found[name], one) for name, one in wanted.items()}
     told: Facts = {"step": "weights", "output": answer, "largest": far.pop(answer)}
     return [
         *(
@@ -159,16 +162,17 @@ def check_weights(
 _PREDICTED = {"predict", "predict_proba", "decision_function"}
 
 
-def _laid_out(found: Any) -> NDArray[Any]:
+def laid_out(found: Any) -> NDArray[Any]:
     """Put several outputs of one method side by side."""
     return np.stack(found, axis=1) if isinstance(found, list) else np.asarray(found)
 
 
-def _allowed(name: str, tolerance: float) -> float:
+def allowed(name: str, tolerance: float) -> float:
+    """Return how far an output may move."""
     return tolerance * (_BEHIND_A_PREDICTOR if name in _PREDICTED else 1)
 
 
-def _distance(name: str, found: NDArray[Any], wanted: NDArray[Any]) -> float:
+def distance(name: str, found: NDArray[Any], wanted: NDArray[Any]) -> float:
     """Return the largest distance between rows: as probabilities, labels, or to their norm."""
     if wanted.dtype.kind != "f":
         return float(np.mean(found != wanted))

@@ -6,7 +6,7 @@ Tokens may be given as well, in place of strings: so `exported.load` uses the to
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,9 @@ def _special(told: Mapping[str, Any]) -> Facts:
     return {role: words[0] for role, words in found.items() if words}
 
 
-def tokenising_graph(form: Mapping[str, Any], operator: tuple[str, Facts], like: Any) -> Any:
+def tokenising_graph(
+    form: Mapping[str, Any], operator: tuple[str, Facts], read: Iterable[str], like: Any
+) -> Any:
     """Build the graph: ``text`` (n,) → what the network reads, (n, longest).
 
     Parameters
@@ -86,6 +88,8 @@ def tokenising_graph(form: Mapping[str, Any], operator: tuple[str, Facts], like:
         What the file says of its input.
     operator : (str, dict)
         One of `operators`.
+    read : iterable of str
+        Names of the network's inputs.
     like : ModelProto
         Whose opset and version of the format it has.
     """
@@ -159,7 +163,6 @@ def tokenising_graph(form: Mapping[str, Any], operator: tuple[str, Facts], like:
         node("ReduceMax", ["lengths"], ["longest"], keepdims=1),
     ]
     known = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "types"}
-    read = [value.name for value in like.graph.input]
     for name in read:
         reads = [f"all_{known[name]}", "zero", "longest", "one"]
         nodes.append(node("Slice", reads, [f"{name}_read"]))
@@ -173,24 +176,22 @@ def tokenising_graph(form: Mapping[str, Any], operator: tuple[str, Facts], like:
         [make.make_tensor_value_info(f"{name}_read", number, ["n", "m"]) for name in read],
         [_constant(onnx, name, value) for name, value in constants.items()],
     )
-    _rename(graph, {TEXT, *given, *(value.name for value in graph.output)})
+    kept = {TEXT, *given, *(value.name for value in graph.output)}
+    # Another graph may have names like those within.
+    rename(graph, lambda name: name if name in kept else f"tokenise/{name}")
     opsets = [*like.opset_import, make.make_opsetid(DOMAIN, 1)]
     return make.make_model(graph, opset_imports=opsets, ir_version=like.ir_version)
 
 
-def _rename(graph: Any, kept: set[str]) -> None:
-    """Give names of its own to all but inputs and outputs, which another graph may have too."""
-
-    def new(name: str) -> str:
-        return name if name in kept else f"tokenise/{name}"
-
+def rename(graph: Any, new: Callable[[str], str]) -> None:
+    """Give other names to all tensors of a graph, and of the graphs within."""
     for value in (*graph.input, *graph.output, *graph.initializer):
         value.name = new(value.name)
     for one in graph.node:
         one.input[:], one.output[:] = map(new, one.input), map(new, one.output)
         for attribute in one.attribute:
             if attribute.HasField("g"):
-                _rename(attribute.g, kept)
+                rename(attribute.g, new)
 
 
 def _prompted(node: Any, form: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""A tokenizer and texts → the operator that gives the most of its tokens, and which it does not."""
+"""A tokenizer and texts → the operator that gives the most of its tokens, alone and in batches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import numpy as np
 
 from .._optional import need
 from ..exceptions import ExportError, TruncationWarning
-from ..exported import ExportedPipeline
 from ..exported._reading import Tokens
-from ..inputs import read_texts
-from ._agreement import agreement, answer_of, refuse_below
 from ._tokenising import operators, tokenising_graph
 from ._torch import EXTRA, PURPOSE
 
@@ -57,7 +54,14 @@ ODD = (
 )
 
 
-def best_operator(form: Mapping[str, Any], tokenizer: str, like: Any) -> tuple[Any, Facts]:
+_IDS = "input_ids"
+_SIZES = (3, 16)
+"""Texts in one batch."""
+
+
+def best_operator(
+    form: Mapping[str, Any], tokenizer: str, read: Sequence[str], like: Any
+) -> tuple[Any, Facts]:
     """Choose the operator whose tokens are the tokenizer's most often.
 
     Parameters
@@ -66,6 +70,8 @@ def best_operator(form: Mapping[str, Any], tokenizer: str, like: Any) -> tuple[A
         What the file says of its input.
     tokenizer : str
         The content of its tokenizer.json.
+    read : sequence of str
+        Names of the network's inputs.
     like : ModelProto
         The network's graph.
 
@@ -78,29 +84,30 @@ def best_operator(form: Mapping[str, Any], tokenizer: str, like: Any) -> tuple[A
     """
     theirs = Tokens(form, tokenizer)
     texts = [text for text in (*PLAIN, *ODD) if _ids(theirs, text) is not None]
-    tried = []
+    tried: list[tuple[int, list[str], str, Any, Any]] = []
     for operator in operators(tokenizer):
         try:
-            graph = tokenising_graph(form, operator, like)
-            run = _session(graph)
-            missed = [text for text in texts if run(text) != _ids(theirs, text)]
+            graph = tokenising_graph(form, operator, read, like)
+            run = _session(graph, read)
+            missed = [text for text in texts if run([text])[_IDS].tolist() != [_ids(theirs, text)]]
         except Exception as error:  # an operator that does not know such a tokenizer
             said = str(error).strip().partition("\n")[0]
-            tried.append((len(texts) + 1, [said], operator[0], None))
+            tried.append((len(texts) + 1, [said], operator[0], None, None))
             continue
-        tried.append((len(missed), missed, operator[0], graph))
+        tried.append((len(missed), missed, operator[0], graph, run))
     if not tried:
         raise ExportError(
             "inputs='text' knows WordPiece, BPE and Unigram, and this tokenizer is another. Use "
             "inputs='prepared'."
         )
-    count, missed, name, graph = min(tried, key=lambda one: one[0])
+    count, missed, name, graph, run = min(tried, key=lambda one: one[0])
     plain = next((text for text in missed if text in PLAIN), None)
     if graph is None or plain is not None:
         raise ExportError(
             f"No operator of onnxruntime-extensions gives this tokenizer's tokens; {name}, the "
             f"best, fails for {(plain or missed[0])[:80]!r}. Use inputs='prepared'."
         )
+    _check_batches(run, texts, form["padding"])
     told = {
         "step": "tokens",
         "operator": name,
@@ -113,33 +120,6 @@ def best_operator(form: Mapping[str, Any], tokenizer: str, like: Any) -> tuple[A
     return graph, told
 
 
-def check_texts(
-    runtime: ExportedPipeline, samples: Sequence[Any], examples: Any, least: float
-) -> Facts:
-    """Send the examples through the graph as strings, and compare with the answers for tokens."""
-    name, items = answer_of(runtime), read_texts(examples)
-    texts = [items.load(i) for i in range(len(items))]
-    strings = [text for text in texts if isinstance(text, str)]
-    chosen = [sample for sample, text in zip(samples, texts, strict=True) if isinstance(text, str)]
-    found = runtime.outputs(strings, name, batch_size=1)[name]
-    wanted = runtime.outputs(chosen, name)[name]
-    agreed = agreement(np.asarray(found), np.asarray(wanted))
-    refuse_below(
-        least,
-        agreed,
-        "onnxruntime-extensions gives other tokens than the tokenizer for some of the examples",
-        "Use inputs='prepared'",
-    )
-    return {
-        "step": "strings",
-        "output": name,
-        "largest": 1 - agreed,
-        "allowed": 1 - least,
-        "agreement": agreed,
-        "texts": len(strings),
-    }
-
-
 def _ids(theirs: Tokens, text: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)
@@ -149,7 +129,25 @@ def _ids(theirs: Tokens, text: str) -> Any:
             return None
 
 
-def _session(graph: Any) -> Any:
+def _check_batches(run: Any, texts: Sequence[str], padding: int) -> None:
+    """Compare what texts of several lengths become in batches with what each becomes alone."""
+    alone = [run([text]) for text in texts]
+    for size in _SIZES:
+        for first in range(0, len(texts), size):
+            rows = alone[first : first + size]
+            longest = max(row[_IDS].shape[1] for row in rows)
+            for name, found in run(texts[first : first + size]).items():
+                wanted = np.full((len(rows), longest), padding if name == _IDS else 0)
+                for row, one in zip(wanted, rows, strict=True):
+                    row[: one[name].shape[1]] = one[name][0]
+                if not np.array_equal(found, wanted):
+                    raise ExportError(
+                        f"In batches of {size} texts the graph gives another {name} than for each "
+                        "text alone. Nothing was written. Use inputs='prepared'."
+                    )
+
+
+def _session(graph: Any, read: Sequence[str]) -> Any:
     runtime = need("onnxruntime", install=EXTRA, purpose=PURPOSE)
     extensions = need("onnxruntime_extensions", install=EXTRA, purpose=PURPOSE)
     options = runtime.SessionOptions()
@@ -158,8 +156,8 @@ def _session(graph: Any) -> Any:
     options.register_custom_ops_library(extensions.get_library_path())
     session = runtime.InferenceSession(graph.SerializeToString(), options)
 
-    def run(text: str) -> Any:
-        found = session.run(["input_ids_read"], {"text": np.array([text], object)})[0]
-        return found[0].tolist()
+    def run(texts: Sequence[str]) -> Any:
+        asked = [f"{name}_read" for name in read]
+        return dict(zip(read, session.run(asked, {"text": np.array(texts, object)}), strict=True))
 
     return run

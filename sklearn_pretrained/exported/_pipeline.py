@@ -205,12 +205,14 @@ class ExportedPipeline:
 
     def _batches(self, samples: Sequence[Any], most: int) -> list[list[int]]:
         """Put samples of like size together, and only equal ones where others would show."""
-        even = self.facts_["input"].get("even", False)
-        most = 1 if self.facts_["input"].get("alone", False) else most
+        form = self.facts_["input"]
+        most = 1 if form.get("alone", False) else most
         sizes = [self._reader.size(sample) for sample in samples]
+        equal = [size[0] for size in sizes] if form["kind"] == "several" else sizes
+        equal = equal if form.get("even", False) else [None] * len(sizes)
         made: list[list[int]] = []
         for i in sorted(range(len(samples)), key=lambda i: sizes[i], reverse=True):
-            if not made or len(made[-1]) == most or (even and sizes[i] != sizes[made[-1][0]]):
+            if not made or len(made[-1]) == most or equal[i] != equal[made[-1][0]]:
                 made.append([])
             made[-1].append(i)
         return made

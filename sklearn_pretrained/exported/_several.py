@@ -52,9 +52,13 @@ class Several:
         return list(zip(*found, strict=True))
 
     def size(self, sample: Any) -> Any:
-        """Return the sizes of its parts."""
-        pairs = zip(self._readers, sample, strict=True)
-        return tuple(reader.size(part) for reader, part in pairs)
+        """Return the sizes of its parts: first of those that must be equal within a batch."""
+        even: list[Any] = []
+        others: list[Any] = []
+        for part, reader, one in zip(self._parts, self._readers, sample, strict=True):
+            sizes = even if part["form"].get("even", False) else others
+            sizes.append(reader.size(one))
+        return tuple(even), tuple(others)
 
     def feed(self, samples: Sequence[Any]) -> Feed:
         """Join each part into one batch."""
