@@ -12,16 +12,9 @@ PAGE = DOCS / "exported_networks.md"
 START, END = "<!-- results: start -->", "<!-- results: end -->"
 TOLERANCE = 1e-4
 
-_ALIKE = "its random weights give two images the same row, so that nothing would be compared"
 EXCEPTIONS: dict[str, str] = {
     "Longformer": "its forward decides by the values of the mask, so that it is no single graph",
     "Mamba": "its scan is unrolled, so that its graph would hold for one length of text only",
-    "EfficientNet": _ALIKE,
-    "EfficientNet classifier": _ALIKE,
-    "MobileNetV1": _ALIKE,
-    "timm/cait_xxs24_224": _ALIKE,
-    "timm/convmixer_768_32": _ALIKE,
-    "timm/efficientvit_b0": _ALIKE,
 }
 """Networks that do not go through, and why."""
 

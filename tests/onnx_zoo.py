@@ -6,10 +6,10 @@
     python -m tests.onnx_zoo --here timm timm/test_vit  # in this process; no result is kept
     python -m tests.onnx_zoo --page                   # only writes the results to the page
 
-Random weights, prepared inputs, batches of one and of several: rows may differ by 1e-4 of their
-norm. Texts that are longer than all examples go through the file too. Each network has a process of
-its own, with limited memory (ZOO_GB) and time, and one line of the results, so that a run that was
-stopped continues.
+Prepared inputs, batches of one and of several: rows may differ by 1e-4 of their norm. Texts that
+are longer than all examples go through the file too. Weights are random, and set apart where two
+items would get the same row. Each network has a process of its own, with limited memory (ZOO_GB)
+and time, and one line of the results, so that a run that was stopped continues.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import timm
 import torch
+from safetensors.torch import save_file
 from torchvision.models import get_model_builder, get_model_weights
 
 from sklearn_pretrained import (
@@ -50,7 +51,7 @@ _LONGER = [" ".join(text_zoo.WORDS[(i + k) % 9] for k in range(n)) for i, n in e
 
 
 def _text(make: Callable[[Path, str], Path], **options: Any) -> Callable[..., tuple[Any, Any, Any]]:
-    def made(name: str, folder: Path, size: int | None) -> tuple[Any, Any, Any]:
+    def made(name: str, folder: Path, size: int | None, _gain: float) -> tuple[Any, Any, Any]:
         place = make(folder / "network", name)
         more = _LONGER if name in text_zoo.FAMILIES else _LONGER[:1]
         longer = [text[:50] for text in more] if name in tower_zoo.FAMILIES else more
@@ -59,17 +60,23 @@ def _text(make: Callable[[Path, str], Path], **options: Any) -> Callable[..., tu
     return made
 
 
-def _named(name: str, folder: Path, size: int | None) -> tuple[Any, Any, Any]:
+def _named(name: str, folder: Path, size: int | None, gain: float) -> tuple[Any, Any, Any]:
     if name.startswith("timm/"):
         size = size and timm_zoo.smaller_size(name[5:])
-    estimator = PretrainedImageFeaturizer(
-        name, weights=None, image_size=size, cache=None, device="cpu"
-    )
-    return estimator, timm_zoo.pictures(), None
+    options: dict[str, Any] = {"image_size": size, "cache": None, "device": "cpu"}
+    estimator = PretrainedImageFeaturizer(name, weights=None, **options)
+    items = timm_zoo.pictures()
+    if gain:
+        network = estimator.fit(items).find_backbone().build()
+        vision_zoo.spread(network, gain)
+        weights = folder / "spread.safetensors"
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, weights)
+        estimator = PretrainedImageFeaturizer(name, weights=str(weights), **options)
+    return estimator, items, None
 
 
-def _vision(name: str, folder: Path, size: int | None) -> tuple[Any, Any, Any]:
-    place = vision_zoo.make_folder(folder / "network", name)
+def _vision(name: str, folder: Path, size: int | None, gain: float) -> tuple[Any, Any, Any]:
+    place = vision_zoo.make_folder(folder / "network", name, gain or 1.0)
     both = {"CLIP", "SigLIP", "BLIP", "BLIP retrieval"}
     layer = "projection" if name in both else "penultimate"
     estimator = PretrainedImageFeaturizer(str(place), layer=layer, cache=None, device="cpu")
@@ -123,23 +130,11 @@ def _module(builder: Any) -> str:
 
 def distance(source: str, name: str) -> float:
     """Export one network; return how far a row moves, in parts of its norm."""
-    torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        make = SOURCES[source].make
-        estimator, items, further = make(name, Path(folder), _SIDE)
-        try:
-            estimator.fit(items)
-        except ValueError:  # it only takes the size that it was made for
-            estimator, items, further = make(name, Path(folder), None)
-            estimator.fit(items)
+        estimator, items, further = _distinct(source, name, Path(folder))
         path = Path(folder, "network.onnx")
         facts = export_onnx(estimator, path, examples=items, tolerance=np.inf)
-        rows = estimator.transform(items)
-        if not np.linalg.norm(rows, axis=1).all():
-            raise ValueError("its rows are zero, so that nothing is compared")
-        if np.linalg.norm(rows[0] - rows[1]) < TOLERANCE * np.linalg.norm(rows[0]):
-            raise ValueError("two items have the same row, so that nothing is compared")
         far = max(entry["largest"] for entry in facts["report"] if entry["step"] == "network")
         if further is not None:
             expected = estimator.transform(further)
@@ -147,6 +142,32 @@ def distance(source: str, name: str) -> float:
             ratio = np.linalg.norm(gap, axis=1) / np.linalg.norm(expected, axis=1)
             far = max(far, float(ratio.max()))
         return far
+
+
+_GAINS = (0.0, 1.0, 1.8)
+
+
+def _distinct(source: str, name: str, folder: Path) -> tuple[Any, Any, Any]:
+    """Fit a network with the first weights that give two items different rows.
+
+    An untrained network forgets what it sees on its way; weights further apart carry it on.
+    """
+    make = SOURCES[source].make
+    for gain in _GAINS:
+        torch.manual_seed(0)
+        place = folder / str(gain)
+        place.mkdir()
+        made = make(name, place, _SIDE, gain)
+        try:
+            made[0].fit(made[1])
+        except ValueError:  # it only takes the size that it was made for
+            made = make(name, place, None, gain)
+            made[0].fit(made[1])
+        rows = made[0].transform(made[1])
+        norms = np.linalg.norm(rows, axis=1)
+        if norms.all() and np.linalg.norm(rows[0] - rows[1]) >= TOLERANCE * norms[0]:
+            return made
+    raise ValueError("two items have the same row, so that nothing is compared")
 
 
 def result(source: str, name: str) -> dict[str, Any]:

@@ -108,6 +108,23 @@ def test_texts_have_no_pixels(tmp_path):
         export_onnx(featurizer, tmp_path / "t.onnx", examples=["a text"], inputs="pixels")
 
 
+@pytest.mark.parametrize("inputs", ["prepared", "pixels"])
+def test_the_centre_is_cut_out_where_transformers_cuts_it(inputs, tmp_path):
+    """Whose processors round its place down, where torchvision rounds to even numbers."""
+    from tests import vision_zoo
+
+    images = [vision_zoo.images()[3][:side, :36] for side in (36, 37, 39, 41, 43)]
+    folder = vision_zoo.make_folder(tmp_path / "network", "CLIP image tower")
+    featurizer = PretrainedImageFeaturizer(str(folder), cache=None).fit(images)
+    export_onnx(featurizer, tmp_path / "clip.onnx", examples=images[:1], inputs=inputs)
+    file = load(tmp_path / "clip.onnx")
+
+    for turned in (images, [image.transpose(1, 0, 2) for image in images]):
+        np.testing.assert_allclose(
+            file.transform(turned), featurizer.transform(turned), rtol=1e-3, atol=1e-4
+        )
+
+
 def test_a_processor_that_squeezes_images_is_not_replayed_by_the_shorter_side(tmp_path):
     """Its file takes prepared images, also where all examples are square and nothing shows."""
     from tests import vision_zoo

@@ -152,19 +152,24 @@ def images() -> list[np.ndarray]:
     ]
 
 
-def make_folder(folder: Path, family: str) -> Path:
-    """Save a tiny network of a family with its image processor."""
-    kind, options, processor, settings = FAMILIES[family]
-    torch.manual_seed(0)
-    network = getattr(transformers, kind)
-    network = network(network.config_class(**options)).eval()
-    for name, tensor in network.state_dict().items():  # as far apart as trained weights
+def spread(network: torch.nn.Module, gain: float = 1.0) -> None:
+    """Give a network random weights that lie as far apart as trained ones."""
+    for name, tensor in network.state_dict().items():
         if name.endswith("running_var"):
             torch.nn.init.uniform_(tensor, 0.5, 2.0)
         elif tensor.is_floating_point() and tensor.ndim < 2:
             torch.nn.init.normal_(tensor, 1.0 if name.endswith("weight") else 0.0, std=0.2)
         elif tensor.is_floating_point():
-            torch.nn.init.normal_(tensor, std=tensor[0].numel() ** -0.5)
+            torch.nn.init.normal_(tensor, std=gain * tensor[0].numel() ** -0.5)
+
+
+def make_folder(folder: Path, family: str, gain: float = 1.0) -> Path:
+    """Save a tiny network of a family with its image processor."""
+    kind, options, processor, settings = FAMILIES[family]
+    torch.manual_seed(0)
+    network = getattr(transformers, kind)
+    network = network(network.config_class(**options)).eval()
+    spread(network, gain)
     network.save_pretrained(folder)
     getattr(transformers, f"{processor}ImageProcessor")(**settings).save_pretrained(folder)
     return folder

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..exported._resize import rounds_down
 from ._operators import Operators
 
 PIXELS, PREPARED = "pixels", "prepared"
@@ -30,13 +31,14 @@ def resizing_graph(geometry: Mapping[str, Any], like: Any) -> Any:
     """
     op = Operators()
     pixels = op.input(PIXELS, "UINT8", ["n", "height", "width", 3])
-    resize, crop = int(geometry["resize"]), int(geometry["crop"])
+    resize, crop, down = int(geometry["resize"]), int(geometry["crop"]), rounds_down(geometry)
     size = op.Shape(pixels, start=1, end=3)
     target = op.Div(op.Mul(size, resize), op.ReduceMin(size, keepdims=1))
     planes = op.Transpose(pixels, perm=[0, 3, 1, 2])
     for axis in (1, 0):
         length, wanted = (op.Gather(sizes, axis) for sizes in (size, target))
-        weights = _weights(op, length, wanted, crop, _KERNELS[geometry["interpolation"]])
+        places = op.Add(_first_of_crop(op, wanted, crop, down=down), np.arange(crop))
+        weights = _weights(op, length, wanted, places, _KERNELS[geometry["interpolation"]])
         planes = _along(op, planes, axis, weights)
     op.output(PREPARED, planes, "UINT8", ["n", 3, crop, crop])
     return op.model("prepare", like)
@@ -74,9 +76,9 @@ def _along(op: Any, planes: Any, axis: int, weights: tuple[Any, Any, Any]) -> An
 
 
 def _weights(
-    op: Any, length: Any, size: Any, crop: int, kernel: tuple[Any, float]
+    op: Any, length: Any, size: Any, places: Any, kernel: tuple[Any, float]
 ) -> tuple[Any, Any, Any]:
-    """Return the upper and lower byte of each weight (length, crop), and what stands for one."""
+    """Return the upper and lower byte of each weight (length, places), and what stands for one."""
     weigh, reach = kernel
     scale = op.Div(op.cast(length, "DOUBLE"), op.cast(size, "DOUBLE"))
     widest = op.Max(scale, 1.0)
@@ -105,7 +107,6 @@ def _weights(
     fits = op.Less(op.Floor(op.Add(op.Mul(largest, powers[1:]), 0.5)), float(_HALF_OF_16_BITS))
     one = op.Gather(powers, op.ReduceSum(op.cast(fits, "INT64"), [0], keepdims=0))
 
-    places = op.Add(_first_of_crop(op, size, crop), np.arange(crop))
     weights = seen(op.Unsqueeze(op.Range(0, length, 1), [1]), *span(places))
     is_picture = op.And(op.GreaterOrEqual(places, 0), op.Less(places, size))
     scaled = op.Mul(op.Where(is_picture, weights, 0.0), one)  # beyond the image it is black
@@ -117,8 +118,9 @@ def _weights(
     return op.cast(high, "UINT8"), op.cast(low, "UINT8"), op.cast(one, "INT32")
 
 
-def _first_of_crop(op: Any, size: Any, crop: int) -> Any:
+def _first_of_crop(op: Any, size: Any, crop: int, *, down: bool) -> Any:
     """Return where the centre begins; in front of the image, where that is smaller."""
-    beyond = op.Div(op.cast(op.Sub(size, crop), "DOUBLE"), 2.0)
+    beyond = op.Sub(size, crop)
+    half = op.cast(op.Round(op.Div(op.cast(beyond, "DOUBLE"), 2.0)), "INT64")
     missing = op.Div(op.Max(op.Sub(crop, size), 0), 2)
-    return op.Where(op.Less(size, crop), op.Neg(missing), op.cast(op.Round(beyond), "INT64"))
+    return op.Where(op.Less(size, crop), op.Neg(missing), op.Div(beyond, 2) if down else half)

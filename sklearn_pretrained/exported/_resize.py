@@ -61,7 +61,13 @@ def prepare(image: Pixels, geometry: Mapping[str, Any]) -> Pixels:
         image = _along(image, 1, size[1], geometry["interpolation"])
     if size[0] != height:
         image = _along(image, 0, size[0], geometry["interpolation"])
-    return np.ascontiguousarray(_centre(image, crop).transpose(2, 0, 1))
+    centre = _centre(image, crop, down=rounds_down(geometry))
+    return np.ascontiguousarray(centre.transpose(2, 0, 1))
+
+
+def rounds_down(geometry: Mapping[str, Any]) -> bool:
+    """Say how the place of the centre is rounded: transformers, which names a cut, rounds down."""
+    return geometry.get("cut") is not None
 
 
 def refuse_elongated(image: Pixels, resize: int) -> None:
@@ -74,11 +80,12 @@ def refuse_elongated(image: Pixels, resize: int) -> None:
         )
 
 
-def _centre(image: Pixels, crop: int) -> Pixels:
+def _centre(image: Pixels, crop: int, *, down: bool) -> Pixels:
     missing = [max(0, crop - side) for side in image.shape[:2]]
     if any(missing):
         image = np.pad(image, [*((gap // 2, (gap + 1) // 2) for gap in missing), (0, 0)])
-    top, left = (round((side - crop) / 2.0) for side in image.shape[:2])
+    spare = [side - crop for side in image.shape[:2]]
+    top, left = (beyond // 2 if down else round(beyond / 2.0) for beyond in spare)
     return image[top : top + crop, left : left + crop]
 
 
