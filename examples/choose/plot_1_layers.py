@@ -4,7 +4,7 @@ Which layer is best? One pass tells
 
 Early layers see edges, late layers see objects, and which of them separates *your* classes is a
 question for cross-validation. Here every main stage of MobileNetV2 is tried on small textures: the
-best is in the middle, at half the cost of the last. The network sees each image once, whatever the
+best comes early, at a third of the cost of the last. The network sees each image once, whatever the
 number of layers, folds and heads.
 """
 

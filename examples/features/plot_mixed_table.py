@@ -76,7 +76,7 @@ for name, chosen in tried.items():
 # %%
 # What each knows
 # ---------------
-# Rows are cached by column, so the last search computed nothing.
+# Rows are cached by column, so the last score needed no network.
 
 _, ax = plt.subplots(layout="constrained")
 means, stds = zip(*((s.mean(), s.std()) for s in scores.values()), strict=True)

@@ -40,7 +40,7 @@ folder = Path(tempfile.mkdtemp())
 here, said = pipeline.predict_proba(X_test), {}
 for weights in ("float32", "float16", "int8"):
     path = folder / f"{weights}.onnx"
-    export_onnx(pipeline, path, examples=X_train, y=y, weights=weights, min_score=0.9)
+    export_onnx(pipeline, path, examples=X_train[::5], y=y[::5], weights=weights, min_score=0.9)
     file = load(path)
     said[weights] = file.predict_proba(X_test), path.stat().st_size
     print(
