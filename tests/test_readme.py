@@ -57,7 +57,7 @@ def test_numbers_among_the_claims_stand_on_the_page_that_the_claim_names():
     for bullet in bullets:
         said, named = re.fullmatch(r"(.*)\((\[.*)\)\.\n*", bullet, flags=re.DOTALL).groups()
         link, script, date = re.fullmatch(
-            r"\[.*\]\((.*)\),\s`(.*)`,\s(20\d\d-\d\d-\d\d)", named, flags=re.DOTALL
+            r"\[.*\]\((.*)\),\s+`(.*)`,\s+(20\d\d-\d\d-\d\d)", named, flags=re.DOTALL
         ).groups()
         page = (ROOT / link.partition("#")[0]).read_text()
         assert (ROOT / script).is_file()
