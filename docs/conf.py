@@ -30,17 +30,20 @@ html_sidebars = {"index": [], "changelog": [], "benchmarks": []}
 html_show_sourcelink = False
 myst_enable_extensions = ["colon_fence", "deflist"]
 exclude_patterns = [
-    *("_build", "auto_examples/*.ipynb", "auto_examples/*.py"),
-    *("sg_execution_times.rst", "auto_examples/sg_execution_times.rst"),
+    *("_build", "auto_examples/**/*.ipynb", "auto_examples/**/*.py"),
+    *("sg_execution_times.rst", "auto_examples/**/sg_execution_times.rst"),
 ]
 myst_heading_anchors = 3
 autosummary_generate = True
 numpydoc_show_class_members = False
 autodoc_default_options = {"members": True, "inherited-members": False}
 suppress_warnings = ["config.cache"]
+GROUPS = ("features", "choose", "train", "look", "tasks", "ship")
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    "subsection_order": [f"../examples/{name}" for name in GROUPS],
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,

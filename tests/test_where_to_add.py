@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +25,7 @@ from sklearn_pretrained.cache import resolve_cache
 from sklearn_pretrained.exceptions import BadItemError
 from sklearn_pretrained.inputs import _digest, read_rows
 from sklearn_pretrained.running import Runner
+from tests import test_pooling
 from tests.conftest import relative_error
 
 # -- a pooling: one record
@@ -46,6 +49,19 @@ def test_a_pooling_is_one_record(monkeypatch):
 
     with pytest.raises(ValueError, match="cannot be used at layer"):
         ours.set_params(layer="penultimate", pooling="cls").fit(images)
+
+
+def test_the_first_change_of_the_contribution_guide_works_as_it_stands(monkeypatch):
+    """Its function and its record make the pooling, and its line of the table expects that."""
+    guide = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+    line, function, record = re.findall(r"```py\n(.*?)```", guide, flags=re.DOTALL)
+    names = {**vars(_pooling), **vars(test_pooling)}
+    exec(compile(f"from __future__ import annotations\n{function}", "guide", "exec"), names)
+
+    ((name, mode),) = eval(f"{{{record}}}", names).items()
+    monkeypatch.setitem(_pooling.MODES, name, mode)
+    pooling, x, layout, expected = eval(f"[{line}]", names)[0]
+    torch.testing.assert_close(_pooling.pool(x, pooling, layout), expected)
 
 
 # -- a runner: one method

@@ -23,9 +23,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn_pretrained import PretrainedTextFeaturizer
 
 try:
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
 except NameError:  # in the documentation's gallery
-    here = Path.cwd()
+    here = Path.cwd().parent
 lines = (here / "data" / "emails.jsonl").read_text().splitlines()[::2]
 emails = [json.loads(line) for line in lines]
 X, y = [e["text"] for e in emails], np.array([e["label"] for e in emails])

@@ -21,9 +21,9 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn_pretrained import AdaptationDisplay, PretrainedTextFeaturizer, adaptation_report
 
 try:
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
 except NameError:  # in the documentation's gallery
-    here = Path.cwd()
+    here = Path.cwd().parent
 lines = (here / "data" / "emails.jsonl").read_text().splitlines()[::4]
 emails = [json.loads(line) for line in lines]
 X, y = [e["text"] for e in emails], np.array([e["label"] for e in emails])

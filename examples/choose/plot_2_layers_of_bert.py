@@ -24,9 +24,9 @@ from sklearn.pipeline import Pipeline
 from sklearn_pretrained import PretrainedTextFeaturizer
 
 try:
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
 except NameError:  # in the documentation's gallery
-    here = Path.cwd()
+    here = Path.cwd().parent
 rows = [json.loads(line) for line in (here / "data" / "emails.jsonl").read_text().splitlines()]
 X, y = [row["text"] for row in rows], [row["label"] for row in rows]
 print(y.count("spam"), "unwanted:", X[-1][:60], "…")

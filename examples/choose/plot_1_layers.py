@@ -3,13 +3,14 @@ Which layer is best? One pass tells
 ===================================
 
 Early layers see edges, late layers see objects, and which of them separates *your* classes is a
-question for cross-validation. Here every main stage of MobileNetV2 is tried for telling faces from
-other things. The network sees each image once, whatever the number of layers, folds and heads.
+question for cross-validation. Here every main stage of MobileNetV2 is tried on small textures: the
+best comes early, at a third of the cost of the last. The network sees each image once, whatever the
+number of layers, folds and heads.
 """
 
 # %%
-# A hundred faces, a hundred other things
-# ---------------------------------------
+# Patches of 16×16 pixels
+# -----------------------
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,8 +26,10 @@ from sklearn_pretrained import (
     list_layers,
 )
 
-X = data.lfw_subset()  # floats in [0, 1], 25×25 pixels
-y = np.repeat(["face", "other"], 100)
+photos = [data.brick(), data.grass(), data.gravel()]
+places = [(i, j) for i in range(0, 496, 56) for j in range(0, 496, 56)]
+X = [photo[i : i + 16, j : j + 16] for photo in photos for i, j in places]
+y = np.repeat(["brick", "grass", "gravel"], len(places))
 
 # %%
 # The layers, and what reaching each of them costs
@@ -38,12 +41,12 @@ print(table)
 # %%
 # The search
 # ----------
-# It is scikit-learn's own. `image_size=96` keeps the example quick.
+# It is scikit-learn's own. Small patches need no large input: `image_size=64`.
 
 stages = list(table.plan.stages)
 pipeline = Pipeline(
     [
-        ("featurizer", PretrainedImageFeaturizer(image_size=96)),
+        ("featurizer", PretrainedImageFeaturizer(image_size=64)),
         ("head", LogisticRegression(max_iter=1000)),
     ]
 )
@@ -66,7 +69,7 @@ print(search.best_params_, f"{search.best_score_:.3f}", best.counts_)
 # stops there.
 
 display = LayerScoreDisplay.from_search(search, score_name="cross-validated accuracy")
-display.ax_.set_title("Faces or other things: every main stage of MobileNetV2")
+display.ax_.set_title("Textures: every main stage of MobileNetV2")
 plt.show()
 
 # %%
@@ -82,7 +85,7 @@ print(display)
 # model. With cached rows that model is as cheap, so believe it first.
 
 candidates = {
-    layer: PretrainedImageFeaturizer(image_size=96, layer=layer)
+    layer: PretrainedImageFeaturizer(image_size=64, layer=layer)
     for layer in ("features.1", "features.6", "features.13", "features.18")
 }
 ranking = RankingDisplay.from_features(candidates, X, y, cv=4)
@@ -91,13 +94,13 @@ plt.show()
 # %%
 # Few labels, or many?
 # --------------------
-# Several searches are compared by cost. With four labels of each kind instead of eighty, a layer is
-# harder to choose, and the errors say so. The network sees no image again.
+# Several searches are compared by cost. With a few labels of each kind instead of sixty, a layer
+# is harder to choose, and the errors say so. The network sees no image again.
 
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
-few = [(train[:: len(train) // 8], test) for train, test in folds.split(X, y)]
+few = [(train[::10], test) for train, test in folds.split(X, y)]
 frugal = GridSearchCV(
     pipeline, {"featurizer__layer": stages, "head__C": [0.01, 1]}, cv=few, refit=False
 ).fit(X, y)
-LayerScoreDisplay.from_search({"160 labels": search, "8 labels": frugal}, score_name="accuracy")
+LayerScoreDisplay.from_search({"194 labels": search, "20 labels": frugal}, score_name="accuracy")
 plt.show()

@@ -53,9 +53,9 @@ print(display)
 # ---------
 
 try:
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
 except NameError:  # in the documentation's gallery
-    here = Path.cwd()
+    here = Path.cwd().parent
 emails = [
     json.loads(line) for line in (here / "data" / "emails.jsonl").read_text().splitlines()[::6]
 ]

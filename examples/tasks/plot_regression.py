@@ -61,5 +61,7 @@ _, ax = plt.subplots(layout="constrained")
 PredictionErrorDisplay.from_predictions(
     y_test, found, kind="actual_vs_predicted", ax=ax, scatter_kwargs={"color": "#0072B2"}
 )
+ax.set(xticks=[1, 2, 3, 4], yticks=[1, 2, 3, 4])
+ax.set(xlabel="distance that was predicted", ylabel="true distance")
 ax.set_title(f"R² {r2_score(y_test, found):.3f} on the right half of the ground")
 plt.show()
