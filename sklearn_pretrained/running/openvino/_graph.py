@@ -16,6 +16,7 @@ from ..._quiet import quiet
 from ...backbones import Backbone
 from .._runner import Outputs
 from ..eager._rows import rows_of
+from ..eager.fast import flow
 
 
 class _Flat(nn.Module):
@@ -28,9 +29,17 @@ class _Flat(nn.Module):
         self._backbone, self._outputs, self._names = backbone, outputs, names
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        return self._rows(self.network, given)
+
+    def check(self, given: Sequence[Tensor]) -> None:
+        """Refuse a network that goes another way for other items; a graph has only one."""
+        if flow(self.network, lambda network: self._rows(network, given)).looks_at_values:
+            raise ValueError("what it computes depends on values, of which a graph sees one case")
+
+    def _rows(self, network: nn.Module, given: Sequence[Tensor]) -> tuple[Tensor, ...]:
         batch: Any = dict(zip(self._names, given, strict=True)) if self._names else given[0]
         return tuple(
-            rows_of(self._backbone, self.network, batch, self._outputs, [*self.trained], stops=True)
+            rows_of(self._backbone, network, batch, self._outputs, [*self.trained], stops=True)
         )
 
 
@@ -59,6 +68,7 @@ class Graph:
         self._outputs = list(outputs)
         self._names = tuple(batch) if isinstance(batch, Mapping) else ()
         module = _Flat(backbone, outputs, self._names)
+        module.check(self._tensors(batch))
         self._converted = _converted(module, self._tensors(batch))
         self._threads = threads
         self._compiled: dict[int, Any] = {}
