@@ -99,6 +99,10 @@ with threadpool_limits(1, "blas"):
         searches.append(spent)
         heads.append(alone)
         beyond.append((spent - alone) / passes[-1])
+    found = " ".join(f"{passes:.2f}" for passes in sorted(beyond))
+    print(
+        f"default cache, less the heads: {np.median(beyond):.2f} passes, from {found}", flush=True
+    )
     with tempfile.TemporaryDirectory() as folder:
         piped, piped_scores = search(None, memory=folder)
     plain, plain_scores = search(None)
@@ -109,5 +113,4 @@ print(
 )
 for name, spent in [("default cache", ours), ("Pipeline(memory=)", piped), ("no cache", plain)]:
     print(f"{name:20} {spent:7.2f} s {spent / one:7.2f} passes {plain / spent:7.1f} × no cache")
-print(f"default cache, less the heads: {np.median(beyond):.2f} passes, from {sorted(beyond)}")
 print(f"largest difference of scores: {np.abs(scores - plain_scores).max():.1e}")

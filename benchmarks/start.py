@@ -53,6 +53,10 @@ PROGRAMS = {
         MINILM,
         "from sentence_transformers import SentenceTransformer as F; F(folder).encode(['a'])",
     ),
+    "first text of MiniLM, beyond torch's import": (
+        "import torch, torchvision, sklearn.base",
+        "from sklearn_pretrained import PretrainedTextFeaturizer as F; F().fit_transform(['a'])",
+    ),
     "first text of MiniLM, imports included": (
         "",
         "from sklearn_pretrained import PretrainedTextFeaturizer as F; F().fit_transform(['a'])",

@@ -241,10 +241,10 @@ class BaseFeaturizer(
         check_is_fitted(self)
         self._check_unchanged()
         backbone = self.find_backbone()
-        self._check_recipe(backbone)
+        given = self._check_recipe(backbone)
         plan = self._plan(backbone)
         outputs = self._pinned_outputs(plan)
-        facts = {**backbone.facts(), "weights": self.weights_digest_, "dtype": self.dtype_}
+        facts = {**given, "weights": self.weights_digest_, "dtype": self.dtype_}
         recipe = fingerprint({**facts, "backbone": backbone.code} if backbone.code else facts)
         kept = self._kept(plan, outputs, backbone)
         canary = self._canary(recipe, outputs)

@@ -159,3 +159,26 @@ def test_rows_of_one_preprocessing_are_not_served_for_another(patches):
     )
 
     assert np.abs(plain - double).max() > 1e-3
+
+
+def test_a_packages_class_that_is_changed_after_a_look_is_looked_at_again(monkeypatch):
+    """A method put into it, one of other code, and back again."""
+    from torch import nn
+
+    def forward(self, x):
+        return x
+
+    def other(self, x):
+        return x + 1
+
+    network = nn.ReLU()
+    before = identity(network).key
+    assert identity(network).key == before
+    with monkeypatch.context() as changed:
+        changed.setattr(nn.ReLU, "forward", forward)
+        put_in = identity(network).key
+    with monkeypatch.context() as changed:
+        changed.setattr(nn.ReLU.forward, "__code__", other.__code__)
+        other_code = identity(network).key
+    assert len({before, put_in, other_code}) == 3
+    assert identity(network).key == before

@@ -132,3 +132,18 @@ def test_auto_takes_the_class_token_where_there_is_one():
 def test_the_width_is_known_without_computing(pooling, x, layout, expected):
     """What the plan says a pooling gives is what it gives."""
     assert width(pooling, tuple(x.shape[1:]), layout) == expected.shape[1]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 24, 31, 32, 40])
+@pytest.mark.parametrize("special", [0.0, float("nan"), float("inf"), float("-inf")])
+def test_a_maximum_is_that_of_every_arrangement_in_memory(channels, special):
+    """To the bit, and NaN is a maximum."""
+    maps = torch.randn(3, channels, 5, 6, generator=torch.Generator().manual_seed(0))
+    maps[1, 0, 2, 3] = special
+    maps[2, :, :, :] = special
+    last = maps.contiguous(memory_format=torch.channels_last)
+    expected = pool(maps, "max", Layout(1))
+
+    torch.testing.assert_close(
+        pool(last, "max", Layout(1)), expected, rtol=0, atol=0, equal_nan=True
+    )

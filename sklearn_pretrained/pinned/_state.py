@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from .._outputs import Output, columns
+from .._process import remembered
 from .._sklearn import check_feature_names_in
 from .._tally import Tally
 from .._warn import warn
@@ -43,6 +44,12 @@ _FREE = frozenset(
 _OF_THIS_PROCESS = ("_fitted_here", "_told", "counts_")
 """What no file holds: a loaded featurizer is in production, and reads no layer that nobody asked
 for; and its counts begin anew."""
+
+
+@remembered("names of parameters", maxsize=64)
+def _deciding(kind: type) -> tuple[str, ...]:
+    """Return the names of the parameters that decide rows."""
+    return tuple(name for name in inspect.signature(kind).parameters if name not in _FREE)
 
 
 class PinnedState:
@@ -116,8 +123,7 @@ class PinnedState:
 
     def _deciding_parameters(self) -> dict[str, Any]:
         """Return the parameters that decide rows; the network's digest stands for the network."""
-        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
-        return {name: value for name, value in parameters.items() if name not in _FREE}
+        return {name: getattr(self, name) for name in _deciding(type(self))}
 
     # -- the network, and whether it is the one that was pinned
 
@@ -160,11 +166,12 @@ class PinnedState:
         """Refuse parameters that were set after fit: the head learned from other features."""
         check_parameters(self._deciding_parameters(), self._pinned)
 
-    def _check_recipe(self, backbone: Backbone) -> None:
-        """Refuse a network that comes with other preprocessing than it had at fit."""
-        then, now = self._provenance.get("preprocessing"), plain(backbone.facts())
+    def _check_recipe(self, backbone: Backbone) -> dict[str, Any]:
+        """Return the recipe; refuse a network that was prepared otherwise at fit."""
+        recipe = backbone.facts()
+        then, now = self._provenance.get("preprocessing"), plain(recipe)
         if then is None:
-            return
+            return recipe
         if not hasattr(self, "_fitted_here"):
             # Another Python, or another process, may print the same code otherwise.
             then, now = (
@@ -178,6 +185,7 @@ class PinnedState:
             only_common=not is_of_this_version(self._provenance),
             differ=differences(self._provenance["versions"]),
         )
+        return recipe
 
     @staticmethod
     def _plan(backbone: Backbone) -> Plan:

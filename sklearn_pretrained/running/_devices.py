@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,6 +27,14 @@ def resolve_devices(device: Any) -> list[torch.device]:
     return found
 
 
+_COUNTS: dict[str, Callable[[], int]] = {
+    "cpu": lambda: 1,
+    "cuda": lambda: int(torch.cuda.device_count()),
+    "mps": lambda: int(torch.backends.mps.is_available()),
+}
+"""How many devices of a kind there are; no others can be used."""
+
+
 def _resolve(named: Any) -> torch.device:
     # A member of a str enum is its value.
     device = str.__str__(named) if isinstance(named, str) else str(named)
@@ -41,12 +49,7 @@ def _resolve(named: Any) -> torch.device:
             f"device={device!r} is not a valid device; use 'auto', 'cpu', 'cuda', "
             "'cuda:1' or 'mps'."
         ) from error
-    there = {
-        "cpu": 1,
-        "meta": 0,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }.get(wanted.type, 0)
+    there = _COUNTS.get(wanted.type, int)()
     if (wanted.index or 0) >= there:
         raise ValueError(
             f"device={device!r} is not available: this machine has {there} {wanted.type} "

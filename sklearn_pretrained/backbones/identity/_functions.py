@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 import types
+import weakref
 from collections.abc import Iterable
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
+from ..._process import keep
 from ._code import UNTOLD, Reach, deeds, reach, reads_files
 from ._origin import is_installed, is_of_users_extension, is_package, is_packages_class
 
@@ -135,7 +138,7 @@ def _read_kind(reader: Reader, kind: type) -> None:
         elif is_packages_class(base):
             reader.say("class", base.__module__, base.__qualname__)
             reader.say_package(base.__module__)
-            changed = {name: value for name, value in held.items() if _is_users(value)}
+            changed = _changed(base)
             if changed:
                 reader.fields("changed", changed)
             if base is kind and kind in reader.called.classes and reads_files(kind.__name__):
@@ -150,9 +153,33 @@ def _read_kind(reader: Reader, kind: type) -> None:
             reader.fields("written", written)
 
 
-def _is_users(value: Any) -> bool:
-    """Tell a function that somebody put into a package's class."""
-    function = getattr(value, "__func__", value)
-    return isinstance(function, types.FunctionType) and not is_installed(
-        function.__code__.co_filename
-    )
+def _changed(kind: type) -> dict[str, Any]:
+    """Find what somebody put into a package's class.
+
+    A class is looked through once, and again when it holds anything else than it did then, or when
+    one of its functions has other code.
+    """
+    held = vars(kind)
+    values = tuple(held.values())
+    seen = _unchanged.get(kind)
+    if seen is not None:
+        then, functions, codes = seen
+        now = (function.__code__ for function in functions)
+        if len(values) == len(then) and all(map(is_, values, then)) and all(map(is_, now, codes)):
+            return {}
+    found = {name: getattr(value, "__func__", value) for name, value in held.items()}
+    code_of = {n: f.__code__ for n, f in found.items() if isinstance(f, types.FunctionType)}
+    changed = {n: held[n] for n, code in code_of.items() if not is_installed(code.co_filename)}
+    if not changed:
+        _unchanged[kind] = values, tuple(found[name] for name in code_of), tuple(code_of.values())
+    return changed
+
+
+_Seen = tuple[tuple[Any, ...], tuple[types.FunctionType, ...], tuple[types.CodeType, ...]]
+_unchanged: weakref.WeakKeyDictionary[type, _Seen] = weakref.WeakKeyDictionary()
+keep(
+    f"{__name__}._unchanged",
+    "classes of packages that nobody changed",
+    clear=_unchanged.clear,
+    size=_unchanged.__len__,
+)
