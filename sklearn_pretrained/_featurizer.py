@@ -244,7 +244,7 @@ class BaseFeaturizer(
         self._check_recipe(backbone)
         plan = self._plan(backbone)
         outputs = self._pinned_outputs(plan)
-        facts = {**backbone.recipe(), "weights": self.weights_digest_, "dtype": self.dtype_}
+        facts = {**backbone.facts(), "weights": self.weights_digest_, "dtype": self.dtype_}
         recipe = fingerprint({**facts, "backbone": backbone.code} if backbone.code else facts)
         kept = self._kept(plan, outputs, backbone)
         canary = self._canary(recipe, outputs)
@@ -283,7 +283,7 @@ class BaseFeaturizer(
         """Return what knows rows, and what computes the others."""
         from .running import Runners
 
-        cache = resolve_cache(self.cache, in_files=road.backbone.shareable)
+        cache = resolve_cache(self.cache, in_files=road.backbone.lasting)
         how = self.dtype_, self.weights_digest_, self.batch_size, self._engine
         return cache, Runners(self.device, *how)
 

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from ._hooks_for_all import told_hooks
+
 
 class Weights(Protocol):
     """Where a network's numbers come from."""
@@ -126,6 +128,17 @@ class Backbone(ABC):
     @abstractmethod
     def recipe(self) -> dict[str, Any]:
         """Return all that decides a row besides weights, layers, pooling and precision."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return `recipe`, and the hooks that the caller put on every module of the process."""
+        hooks = told_hooks()
+        return {**self.recipe(), **({"hooks": hooks.key} if hooks else {})}
+
+    @property
+    def lasting(self) -> bool:
+        """Whether its rows could be recognised in another process, so that files may hold them."""
+        hooks = told_hooks()
+        return self.shareable and not (hooks and hooks.own)
 
     @abstractmethod
     def skeleton(self, *, grown: bool) -> nn.Module:

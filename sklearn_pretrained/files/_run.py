@@ -74,7 +74,7 @@ class Run:
         is_fitted = hasattr(fitted, "weights_digest_")
         fitted = copy.copy(fitted) if is_fitted else clone(fitted).fit(X)
         road = fitted.road()
-        if not road.backbone.shareable:
+        if not road.backbone.lasting:
             raise ValueError(
                 f"{road.backbone.name} cannot be recognised in another process, so a folder of its "
                 "features could not be continued. See register_backbone."

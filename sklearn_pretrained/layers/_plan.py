@@ -19,6 +19,7 @@ from .._pooling import Layout
 from .._pooling_names import parsed
 from .._process import in_children, keep
 from .._taps import first_tensor
+from ..backbones import told_hooks
 from ..exceptions import LayerError, MissingExtraError, WeightsError
 from ._hidden import Hidden, hidden_states
 from ._layout import layouts
@@ -148,7 +149,7 @@ class Plan:
         return self._one(self.stages[max(0, math.ceil(depth * n - 1e-9) - 1)])
 
 
-_plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
+_plans: OrderedDict[tuple[str, ...], Plan] = OrderedDict()
 _plans_lock = threading.Lock()
 _MOST_PLANS = 64
 keep(f"{__name__}._plans", "plans of layers", clear=_plans.clear, size=_plans.__len__)
@@ -163,7 +164,8 @@ def _after_fork() -> None:
 
 def plan(backbone: Any) -> Plan:
     """Plan a backbone's layers, once in a process for each architecture and input size."""
-    key = (backbone.architecture, backbone.code)
+    hooks = told_hooks()
+    key = (backbone.architecture, backbone.code, hooks.key if hooks else "")
     with _plans_lock:
         if key in _plans:
             _plans.move_to_end(key)

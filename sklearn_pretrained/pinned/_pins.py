@@ -17,6 +17,9 @@ _LONGEST = 80
 _MEANING = {
     "code": " That is the network's code and all that it holds besides weights: a hook or forward "
     "that stores activations, in a list for example, changes it at every run; remove it.",
+    "hooks": " Those are the hooks that were put on every module of the process, by "
+    "torch.nn.modules.module.register_module_forward_hook or its like, and may change any row. "
+    "Remove them, or put them there before fit; what they store must not change.",
 }
 
 

@@ -44,7 +44,7 @@ def facts(backbone: Backbone, *, weights: str) -> dict[str, Any]:
         "revision": backbone.revision,
         # Folders of this machine mean nothing on another one.
         "weights": {"sha256": weights, "source": Path(where).name if "://" not in where else where},
-        "preprocessing": plain(backbone.recipe()),
+        "preprocessing": plain(backbone.facts()),
         "recipe_version": RECIPE_VERSION,
         "versions": versions(backbone.libraries),
     }

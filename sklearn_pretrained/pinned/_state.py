@@ -162,7 +162,7 @@ class PinnedState:
 
     def _check_recipe(self, backbone: Backbone) -> None:
         """Refuse a network that comes with other preprocessing than it had at fit."""
-        then, now = self._provenance.get("preprocessing"), plain(backbone.recipe())
+        then, now = self._provenance.get("preprocessing"), plain(backbone.facts())
         if then is None:
             return
         if not hasattr(self, "_fitted_here"):

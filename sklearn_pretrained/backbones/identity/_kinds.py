@@ -35,7 +35,6 @@ _HOOKS = {
     "_forward_pre_hooks": ("_forward_pre_hooks_with_kwargs",),
 }
 _HELD_APART = _OF_TRAINING.union(_HOOKS, *_HOOKS.values())
-_FOR_ALL = ("_global_forward_hooks", "_global_forward_pre_hooks")
 _TORCHS_OWN = ("aten.", "prims.", "prim.", "torchvision.")
 
 
@@ -110,8 +109,6 @@ def _read_network(reader: Reader, module: nn.Module) -> None:
         for number, hook in held.get(hooks, {}).items():
             reader.say(hooks, [number in held.get(flag, ()) for flag in flags])
             reader.read(hook)
-    for name in _FOR_ALL:  # hooks on every module of the process
-        reader.parts(name, *vars(nn.modules.module)[name].values())
 
 
 def _read_operator(reader: Reader, operator: Any) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..._callers_settings import on_cpu_by_default, without_autocast
 from ..._process import in_children, keep
-from ...backbones import Backbone
+from ...backbones import Backbone, hooks_for_all
 from .._distance import distance
 from .._runner import Outputs, Runner, Underway
 from ..eager import EagerRunner, LoadedNetwork
@@ -151,6 +151,8 @@ class OpenVINORunner(Runner):
         if not trial.why and not all(isinstance(sample, torch.Tensor) for sample in samples):
             # A graph may hold for the lengths alone that it was traced over.
             self._lose(trial, "it computes items of one shape alone, and texts have many")
+        if not trial.why and hooks_for_all():
+            self._lose(trial, "its graph calls no hooks, and some are on every module")
         may = self._may()
         graph = trial.graph
         if trial.won and may and graph is not None:

@@ -1,0 +1,131 @@
+"""Hooks that the caller puts on every module of the process: other rows, known by what they are."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules import module as torchs
+from torch.utils.flop_counter import FlopCounterMode
+
+from sklearn_pretrained import FeatureCache, ModuleFeaturizer, PretrainedTextFeaturizer
+from sklearn_pretrained.exceptions import ProvenanceError
+from tests import text_zoo
+from tests.conftest import relative_error
+
+TEXTS = text_zoo.TEXTS
+
+
+def halve(_module, _args, output):
+    return output / 2 if torch.is_tensor(output) else None
+
+
+def mute(_module, args):
+    return tuple(
+        0 * x if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in args
+    )
+
+
+@contextlib.contextmanager
+def on_every_module(hook, register=torchs.register_module_forward_hook):
+    handle = register(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return str(text_zoo.make_folder(tmp_path_factory.mktemp("hooks") / "encoder", "BERT"))
+
+
+def texts(folder, **options) -> PretrainedTextFeaturizer:
+    return PretrainedTextFeaturizer(folder, pooling="mean", device="cpu", **options)
+
+
+HOOKS = {
+    "after": (halve, torchs.register_module_forward_hook),
+    "before": (mute, torchs.register_module_forward_pre_hook),
+}
+
+
+@pytest.mark.parametrize(("hook", "register"), HOOKS.values(), ids=HOOKS)
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_rows_with_a_hook_are_not_those_without(folder, hook, register, on_disk, tmp_path):
+    """Neither are served for the others, from memory or from a file."""
+    cache = FeatureCache(tmp_path / "rows.sqlite") if on_disk else "memory"
+    plain = texts(folder, cache=cache).fit_transform(TEXTS)
+    with on_every_module(hook, register):
+        uncached = texts(folder, cache=None).fit_transform(TEXTS)
+        hooked = texts(folder, cache=cache).fit_transform(TEXTS)
+
+    assert relative_error(hooked, uncached) < 1e-5
+    assert relative_error(hooked, plain) > 0.01
+    np.testing.assert_array_equal(texts(folder, cache=cache).fit_transform(TEXTS), plain)
+
+
+def test_a_hook_that_came_after_fit_is_refused(folder):
+    """By a message that says what it is, since the head learned from other rows."""
+    ours = texts(folder).fit(TEXTS)
+    ours.transform(TEXTS)
+
+    with (
+        on_every_module(halve),
+        pytest.raises(ProvenanceError, match="register_module_forward_hook"),
+    ):
+        ours.transform(TEXTS)
+    ours.transform(TEXTS)
+
+
+def test_one_network_runs_hooks_on_all_that_it_calls():
+    """No module is run as one with another, so each row is the network's own with its hooks."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).eval()
+    network[1].running_var.fill_(25)
+    X = np.random.default_rng(0).normal(scale=100, size=(64, 3, 8, 8)).astype(np.float32)
+    how = {"layer": "output", "pooling": "flatten", "device": "cpu", "cache": None}
+
+    def rows():
+        return ModuleFeaturizer(network, **how).fit_transform(X)
+
+    def cut(_module, _args, output):
+        return output.clamp(-20, 20)  # beyond what the samples reach on which steps are tried
+
+    rows()  # made fast
+    with on_every_module(cut), torch.inference_mode():
+        expected = network(torch.from_numpy(X)).flatten(1).numpy()
+        assert relative_error(rows(), expected) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["named", "own"])
+def test_torchs_own_hooks_only_watch(kind, folder):
+    """Operations may be counted while rows are computed, or known."""
+    own = ModuleFeaturizer(nn.Linear(3, 2), layer="output", device="cpu")
+    ours, X = (own, np.eye(3)) if kind == "own" else (texts(folder), TEXTS)
+    rows = ours.fit(X).transform(X)
+    before = ours.counts_.computed
+
+    with FlopCounterMode(display=False):
+        np.testing.assert_array_equal(ours.transform(X), rows)
+    assert ours.counts_.computed == before
+
+
+def test_rows_with_a_hook_that_cannot_be_told_are_kept_in_no_file(folder, tmp_path):
+    """No other process could know it."""
+    cache = FeatureCache(tmp_path / "rows.sqlite")
+    lines = (line for line in "ab")
+
+    def untold(_module, _args, _output):
+        next(lines, None)
+
+    with on_every_module(untold):
+        texts(folder, cache=cache).fit_transform(TEXTS)
+
+    if cache.path.exists():
+        with contextlib.closing(sqlite3.connect(cache.path)) as connection:
+            assert connection.execute("SELECT count(*) FROM rows").fetchone() == (0,)
