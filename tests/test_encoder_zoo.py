@@ -6,6 +6,7 @@ import pytest
 from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
 from tests import encoder_zoo
+from tests.encoder_exceptions import FAMILIES
 
 HANDFUL = [
     *("bert", "gpt2", "mixtral", "m2m_100", "led", "rwkv", "xlm", "mamba", "lfm3", "dory"),
@@ -41,3 +42,30 @@ def test_families_are_those_of_transformers_own_mapping():
     assert {*HANDFUL, "xlnet"} <= set(MODEL_MAPPING_NAMES)
     with pytest.raises(encoder_zoo.NotComparedError, match="reads pixel_values"):
         encoder_zoo.build("vit")
+
+
+NOT_COMPARED = encoder_zoo.NotComparedError("reads pixel_values")
+CASES = {
+    "one that reads no texts": ("vit", NOT_COMPARED, "not compared"),
+    "one without a result and without a reason": ("bert", NOT_COMPARED, "UNEXPLAINED"),
+    "one with a reason that is compared after all": ("vit", ["equal"], "COMPARED"),
+    "one that raises what it should not": ("vit", ValueError("shape"), "RAISED"),
+    "one that differs in a layer": ("bert", ["equal", "DIFFERS 1e-02"], "DIFFERS 1e-02"),
+    "one that is read": ("bert", ["equal", "refused"], "equal"),
+    "one that is refused": ("bert", ["refused"], "refused"),
+}
+
+
+@pytest.mark.parametrize(("family", "found", "expected"), CASES.values(), ids=CASES)
+def test_a_family_is_compared_or_has_its_reason_and_never_both(family, found, expected):
+    """All but the first and the last two make the command fail."""
+    assert encoder_zoo.judged(family, found)[0] == expected
+
+
+def test_reasons_are_words():
+    """Each is a sentence about what the family reads or needs, and no family has two."""
+    stated = [one for families in FAMILIES.values() for one in families.split()]
+
+    assert len(stated) == len(set(stated)) == len(encoder_zoo.EXCEPTIONS)
+    assert all(len(why.split()) > 3 for why in FAMILIES)
+    assert not set(HANDFUL) & set(stated)
