@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _num_samples as number_of_rows
@@ -136,6 +137,11 @@ class ColumnsOfFeaturizer(Documented):
     def feature_names_in_(self) -> Any:
         """Names of X's columns, where it had any."""
         return self.featurizer_.feature_names_in_
+
+
+def in_container(transformer: Any, rows: Any) -> Any:
+    """Give rows as `transform` gives them: an array, or what `set_output` asks for."""
+    return _wrap_data_with_container("transform", rows, rows, transformer)
 
 
 def require_y(estimator: Any, y: Any, what: str = "") -> None:

@@ -9,16 +9,18 @@ import numpy as np
 
 from ..cache.segments._format import arrow
 from ..files._parts import ERROR
-from ._shipped import RESULTS, Answers, Shipped
+from ._results import COLUMNS
+from ._shipped import Answers, Shipped
 
 
 def result_type(shipped: Shipped, *, fixed: bool = True) -> Any:
     """Return the type of the column of results; engines that know no lists of one length say so."""
     pa, _ = arrow()
-    kind = pa.string() if shipped.dtype == object else pa.from_numpy_dtype(shipped.dtype)
-    if shipped.width is None:
-        return kind
-    return pa.list_(kind, shipped.width) if fixed else pa.list_(kind)
+    width, dtype = shipped.kind
+    one = pa.string() if dtype.kind == "O" else pa.from_numpy_dtype(dtype)
+    if width is None:
+        return one
+    return pa.list_(one, width) if fixed else pa.list_(one)
 
 
 def names_of(shipped: Shipped, to: str | None, taken: Sequence[str], column: str) -> list[str]:
@@ -27,7 +29,7 @@ def names_of(shipped: Shipped, to: str | None, taken: Sequence[str], column: str
         raise ValueError(
             f"There is no column {column!r}; the columns are {', '.join(map(repr, taken))}."
         )
-    names = [to or RESULTS[shipped.method].column, ERROR]
+    names = [to or COLUMNS[shipped.method], ERROR]
     for name in names:
         if name in taken:
             raise ValueError(
@@ -64,17 +66,17 @@ def results_of(answers: Answers, shipped: Shipped, *, fixed: bool = True) -> tup
     """Lay out results, null for items that could not be read, and the reasons."""
     pa, _ = arrow()
     kind = result_type(shipped, fixed=fixed)
-    values = answers.values.astype(shipped.dtype)
+    width, dtype = shipped.kind
     reasons = pa.array(answers.reasons, pa.string())
-    if shipped.width is None:
-        found = iter(values.tolist())
-        labels = [next(found) if is_there else None for is_there in answers.there]
-        return pa.array(labels, kind), reasons
-    numbers = np.zeros((len(answers.there), shipped.width), shipped.dtype)
-    numbers[answers.there] = values
-    rows = pa.FixedSizeListArray.from_arrays(
-        pa.array(numbers.reshape(-1)), shipped.width, mask=pa.array(~answers.there)
+    values = np.full(
+        (len(answers.there), *shipped.kind.shape), None if dtype.kind == "O" else 0, dtype
     )
+    values[answers.there] = answers.values
+    gone = ~answers.there
+    if width is None:
+        return pa.array(values, kind, mask=gone), reasons
+    flat = pa.array(values.reshape(-1), kind.value_type)
+    rows = pa.FixedSizeListArray.from_arrays(flat, width, mask=pa.array(gone))
     return rows.cast(kind), reasons
 
 
@@ -89,4 +91,27 @@ def _items(chunk: Any) -> Sequence[Any]:
     pa, _ = arrow()
     if isinstance(chunk, pa.ExtensionArray):  # tensors, as of Ray
         return list(chunk.to_numpy(zero_copy_only=False))
-    return chunk.to_pylist()
+    items = chunk.to_pylist()
+    dtype = _dtype_in(chunk.type)
+    return items if dtype is None else [_typed(item, dtype) for item in items]
+
+
+def _dtype_in(kind: Any) -> Any:
+    """Return the type of the numbers in lists, or in lists of lists; None of anything else."""
+    pa, _ = arrow()
+    inner = kind
+    while any(
+        is_one(inner)
+        for is_one in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    ):
+        inner = inner.value_type
+    is_number = pa.types.is_integer(inner) or pa.types.is_floating(inner)
+    return inner.to_pandas_dtype() if is_number and inner is not kind else None
+
+
+def _typed(item: Any, dtype: Any) -> Any:
+    """Make an array of lists, whose numbers are of a type: 200 of 255 is not 200 of 65,535."""
+    try:
+        return None if item is None else np.array(item, dtype)
+    except (TypeError, ValueError):
+        return item  # of no even shape, or with gaps, as whoever reads it will say

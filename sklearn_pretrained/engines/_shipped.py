@@ -4,61 +4,26 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+import pickle
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context, get_config
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .._optional import need
 from .._outputs import key
 from .._process import remembered
+from .._sklearn import in_container
 from .._tally import Tally
 from ..cache._cache import MemoryCache, resolve_cache
 from ..inputs import Some
 from ..inputs._contents import path_of
-
-
-class Result(NamedTuple):
-    """What a method gives for each item.
-
-    Parameters
-    ----------
-    column : str
-        What its column is called.
-    width : callable
-        Counts the numbers of a row of a fitted estimator; None where the result is one value.
-    """
-
-    column: str
-    width: Callable[[Any], int] | None
-
-
-def _n_features(estimator: Any) -> int:
-    if hasattr(estimator, "n_features_out_"):
-        return int(estimator.n_features_out_)
-    return len(estimator.get_feature_names_out())
-
-
-def _classes(estimator: Any) -> NDArray[Any]:
-    classes = estimator.classes_
-    if isinstance(classes, list):
-        raise TypeError("A pipeline with several outputs does not fit into one column.")
-    return np.asarray(classes)
-
-
-RESULTS = {
-    "transform": Result("features", _n_features),
-    "predict": Result("prediction", None),
-    "predict_proba": Result("probabilities", lambda estimator: len(_classes(estimator))),
-}
-
-
-# By the kind of the classes' dtype; others are texts.
-_VALUES = {"b": "bool", "i": "int64", "u": "int64", "f": "float64"}
+from ._results import COLUMNS, Kind, dense, kind_of
 
 
 class Answers(NamedTuple):
@@ -95,17 +60,15 @@ class Shipped:
 
     Attributes
     ----------
-    width : int or None
-        Numbers in a row; None where each item gets one value.
-    dtype : dtype
-        Of the values.
+    kind : Kind
+        What each item gets.
     recipe : str
         What decides the values, the same in every process.
     """
 
     def __init__(self, estimator: Any, method: str) -> None:
-        if method not in RESULTS:
-            raise ValueError(f"method must be one of {', '.join(RESULTS)}, got {method!r}.")
+        if method not in COLUMNS:
+            raise ValueError(f"method must be one of {', '.join(COLUMNS)}, got {method!r}.")
         if not hasattr(estimator, method):
             raise TypeError(f"{type(estimator).__name__} has no method {method!r}.")
         check_is_fitted(estimator)
@@ -122,13 +85,18 @@ class Shipped:
             )
         self.method = method
         self._sealed = _pickler().dumps(_for_workers(estimator, first))
-        width = RESULTS[method].width
-        self.width = None if width is None else width(estimator)
-        self.dtype = _dtype(estimator) if width is None else np.dtype(np.float32)
+        # Of the process, and not of the estimator: steps are given what they were fitted on.
+        self._container = get_config()["transform_output"]
+        one_row = np.ones((1, first.n_features_out_), np.float32)
+        self.kind = (
+            Kind(first.n_features_out_, np.dtype(np.float32))
+            if rest is None
+            else kind_of(rest, method, in_container(first, one_row))
+        )
         road = first.road()
         outputs = [key(output) for output in road.outputs]
         read = [getattr(first, name, None) for name in _READING]
-        decides = f"{road.recipe} {outputs} {read} {method} {joblib.hash(rest)}"
+        decides = f"{road.recipe} {outputs} {read} {method} {_hash(rest)}"
         self.recipe = hashlib.sha256(decides.encode()).hexdigest()
 
     def __dask_tokenize__(self) -> str:
@@ -137,34 +105,53 @@ class Shipped:
     def __call__(self, X: Any) -> Answers:
         """Compute what is asked for some items."""
         n = len(X)
+        values: Any = np.empty((0, *self.kind.shape), self.kind.dtype)
         if n == 0:
-            return Answers(np.empty((0, *self._shape), self.dtype), np.empty(0, bool), [])
+            return Answers(values, np.empty(0, bool), [])
         first, rest = _parted(_opened(self._sealed))
         rows, errors = _rows(first, X)
         there = np.array([i not in errors for i in range(n)])
-        values: Any = rows[there]
-        if rest is not None and there.any():
-            values = np.asarray(getattr(rest, self.method)(values))
-        elif rest is not None:
-            values = np.empty((0, *self._shape), self.dtype)
+        if rest is None:
+            values = rows[there]
+        elif there.any():
+            with config_context(transform_output=self._container):
+                values = dense(getattr(rest, self.method)(in_container(first, rows[there])))
         return Answers(values, there, [errors.get(i) for i in range(n)])
-
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return () if self.width is None else (self.width,)
 
 
 def _rows(featurizer: Any, X: Sequence[Any]) -> tuple[NDArray[np.float32], dict[int, str]]:
     """Take the road of `transform`; what could not be read is told by its path."""
     own = copy.copy(featurizer)  # threads of a worker share what was opened
     road = own.road()
+    misfits: dict[int, str] = {}
+    if hasattr(featurizer, "row_shape_"):
+        X, misfits = _even(X, featurizer.row_shape_)
     items = own._read(X, reset=False)  # noqa: SLF001  as transform does
     # Where an item stands in its batch says nothing.
     of_texts = hasattr(featurizer, "max_length")  # a text is not to be copied into its reason
     named = Some(items, range(len(items)), [_called(item, of_texts=of_texts) for item in X])
     tally = Tally(named, raises=False)
     rows = road.rows(named, *own._means(road), tally)  # noqa: SLF001
-    return rows, tally.bad.settle()
+    return rows, tally.bad.settle() | misfits
+
+
+def _even(X: Sequence[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Put rows of numbers below each other, NaN in place of those that have another shape."""
+    rows = np.full((len(X), *shape), np.nan, np.float32)
+    reasons = {}
+    for i, item in enumerate(X):
+        try:
+            row = np.asarray(item, np.float32)
+        except (TypeError, ValueError) as error:
+            reasons[i] = f"The item could not be read as numbers: {error}"
+            continue
+        if item is None:
+            reasons[i] = "The item is missing"
+        elif row.shape != shape:
+            reasons[i] = f"The item has shape {row.shape}, but rows had shape {shape} at fit"
+        else:
+            rows[i] = row
+    return rows, reasons
 
 
 def _called(item: Any, *, of_texts: bool) -> str:
@@ -182,6 +169,14 @@ def _pickler() -> Any:
     return need("cloudpickle", install="cloudpickle", purpose="Work for an engine")
 
 
+def _hash(steps: Any) -> str:
+    """Tell steps from others, also where a function of a notebook is among them."""
+    try:
+        return str(joblib.hash(steps))
+    except pickle.PicklingError:
+        return hashlib.sha256(_pickler().dumps(steps)).hexdigest()
+
+
 def _parted(estimator: Any) -> tuple[Any, Any]:
     """Return the featurizer, and the steps behind it."""
     if isinstance(estimator, Pipeline):
@@ -197,16 +192,10 @@ def _for_workers(estimator: Any, first: Any) -> Any:
     # A worker's memory is the engine's: rows that pass once are not kept there.
     in_memory = own.cache == "memory" or isinstance(own.cache, MemoryCache)
     own.cache = None if own.cache is None or in_memory else resolve_cache(own.cache)
-    own.verbose = False
+    own.verbose, own.on_error = False, "nan"
     if not isinstance(estimator, Pipeline):
         return own
     whole = copy.copy(estimator)
     (name, _), *others = estimator.steps
     whole.steps = [(name, own), *others]
     return whole
-
-
-def _dtype(estimator: Any) -> np.dtype[Any]:
-    """Tell what kind of value `predict` gives."""
-    kind = _classes(estimator).dtype.kind if hasattr(estimator, "classes_") else "f"
-    return np.dtype(_VALUES.get(kind, "O"))

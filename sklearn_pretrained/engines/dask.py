@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .._optional import need
-from ._columns import names_of, results_of
+from ..cache.segments._format import arrow
+from ._columns import items_of, names_of, results_of
 from ._shipped import Shipped
 
 __all__ = ["featurize"]
@@ -46,8 +47,8 @@ def featurize(
     Returns
     -------
     dask.dataframe.DataFrame
-        With two more columns: the results, and ``item_error``. Where an image or a text cannot be
-        read, its result is null and ``item_error`` says why; rows of numbers must be whole.
+        With two more columns: the results, and ``item_error``. Where an item cannot be read, its
+        result is null and ``item_error`` says why.
     """
     need("dask.dataframe", install="sklearn-pretrained[dask]", purpose="featurize on Dask")
     shipped = Shipped(estimator, method)
@@ -59,7 +60,11 @@ def featurize(
 def _with_results(part: Any, column: str, shipped: Shipped, names: list[str]) -> Any:
     """Add two columns to a partition; one without rows shows their types."""
     pandas = need("pandas", install="sklearn-pretrained[dask]", purpose="featurize on Dask")
-    found = results_of(shipped(part[column].tolist()), shipped)
+    items = part[column]
+    is_typed = isinstance(items.dtype, pandas.ArrowDtype)
+    found = results_of(
+        shipped(items_of(arrow()[0].array(items)) if is_typed else items.tolist()), shipped
+    )
     more = {
         name: pandas.Series(pandas.arrays.ArrowExtensionArray(values), index=part.index)
         for name, values in zip(names, found, strict=True)

@@ -56,8 +56,8 @@ def featurize(
     Returns
     -------
     datasets.Dataset or datasets.IterableDataset
-        With two more columns: the results, and ``item_error``. Where an image or a text cannot be
-        read, its result is null and ``item_error`` says why; rows of numbers must be whole.
+        With two more columns: the results, and ``item_error``. Where an item cannot be read, its
+        result is null and ``item_error`` says why.
     """
     datasets = need(
         "datasets", install="sklearn-pretrained[datasets]", purpose="featurize on datasets"

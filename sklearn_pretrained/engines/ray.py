@@ -46,8 +46,8 @@ def featurize(
     Returns
     -------
     ray.data.Dataset
-        With two more columns: the results, and ``item_error``. Where an image or a text cannot be
-        read, its result is null and ``item_error`` says why; rows of numbers must be whole.
+        With two more columns: the results, and ``item_error``. Where an item cannot be read, its
+        result is null and ``item_error`` says why.
     """
     data = need("ray.data", install="sklearn-pretrained[ray]", purpose="featurize on Ray")
     shipped = Shipped(estimator, method)

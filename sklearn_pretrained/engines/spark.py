@@ -51,8 +51,8 @@ def featurize(
     Returns
     -------
     pyspark.sql.DataFrame
-        With two more columns: the results, and ``item_error``. Where an image or a text cannot be
-        read, its result is null and ``item_error`` says why; rows of numbers must be whole.
+        With two more columns: the results, and ``item_error``. Where an item cannot be read, its
+        result is null and ``item_error`` says why.
     """
     types = need("pyspark.sql.types", install=_EXTRA, purpose="featurize on Spark")
     shipped = Shipped(estimator, method)
@@ -101,5 +101,5 @@ def spark_udf(estimator: Any, *, method: str = "transform") -> Callable[..., Any
 
 
 def _type(shipped: Shipped) -> str:
-    name = _NAMES.get(shipped.dtype.name, "string")
-    return name if shipped.width is None else f"array<{name}>"
+    name = _NAMES.get(shipped.kind.dtype.name, "string")
+    return name if shipped.kind.width is None else f"array<{name}>"

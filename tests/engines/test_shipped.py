@@ -1,0 +1,136 @@
+"""What goes to the workers of any engine, and what comes back, without an engine."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+pa = pytest.importorskip("pyarrow", reason="the test extra brings it")
+
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, StandardScaler
+
+from sklearn_pretrained import ModuleFeaturizer
+from sklearn_pretrained.engines._columns import FeaturizeBatch, result_type
+from sklearn_pretrained.engines._shipped import Shipped
+from tests.conftest import make_mlp, relative_error
+from tests.engines import things
+
+X = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+
+
+def numbers():
+    return ModuleFeaturizer(make_mlp, layer="0", cache=None)
+
+
+def through(estimator, column, method="transform"):
+    """Send a column to a worker, as bytes, and read what comes back."""
+    shipped = pickle.loads(pickle.dumps(Shipped(estimator, method)))
+    found = FeaturizeBatch(shipped, "items", ["found", "why"])(pa.table({"items": column}))
+    assert found.schema.field("found").type == result_type(shipped)
+    return found["found"].to_pylist(), found["why"].to_pylist()
+
+
+def test_a_regressor_with_several_outputs_gives_vectors():
+    """As many numbers for each item as it has outputs."""
+    y = np.random.default_rng(1).normal(size=(30, 3))
+    pipeline = make_pipeline(numbers(), LinearRegression()).fit(X, y)
+
+    found, _ = through(pipeline, X.tolist(), "predict")
+
+    np.testing.assert_allclose(found, pipeline.predict(X), rtol=1e-4)
+
+
+def test_a_classifier_with_several_outputs_gives_vectors_of_labels():
+    """Texts too, and null for what could not be read."""
+    y = np.stack([np.where(X[:, 0] > 0, "up", "down"), np.where(X[:, 1] > 0, "left", "right")], 1)
+    pipeline = make_pipeline(numbers(), KNeighborsClassifier(1)).fit(X, y)
+
+    found, _ = through(pipeline, [*X.tolist(), None], "predict")
+
+    assert found == [*y.tolist(), None]
+
+
+def test_sparse_results_become_vectors():
+    """They are dense in a column."""
+    bins = KBinsDiscretizer(4, encode="onehot", quantile_method="averaged_inverted_cdf")
+    pipeline = make_pipeline(numbers(), bins).fit(X)
+
+    found, _ = through(pipeline, X.tolist())
+
+    np.testing.assert_array_equal(found, pipeline.transform(X).toarray())
+
+
+@pytest.mark.parametrize("last", [StandardScaler(), LinearRegression()])
+def test_steps_that_were_fitted_on_frames_get_frames(last):
+    """With `set_output`, a step may choose columns by their names."""
+    pytest.importorskip("pandas", reason="set_output asks for it")
+    chosen = make_column_transformer(
+        ("passthrough", lambda frame: [name for name in frame if name.endswith(("_1", "_2"))])
+    )
+    pipeline = make_pipeline(numbers(), chosen, last).set_output(transform="pandas")
+    pipeline.fit(X, X[:, 0])
+    method = "transform" if isinstance(last, StandardScaler) else "predict"
+
+    found, _ = through(pipeline, X.tolist(), method)
+
+    expected = np.asarray(getattr(pipeline, method)(X))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "y", "method", "said"),
+    [
+        (MultiOutputClassifier(LogisticRegression()), 2, "predict_proba", "2 arrays"),
+        (FunctionTransformer(lambda rows: rows[:, :, None]), 1, "transform", "of shape"),
+        (FunctionTransformer(np.linalg.inv), 1, "transform", "on a row of ones"),
+        (FunctionTransformer(lambda rows: rows.astype(str)), 1, "transform", "no column"),
+    ],
+)
+def test_what_fits_into_no_column_is_refused_before_anything_starts(steps, y, method, said):
+    """With the method, and what it gives."""
+    labels = (X[:, :y] > 0).astype(int).squeeze()
+    pipeline = make_pipeline(numbers(), steps)
+    pipeline.steps[0][1].fit(X)
+    if method == "predict_proba":
+        steps.fit(numbers().fit_transform(X), labels)
+
+    with pytest.raises((TypeError, ValueError), match=said):
+        Shipped(pipeline, method)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("fixed", [False, True])
+def test_lists_of_numbers_keep_their_type(dtype, fixed):
+    """An image in nested lists is what it is as an array."""
+    images = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3)).astype(dtype)
+    if dtype == np.float32:
+        images /= 255
+    kind = pa.from_numpy_dtype(dtype)
+    for length in (3, 12, 12):
+        kind = pa.list_(kind, length if fixed else -1)
+
+    found, _ = through(things.featurizer(), pa.array(images.tolist(), kind))
+
+    assert relative_error(np.array(found), things.featurizer().transform(list(images))) < 1e-5
+
+
+def test_a_bad_row_of_numbers_stops_nothing():
+    """It is null with its reason; the others are what they are without it."""
+    featurizer = numbers().fit(X)
+    gap = [*X[0, :7].tolist(), None]
+
+    found, why = through(featurizer, [*X.tolist(), gap, X[0, :5].tolist(), None])
+
+    assert relative_error(np.array(found[:30]), featurizer.transform(X)) < 1e-5
+    assert found[30:] == [None] * 3
+    assert why[:30] == [None] * 30
+    assert why[30] == "The item contains NaN or infinity"
+    assert why[31] == "The item has shape (5,), but rows had shape (8,) at fit"
+    assert why[32] == "The item is missing"
