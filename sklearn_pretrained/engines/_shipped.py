@@ -119,7 +119,7 @@ class Shipped:
         return Answers(values, there, [errors.get(i) for i in range(n)])
 
 
-def _rows(featurizer: Any, X: Sequence[Any]) -> tuple[NDArray[np.float32], dict[int, str]]:
+def _rows(featurizer: Any, X: Any) -> tuple[NDArray[np.float32], dict[int, str]]:
     """Take the road of `transform`; what could not be read is told by its path."""
     own = copy.copy(featurizer)  # threads of a worker share what was opened
     road = own.road()
