@@ -101,7 +101,8 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
         Where computed features are kept, so that an image goes through the network only once in a
         whole search. "memory" is shared by all featurizers of a process. A path or a
         `FeatureCache` is a file for all processes and runs of a machine. A folder
-        (``"features/"``) or a `SharedFeatureCache` is shared by machines. None disables caching.
+        (``"features/"``), an address (``"s3://bucket/features"``) or a `SharedFeatureCache` is
+        shared by machines. None disables caching.
 
     keep_layers : {"auto", "main"}, list or None, default="auto"
         Which layers are cached in addition to the requested ones, so that a search over layers

@@ -27,7 +27,7 @@ from sklearn_pretrained import (
 from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache import _mounts, resolve_cache
 from sklearn_pretrained.cache.segments import SegmentStore, _store
-from sklearn_pretrained.cache.segments._format import to_table, unique_name, write
+from sklearn_pretrained.cache.segments._format import to_table, unique_name, writing
 from sklearn_pretrained.cache.segments._index import Index
 from sklearn_pretrained.exceptions import CacheWarning
 from tests.conftest import make_mlp
@@ -76,7 +76,7 @@ def test_rows_come_back_bit_for_bit(store):
     assert store.bundles("recipe") == [BUNDLE]
     assert store.bundles("another") == []
     assert known(store, 7) == [0, 1, 2, 4, 5]
-    other = SegmentStore(store.folder)
+    other = SegmentStore(store.location.path)
     assert other.bundles("recipe") == [BUNDLE]
     assert known(other, 7) == [0, 1, 2, 4, 5]
 
@@ -92,7 +92,7 @@ def test_rows_lie_beyond_one_group_of_a_file(store, monkeypatch):
 def test_files_of_others_are_noticed(store, monkeypatch):
     """After a few seconds."""
     put(store, 0)
-    other = SegmentStore(store.folder)
+    other = SegmentStore(store.location.path)
     assert other.bundles("recipe")
     put(store, 1)
     assert known(other, 2) == [0]
@@ -106,7 +106,7 @@ def test_a_folder_that_is_not_there_is_empty(store):
     """It is made when something is put into it."""
     assert store.bundles("recipe") == []
     assert known(store, 2) == []
-    assert not store.folder.exists()
+    assert not store.location.path.exists()
 
 
 def test_what_else_lies_in_the_folder_is_left_alone(store):
@@ -115,10 +115,10 @@ def test_what_else_lies_in_the_folder_is_left_alone(store):
     import pyarrow.parquet as pq
 
     put(store, 0)
-    pq.write_table(pa.table({"x": [1]}), store.folder / "theirs.parquet")
-    (store.folder / f".{unique_name()}.tmp").write_bytes(b"half")
-    (store.folder / "readme.txt").write_text("hello")
-    other = SegmentStore(store.folder)
+    pq.write_table(pa.table({"x": [1]}), store.location.path / "theirs.parquet")
+    (store.location.path / f".{unique_name()}.tmp").write_bytes(b"half")
+    (store.location.path / "readme.txt").write_text("hello")
+    other = SegmentStore(store.location.path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert other.bundles("recipe") == [BUNDLE]
@@ -129,12 +129,12 @@ def test_what_else_lies_in_the_folder_is_left_alone(store):
 def test_a_damaged_file_is_named_and_skipped(store):
     """What it held is found in another file, or is not known."""
     put(store, 0, 1)
-    first = next(store.folder.glob("*.parquet"))
+    first = next(store.location.path.glob("*.parquet"))
     put(store, 1, 2)
     content = bytearray(first.read_bytes())
     content[len(content) // 3] ^= 0xFF
     first.write_bytes(content[: len(content) // 2])
-    other = SegmentStore(store.folder)
+    other = SegmentStore(store.location.path)
     with pytest.warns(CacheWarning, match=f"damaged file, {first.name}"):
         other.bundles("recipe")
 
@@ -144,7 +144,7 @@ def test_a_damaged_file_is_named_and_skipped(store):
 def test_no_flipped_byte_gives_a_wrong_row(store):
     """Each is told by a checksum, or does no harm."""
     put(store, *range(8))
-    path = next(store.folder.glob("*.parquet"))
+    path = next(store.location.path.glob("*.parquet"))
     content = path.read_bytes()
     dice = random.Random(0)
     found = []
@@ -154,7 +154,7 @@ def test_no_flipped_byte_gives_a_wrong_row(store):
             changed = bytearray(content)
             changed[dice.randrange(len(changed))] ^= 1 << dice.randrange(8)
             path.write_bytes(changed)
-            other = SegmentStore(store.folder)
+            other = SegmentStore(store.location.path)
             other.bundles("recipe")
             found.append(len(known(other, 8)))  # asserts that what is there is right
 
@@ -165,7 +165,7 @@ def test_a_row_under_another_key_is_damage(store):
     """The checksum knows the digest, and the recipe."""
     table = to_table(BUNDLE, [digest(0)], rows(0))
     strayed = table.set_column(0, table.field(0), to_table(BUNDLE, [digest(1)], rows(1)).column(0))
-    write(strayed, store.folder / unique_name())
+    store.location.put(unique_name(), writing(strayed))
     store.bundles("recipe")
     with pytest.warns(CacheWarning, match="does not match its checksum"):
         assert known(store, 2) == []
@@ -174,10 +174,10 @@ def test_a_row_under_another_key_is_damage(store):
 def test_a_full_disk_is_left_alone_for_a_while(store, monkeypatch):
     """With one warning, and without an error."""
 
-    def full(table, path):
+    def full(name, write):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_store, "write", full)
+    monkeypatch.setattr(store.location, "put", full)
     with pytest.warns(CacheWarning, match="takes no rows.*No space left"):
         assert not put(store, 0)
     monkeypatch.undo()
@@ -188,17 +188,17 @@ def test_a_full_disk_is_left_alone_for_a_while(store, monkeypatch):
 
 def test_the_first_of_two_facts_stays(store):
     """Whoever notes it, on whichever machine; a damaged one is replaced."""
-    other = SegmentStore(store.folder)
+    other = SegmentStore(store.location.path)
     assert store.recall("recipe", "canary") is None
     assert store.remember("recipe", "canary", b"first") == b"first"
     assert other.remember("recipe", "canary", b"second") == b"first"
-    (place,) = (store.folder / "facts").iterdir()
+    (place,) = (store.location.path / "facts").iterdir()
     place.write_bytes(b"damaged")
-    third = SegmentStore(store.folder)
+    third = SegmentStore(store.location.path)
 
     assert third.recall("recipe", "canary") is None
     assert third.remember("recipe", "canary", b"third") == b"third"
-    assert SegmentStore(store.folder).recall("recipe", "canary") == b"third"
+    assert SegmentStore(store.location.path).recall("recipe", "canary") == b"third"
 
 
 def test_an_index_finds_every_row_at_16_bytes_each():

@@ -14,7 +14,10 @@ from typing import Any, NoReturn
 from .. import exceptions
 from .._optional import need
 
-COMMANDS = ("features", "featurize", "layers", "networks", "export", "predict", "doctor")
+COMMANDS = (
+    *("features", "featurize", "compact", "layers", "networks", "export", "predict"),
+    "doctor",
+)
 """The modules of this folder that are commands: ``command``, and ``EXAMPLES`` with what they do.
 
 ``RUNS_ALONE`` says that a command without words does something else than to show its help.

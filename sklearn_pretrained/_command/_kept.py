@@ -21,8 +21,9 @@ def caches(path: str | None) -> list[Finding]:
 
 def _cache(path: str) -> Finding:
     from ..cache import resolve_cache
+    from ..cache.segments._location import is_address
 
-    if not Path(path).expanduser().exists():  # opening it would make it
+    if not is_address(path) and not Path(path).expanduser().exists():  # opening it would make it
         return Finding(path, "missing", "no such file or folder", AMISS)
     of: Any = resolve_cache(path)
     stats = of.stats()

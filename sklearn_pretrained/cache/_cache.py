@@ -16,6 +16,7 @@ from ._policy import Cache, RowCache
 from ._shared import SharedFeatureCache
 from .disk import DiskStore
 from .segments._format import SUFFIX
+from .segments._location import is_address
 
 # A file of a few pages: less would hold no rows.
 _LEAST = 1 << 20
@@ -63,6 +64,11 @@ class FeatureCache(LastingCache):
     def __init__(self, path: str | os.PathLike[str], max_size: int | None = None) -> None:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"path must be a str or a Path, got {type(path).__name__} {path!r}.")
+        if is_address(path):
+            raise ValueError(
+                f"{path!r} is an address, and a FeatureCache is a file on this machine. Pass "
+                "SharedFeatureCache(address)."
+            )
         if max_size is not None and max_size < _LEAST:
             raise ValueError(
                 f"max_size={max_size!r} is too small: pass at least {_LEAST} bytes (1 MiB), or "
@@ -224,12 +230,15 @@ def resolve_cache(cache: Any, *, in_files: bool = True) -> Cache:
         return cache
     raise TypeError(
         "cache must be 'memory', None, the path of a file or a FeatureCache, or a folder "
-        f"('features/') or a SharedFeatureCache, got {type(cache).__name__} {cache!r}."
+        "('features/'), an address ('s3://…') or a SharedFeatureCache, got "
+        f"{type(cache).__name__} {cache!r}."
     )
 
 
 def _is_shared(path: str | os.PathLike[str]) -> bool:
-    """Tell a folder that machines share: by its slash, or by what lies in it."""
+    """Tell what machines share: an address, or a folder by its slash or by what lies in it."""
+    if is_address(path):
+        return True
     if os.fspath(path).endswith(("/", os.sep)):
         return True
     folder = Path(path).expanduser()

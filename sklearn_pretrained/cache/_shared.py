@@ -1,4 +1,4 @@
-"""A folder → the cache in it that machines share."""
+"""A folder or an address → the cache in it that machines share."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from ._lasting import LastingCache
 from ._policy import RowCache
 from .segments import SegmentStore
 from .segments._files import Files
+from .segments._location import is_address, locate
 
 
 class SharedFeatureCache(LastingCache):
-    """Features in a folder, shared by all machines that can access the folder.
+    """Features in a folder or an object store, shared by all machines that can access it.
 
     Each process writes its own files under unique names and renames them when they are complete.
     Files never change after that, so no locks or servers are needed, and the folder can be on a
     network mount. If two processes need the same row at the same time, both compute it; on one
     machine, `FeatureCache` divides the work between processes instead. Rows are written about
     every 10 seconds, and files of other processes are noticed after 5 seconds. A damaged file is
-    skipped with a `CacheWarning` that names it. Requires the extra ``parquet``.
+    skipped with a `CacheWarning` that names it. Requires the extra ``parquet``, and for an address
+    the extra ``fsspec``.
 
     Parameters
     ----------
     folder : str or Path
         Path of the folder, which is created if needed. A ``~`` is expanded to your home folder.
         ``cache="features/"``, with the slash at the end, is short for
-        ``cache=SharedFeatureCache("features")``.
+        ``cache=SharedFeatureCache("features")``. Or an address that fsspec opens, such as
+        ``"s3://bucket/features"`` or ``"gs://bucket/features"``.
 
     See Also
     --------
@@ -49,6 +52,11 @@ class SharedFeatureCache(LastingCache):
             raise TypeError(
                 f"folder must be a str or a Path, got {type(folder).__name__} {folder!r}."
             )
+        self.folder: Path | str
+        if is_address(folder):
+            self.folder = str(folder).rstrip("/")
+            locate(self.folder)  # what is missing to reach it is told now
+            return
         # Absolute, since a worker process may start in another folder.
         self.folder = Path(folder).expanduser().absolute()
         if self.folder.is_file():
@@ -59,7 +67,8 @@ class SharedFeatureCache(LastingCache):
 
     @property
     def _rows(self) -> RowCache:
-        return _of_folder(os.path.realpath(self.folder))
+        folder = self.folder
+        return _of_folder(folder if isinstance(folder, str) else os.path.realpath(folder))
 
     @property
     def _store(self) -> SegmentStore:
@@ -88,20 +97,21 @@ class SharedFeatureCache(LastingCache):
         from .segments._compact import verify
 
         store = self._store
-        found = verify(Files(store.folder, store.damaged))
+        found = verify(Files(store.location, store.damaged))
         store.refresh()
         return found
 
     def compact(self, rows_per_file: int = 65536) -> int:
         """Merge small files into larger ones, which are faster to open.
 
-        Other processes can read and write meanwhile, but run it in one process at a time. Files
-        written by `featurize` are not merged.
+        Other processes can read and write meanwhile. A process that is killed loses no rows, and
+        two that merge at the same time only waste work. Files written by `featurize` are not
+        merged.
 
         Parameters
         ----------
         rows_per_file : int, default=65536
-            Maximum number of rows in a merged file.
+            Maximum number of rows in a merged file, which are at most 256 MiB.
 
         Returns
         -------
@@ -111,7 +121,7 @@ class SharedFeatureCache(LastingCache):
         from .segments._compact import compact
 
         store = self._store
-        gone = compact(Files(store.folder, store.damaged), rows_per_file)
+        gone = compact(Files(store.location, store.damaged), rows_per_file)
         store.refresh()
         return gone
 
@@ -128,4 +138,4 @@ class SharedFeatureCache(LastingCache):
 @remembered("folders of features in use", maxsize=16)
 def _of_folder(folder: str) -> RowCache:
     """Return what all caches of one folder share in this process, whatever links lead to it."""
-    return RowCache(SegmentStore(Path(folder)))
+    return RowCache(SegmentStore(folder))

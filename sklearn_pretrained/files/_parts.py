@@ -24,8 +24,9 @@ from ..cache.segments._format import (
     columns,
     head_of,
     metadata,
-    write,
+    writing,
 )
+from ..cache.segments._location import Folder
 
 FORMAT = 1
 ERROR = "item_error"
@@ -67,7 +68,8 @@ def write_part(
                 "Rename it."
             )
         table = table.append_column(name, found[name])
-    write(table.replace_schema_metadata(metadata(bundle, KIND, facts)), path)
+    whole = table.replace_schema_metadata(metadata(bundle, KIND, facts))
+    Folder(path.parent).put(path.name, writing(whole))
 
 
 def check_folder(folder: Path, bundle: Bundle) -> None:
@@ -91,7 +93,7 @@ def forget_journal(
     store: SegmentStore,
     bundle: Bundle,
     digests: Sequence[bytes | None],
-    left: dict[Path, set[bytes | None]],
+    left: dict[str, set[bytes | None]],
 ) -> None:
     """Remove the segments whose rows are all in parts by now.
 
@@ -110,12 +112,12 @@ def forget_journal(
     for number, segment in list(store.files.segments.items()):
         if segment.kind == "segment" and segment.bundle == bundle:
             with contextlib.suppress(Exception):  # a damaged one stays, and is named when read
-                held = left.get(segment.path) or set(store.files.digests(number))
+                held = left.get(segment.name) or set(store.files.digests(number))
                 others = held - there
                 if not others:
-                    segment.path.unlink()
+                    store.location.remove(segment.name)
                 elif len(others) < len(held):
-                    left[segment.path] = others
+                    left[segment.name] = others
     store.refresh()
 
 

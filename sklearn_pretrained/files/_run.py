@@ -64,7 +64,7 @@ class Run:
         self._featurizer, self._whole = featurizer, whole
         self._store = SegmentStore(folder, hold=0.0)
         self._parts: list[dict[str, Any]] = []
-        self._left: dict[Path, set[bytes | None]] = {}
+        self._left: dict[str, set[bytes | None]] = {}
         self._work = Work()
         self._fitted: Any = None
         self._first_error = ""

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Iterator
 
 import numpy as np
 
 from ..._recipe import Bundle
 from ._files import DamagedError, Files, Segment
-from ._format import GROUP, checksums, to_table, unique_name, write
+from ._format import GROUP, checksums, to_table, unique_name, writing
 
-# What no living process can still be writing, in seconds.
-_OLD = 24 * 3600
+# Rows that are merged are in memory.
+_MOST_BYTES = 256 << 20
 
 
 def compact(files: Files, rows_per_file: int) -> int:
     """Merge files that are smaller than they could be; return how many went.
 
-    A reader that meets a file which is gone looks for the one that has its rows now.
+    A file goes when another one that holds its rows is whole, so whoever is killed loses nothing,
+    and two who merge at once waste work. A reader that meets a file which is gone looks for the one
+    that has its rows now.
     """
     files.refresh()
     small: dict[Bundle, list[int]] = {}
     for number, segment in files.segments.items():
-        if segment.kind == "segment" and segment.n_rows < rows_per_file:
+        if segment.kind == "segment" and segment.n_rows < _most(segment.bundle, rows_per_file):
             small.setdefault(segment.bundle, []).append(number)
-    gone = sum(_merge(files, bundle, numbers, rows_per_file) for bundle, numbers in small.items())
-    _sweep(files)
+    gone = sum(
+        _merge(files, bundle, numbers, _most(bundle, rows_per_file))
+        for bundle, numbers in small.items()
+    )
+    files.location.sweep()
     files.refresh()
     return gone
+
+
+def _most(bundle: Bundle, rows_per_file: int) -> int:
+    return min(rows_per_file, max(GROUP, _MOST_BYTES // (4 * bundle.width)))
 
 
 def _merge(files: Files, bundle: Bundle, numbers: list[int], rows_per_file: int) -> int:
@@ -46,10 +53,9 @@ def _merge(files: Files, bundle: Bundle, numbers: list[int], rows_per_file: int)
             whole.append(files.segments[number])
         if len(whole) > 1:
             table = to_table(bundle, list(rows), np.stack(list(rows.values())))
-            write(table, files.folder / unique_name())
+            files.location.put(unique_name(), writing(table))
             for segment in whole:
-                with contextlib.suppress(FileNotFoundError):
-                    segment.path.unlink()
+                files.location.remove(segment.name)
             gone += len(whole) - 1
     return gone
 
@@ -82,22 +88,15 @@ def rows_of(files: Files, number: int) -> Iterator[tuple[bytes, np.ndarray]]:
 def verify(files: Files) -> dict[str, int]:
     """Read every row; give damaged files another name, under which nobody looks at them."""
     files.refresh()
-    right, damaged = 0, 0
+    right, damaged = 0, set(files.unreadable)
     for number, segment in list(files.segments.items()):
         try:
             right += sum(1 for _ in rows_of(files, number))
         except FileNotFoundError:
             continue
         except DamagedError:
-            damaged += 1
-            segment.path.replace(segment.path.with_name(f"{segment.path.name}.damaged"))
+            damaged.add(segment.name)
+    for name in damaged:
+        files.location.rename(name, f"{name}.damaged")
     files.refresh()
-    return {"rows": right, "damaged": damaged}
-
-
-def _sweep(files: Files) -> None:
-    """Remove what killed processes left half written."""
-    for left in files.folder.glob("**/.*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > _OLD:
-                left.unlink()
+    return {"rows": right, "damaged": len(damaged)}

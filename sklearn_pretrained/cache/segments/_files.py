@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy as np
 from ..._recipe import Bundle
 from ._format import CHECKSUM, DIGEST, GROUP, SUFFIX, Rows, arrow, checksums, head_of, matrix
 from ._index import Index
+from ._location import Location, UnreachableError
 
 # Bytes of rows that were read and may be asked for again.
 _HELD = 256 << 20
@@ -30,13 +29,13 @@ class Segment:
 
     Parameters
     ----------
-    path : Path
+    name : str
     bundle : Bundle
     kind : str
     n_rows : int
     """
 
-    path: Path
+    name: str
     bundle: Bundle
     kind: str
     n_rows: int
@@ -47,14 +46,15 @@ class Files:
 
     Parameters
     ----------
-    folder : Path
+    location : Location
     on_damage : callable
         Told the name of a file that is damaged, and why.
     """
 
-    def __init__(self, folder: Path, on_damage: Callable[[str, str], None]) -> None:
-        self.folder, self._on_damage = folder, on_damage
+    def __init__(self, location: Location, on_damage: Callable[[str, str], None]) -> None:
+        self.location, self._on_damage = location, on_damage
         self.segments: dict[int, Segment] = {}
+        self.unreadable: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._next = 0
         self._unread: dict[Bundle, list[int]] = {}
@@ -64,35 +64,44 @@ class Files:
 
     def refresh(self) -> None:
         """Look which files came and went."""
-        try:
-            with os.scandir(self.folder) as found:
-                names = {
-                    e.name for e in found if e.name.endswith(SUFFIX) and not e.name.startswith(".")
-                }
-        except FileNotFoundError:
-            names = set()
+        names = self.location.names(SUFFIX)
         for name in self._numbers.keys() - names:
+            self.unreadable.discard(name)
             self._forget(self._numbers.pop(name))
         for name in sorted(names - self._numbers.keys()):
             self.meet(name)
 
     def meet(self, name: str) -> None:
         """Read what a file that came says of itself."""
-        _, parquet = arrow()
         number, self._next = self._next, self._next + 1
-        path = self.folder / name
         try:
-            with parquet.ParquetFile(path) as file:
+            with self._opened(name) as file:
                 head, n_rows = head_of(file.schema_arrow), file.metadata.num_rows
         except FileNotFoundError:
             return
-        except Exception as error:  # pyarrow raises what it likes on damaged files
+        except DamagedError as error:
             head = None
-            self._on_damage(name, _said(error))
+            self.unreadable.add(name)
+            self._on_damage(name, str(error))
         self._numbers[name] = number
         if head is not None:
-            self.segments[number] = Segment(path, head.bundle, head.kind, n_rows)
+            self.segments[number] = Segment(name, head.bundle, head.kind, n_rows)
             self._unread.setdefault(head.bundle, []).append(number)
+
+    @contextmanager
+    def _opened(self, name: str, **options: Any) -> Iterator[Any]:
+        """Open a file; whatever pyarrow says of damage becomes one error."""
+        _, parquet = arrow()
+        try:
+            with (
+                self.location.opened(name) as place,
+                parquet.ParquetFile(place, **options) as file,
+            ):
+                yield file
+        except (DamagedError, FileNotFoundError, UnreachableError):
+            raise
+        except Exception as error:  # pyarrow raises what it likes on damaged files
+            raise DamagedError(_said(error)) from error
 
     def _forget(self, number: int) -> None:
         segment = self.segments.pop(number, None)
@@ -117,22 +126,20 @@ class Files:
     def index(self, bundle: Bundle) -> Index:
         """Return where the rows of a bundle lie."""
         index = self._indexes.setdefault(bundle, Index())
-        for number in self._unread.pop(bundle, []):
+        unread = self._unread.get(bundle, [])
+        while unread:
+            number = unread[0]
             try:
                 index.add(number, self.digests(number))
+                unread.remove(number)
             except (DamagedError, FileNotFoundError) as error:
                 self._give_up(number, error)
         return index
 
     def digests(self, number: int) -> list[bytes | None]:
         """Read the digests of a file."""
-        _, parquet = arrow()
-        with (
-            _told(),
-            parquet.ParquetFile(
-                self.segments[number].path, page_checksum_verification=True
-            ) as file,
-        ):
+        name = self.segments[number].name
+        with self._opened(name, page_checksum_verification=True) as file:
             return file.read([DIGEST], use_threads=False).column(0).to_pylist()
 
     def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
@@ -189,10 +196,9 @@ class Files:
 
     def read(self, number: int, group: int) -> tuple[list[Any], Any, Rows]:
         """Read digests, checksums and rows of one group of a file."""
-        _, parquet = arrow()
         segment = self.segments[number]
         names = [name for name, _ in segment.bundle.outputs]
-        with _told(), parquet.ParquetFile(segment.path) as file:
+        with self._opened(segment.name, pre_buffer=True) as file:
             table = file.read_row_group(group, [DIGEST, CHECKSUM, *names], use_threads=False)
             sums = table.column(CHECKSUM).fill_null(0).to_numpy()
             values = matrix(table, names)
@@ -202,19 +208,8 @@ class Files:
 
     def _give_up(self, number: int, error: Exception) -> None:
         if isinstance(error, DamagedError):
-            self._on_damage(self.segments[number].path.name, str(error))
+            self._on_damage(self.segments[number].name, str(error))
         self._forget(number)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn whatever pyarrow says of damage into one error."""
-    try:
-        yield
-    except (DamagedError, FileNotFoundError):
-        raise
-    except Exception as error:
-        raise DamagedError(_said(error)) from error
 
 
 def _said(error: Exception) -> str:

@@ -16,7 +16,7 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ..._optional import need
 from ..._recipe import Bundle
 from ..disk._format import read_bundle, seed_of
+from ._location import Write
 
 FORMAT = 1
 KEY = b"sklearn_pretrained"
@@ -145,28 +146,18 @@ def unique_name() -> str:
     return f"{time.time_ns():016x}-{os.getpid():x}-{secrets.token_hex(4)}{SUFFIX}"
 
 
-def write(table: Any, path: Path) -> None:
-    """Write a table under a temporary name, see it on the disk, and give it its name."""
+def writing(table: Any) -> Write:
+    """Return what writes a table into a file."""
     _, parquet = arrow()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid():x}-{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            parquet.write_table(
-                table,
-                file,
-                row_group_size=GROUP,
-                compression="none",  # numbers of networks do not shrink
-                use_dictionary=False,
-                write_statistics=False,
-                write_page_checksum=True,
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    return partial(
+        parquet.write_table,
+        table,
+        row_group_size=GROUP,
+        compression="none",  # numbers of networks do not shrink
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+    )
 
 
 def to_table(bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> Any:

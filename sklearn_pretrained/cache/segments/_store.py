@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +21,8 @@ from ...exceptions import CacheWarning
 from .._store import Patience, Rows
 from ..disk._format import seal, unseal
 from ._files import Files
-from ._format import arrow, to_table, unique_name, write
+from ._format import arrow, to_table, unique_name, writing
+from ._location import locate
 
 # Seconds after which the folder is looked through for files that others wrote.
 FRESH = 5.0
@@ -36,19 +35,20 @@ PAUSE = 30.0
 
 
 class SegmentStore:
-    """Rows in a folder that processes and machines share.
+    """Rows in a folder or an address that processes and machines share.
 
     Parameters
     ----------
-    folder : Path
+    folder : path or str
     hold : float or None, default=None
         Seconds for which rows are kept in memory before they are written; None means `HOLD`.
     """
 
-    def __init__(self, folder: Path, hold: float | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str], hold: float | None = None) -> None:
         arrow()
-        self.folder, self.hold = folder, HOLD if hold is None else hold
-        self.files = Files(folder, self.damaged)
+        self.hold = HOLD if hold is None else hold
+        self.location = locate(folder)
+        self.files = Files(self.location, self.damaged)
         self.price = 0.0
         self._counts = Counter(hits=0, misses=0, forwards=0)
         self._looked = self._paused = -np.inf
@@ -102,7 +102,7 @@ class SegmentStore:
             return False
         name = unique_name()
         try:
-            write(to_table(bundle, digests, rows), self.folder / name)
+            self.location.put(name, writing(to_table(bundle, digests, rows)))
         except OSError as error:
             self._paused = began
             self._warn(f"takes no rows ({error})")
@@ -126,7 +126,7 @@ class SegmentStore:
         """Return a fact about a recipe's rows, None where it is not known."""
         if (recipe, name) not in self._facts:
             try:
-                found = unseal(recipe, name, self._place(recipe, name).read_bytes())
+                found = unseal(recipe, name, self.location.read(_fact(recipe, name)))
             except OSError:
                 found = None
             if found is None:
@@ -139,31 +139,17 @@ class SegmentStore:
         known = self.recall(recipe, name)
         if known is not None:
             return known
-        place = self._place(recipe, name)
-        temporary = place.with_name(f".{place.name}.{secrets.token_hex(8)}.tmp")
+        place, sealed = _fact(recipe, name), seal(recipe, name, value)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(seal(recipe, name, value))
-            try:
-                # The first of two writers gives the file its name.
-                os.link(temporary, place)
-                temporary.unlink()
-            except FileExistsError:
+            if not self.location.put_first(place, sealed):
                 found = self.recall(recipe, name)
                 if found is not None:
-                    temporary.unlink()
                     return found
-                temporary.replace(place)  # what was there is damaged
-            except OSError:
-                temporary.replace(place)  # this file system has no links
+                self.location.put(place, lambda file: file.write(sealed))  # that one is damaged
         except OSError as error:
             self._warn(f"takes no facts ({error})")
         self._facts[recipe, name] = value
         return value
-
-    def _place(self, recipe: str, name: str) -> Path:
-        hashed = hashlib.sha256(f"{recipe}\n{name}".encode()).hexdigest()
-        return self.folder / "facts" / hashed[:32]
 
     # -- statistics, and what went wrong
 
@@ -177,7 +163,7 @@ class SegmentStore:
         with self._lock():
             self.refresh()
             there = list(self.files.segments.values())
-            size = sum(s.path.stat().st_size for s in there if s.path.exists())
+            size = sum(self.location.size(s.name) for s in there)
             rows = sum(s.n_rows for s in there)
             return {"rows": rows, "bytes": size, "files": len(there), **self._counts}
 
@@ -188,7 +174,12 @@ class SegmentStore:
     def _warn(self, what: str) -> None:
         if what not in self._said:
             self._said.add(what)
-            warn(f"The folder of features {self.folder} {what}.", CacheWarning)
+            warn(f"The folder of features {self.location.name} {what}.", CacheWarning)
+
+
+def _fact(recipe: str, name: str) -> str:
+    hashed = hashlib.sha256(f"{recipe}\n{name}".encode()).hexdigest()
+    return f"facts/{hashed[:32]}"
 
 
 class SegmentClaim:
