@@ -21,7 +21,7 @@ def caches(path: str | None) -> list[Finding]:
 
 def _cache(path: str) -> Finding:
     from ..cache import resolve_cache
-    from ..cache.segments._location import is_address
+    from ..cache.segments._address import is_address
 
     if not is_address(path) and not Path(path).expanduser().exists():  # opening it would make it
         return Finding(path, "missing", "no such file or folder", AMISS)

@@ -27,7 +27,7 @@ def command(
     Others can read and write meanwhile. If it is killed, no row is lost; run it again.
     """
     from ..cache import SharedFeatureCache
-    from ..cache.segments._location import is_address
+    from ..cache.segments._address import is_address
 
     if not is_address(folder) and not Path(folder).expanduser().is_dir():
         raise FileNotFoundError(f"There is no folder {folder!r}.")

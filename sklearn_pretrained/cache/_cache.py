@@ -15,8 +15,8 @@ from ._mounts import network_mount
 from ._policy import Cache, RowCache
 from ._shared import SharedFeatureCache
 from .disk import DiskStore
+from .segments._address import is_address
 from .segments._format import SUFFIX
-from .segments._location import is_address
 
 # A file of a few pages: less would hold no rows.
 _LEAST = 1 << 20

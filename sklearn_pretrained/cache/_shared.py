@@ -10,8 +10,8 @@ from .._process import remembered
 from ._lasting import LastingCache
 from ._policy import RowCache
 from .segments import SegmentStore
+from .segments._address import is_address, locate
 from .segments._files import Files
-from .segments._location import is_address, locate
 
 
 class SharedFeatureCache(LastingCache):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..._optional import need
 from ...exceptions import MissingExtraError
-from ._location import UnreachableError, Write
+from ._location import Folder, Location, UnreachableError, Write
 
 # Stores that show an object once all of it has come; elsewhere a file is renamed.
 _PUT_WHOLE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "r2", "memory"}
@@ -179,3 +182,17 @@ def _reaching(url: str) -> Iterator[None]:
         raise UnreachableError(
             f"{url} cannot be reached: {type(error).__name__}: {error}"
         ) from error
+
+
+def is_address(place: Any) -> bool:
+    """Tell an address, such as ``s3://bucket/features``, from a path."""
+    return isinstance(place, str) and re.match(r"[a-z][a-z0-9+.-]+(://|::)", place) is not None
+
+
+def locate(place: str | os.PathLike[str]) -> Location:
+    """Return the operations on the files of a folder or an address."""
+    if not is_address(place):
+        return Folder(Path(place))
+    if str(place).startswith(("file://", "local://")):
+        return Folder(Path(str(place).partition("://")[2]))
+    return Address(str(place))

@@ -1,4 +1,4 @@
-"""A folder or an address → the few operations on its files, none of which shows half a file.
+"""A folder → the few operations on its files, none of which shows half a file.
 
 On a disk a file gets its name when it is whole. An object store has no other names to give: there a
 file is put in one request, and is there when all of it has come.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -139,19 +138,3 @@ class Folder:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - left.stat().st_mtime > _OLD:
                     left.unlink()
-
-
-def is_address(place: Any) -> bool:
-    """Tell an address, such as ``s3://bucket/features``, from a path."""
-    return isinstance(place, str) and re.match(r"[a-z][a-z0-9+.-]+(://|::)", place) is not None
-
-
-def locate(place: str | os.PathLike[str]) -> Location:
-    """Return the operations on the files of a folder or an address."""
-    if not is_address(place):
-        return Folder(Path(place))
-    if str(place).startswith(("file://", "local://")):
-        return Folder(Path(str(place).partition("://")[2]))
-    from ._address import Address
-
-    return Address(str(place))

@@ -20,9 +20,9 @@ from ..._warn import warn
 from ...exceptions import CacheWarning
 from .._store import Patience, Rows
 from ..disk._format import seal, unseal
+from ._address import locate
 from ._files import Files
 from ._format import arrow, to_table, unique_name, writing
-from ._location import locate
 
 # Seconds after which the folder is looked through for files that others wrote.
 FRESH = 5.0
