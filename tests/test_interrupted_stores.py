@@ -55,9 +55,6 @@ def interrupted(code: Any, stop: int, work: Callable[[], object]) -> bool:
     """Interrupt some work before the n-th line of a function, and say whether it came so far."""
     seen = 0
     spared = interrupts.with_lines(code.co_filename)
-    if code is DiskClaim.release.__code__:
-        # What has not begun to give up its claims is waited for as anybody is (test_cache_waits).
-        spared |= {min(n for *_, n in code.co_lines() if n is not None and n > code.co_firstlineno)}
 
     def in_function(frame: Any, event: str, _arg: Any) -> Any:
         nonlocal seen

@@ -12,7 +12,7 @@ from .._recipe import Bundle
 from ._pace import Pace
 from ._places import Columns, Places
 from ._request import Request, Work
-from ._store import Rows, Store, covers
+from ._store import Claim, Rows, Store, covers
 
 # A way to a row: bundles that together hold what is wanted, each with the columns to take from
 # its record and the columns that they become.
@@ -113,35 +113,46 @@ class RowCache:
         """Compute, claim by claim, what nobody else does; return what others do."""
         wanted, keep = request.wanted, request.keep
         pace = self._pace(keep.recipe)
-        columns = _columns(keep, wanted)
         theirs: list[bytes] = []
         start = computed = 0
         # Nobody waits while it holds a claim, so two that ask for each other's rows never lock.
         while start < len(missing):
             claim = self.store.claim(wanted, keep, is_warm=pace.is_warm)
             try:
-                mine, stop = claim.take(missing, start, pace.share())
-                if len(mine) < stop - start:
-                    taken = set(mine)
-                    theirs += [digest for digest in missing[start:stop] if digest not in taken]
-                start = stop
-                # What was stored between the look and the claim is known after all.
-                todo = self._serve(wanted, mine, places)
-                if todo:
-                    # Items that turn out bad give no row, and would give none again.
-                    for positions, rows in pace.timed(request.compute(places.where(todo), keep)):
-                        computed += len(positions)
-                        self.store.count(forwards=len(positions))
-                        whole = rows.shape[1] == keep.width
-                        asked = rows[:, columns] if whole else rows
-                        found = places.fill_at(positions, asked)
-                        if whole:
-                            claim.keep(found, rows)
-                        else:
-                            self.store.put(wanted, found, rows)
+                try:
+                    mine, stop = claim.take(missing, start, pace.share())
+                    if len(mine) < stop - start:
+                        taken = set(mine)
+                        theirs += [digest for digest in missing[start:stop] if digest not in taken]
+                    start = stop
+                    # What was stored between the look and the claim is known after all.
+                    todo = self._serve(wanted, mine, places)
+                    computed += self._compute(todo, claim, request, places)
+                finally:
+                    claim.release()
             finally:
-                claim.release()
+                claim.release()  # an interrupt may have come before the first one began
         return theirs, computed
+
+    def _compute(self, missing: list[bytes], claim: Claim, request: Request, places: Places) -> int:
+        """Compute rows, and keep them batch by batch; return how many."""
+        if not missing:
+            return 0
+        wanted, keep = request.wanted, request.keep
+        columns = _columns(keep, wanted)
+        batches = request.compute(places.where(missing), keep)
+        computed = 0
+        # Items that turn out bad give no row, and would give none again.
+        for positions, rows in self._pace(keep.recipe).timed(batches):
+            computed += len(positions)
+            self.store.count(forwards=len(positions))
+            whole = rows.shape[1] == keep.width
+            found = places.fill_at(positions, rows[:, columns] if whole else rows)
+            if whole:
+                claim.keep(found, rows)
+            else:
+                self.store.put(wanted, found, rows)
+        return computed
 
     def _pace(self, recipe: str) -> Pace:
         pace = self._paces.setdefault(recipe, Pace())
