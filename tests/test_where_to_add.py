@@ -54,7 +54,8 @@ def test_a_pooling_is_one_record(monkeypatch):
 def test_the_first_change_of_the_contribution_guide_works_as_it_stands(monkeypatch):
     """Its function and its record make the pooling, and its line of the table expects that."""
     guide = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
-    line, function, record = re.findall(r"```py\n(.*?)```", guide, flags=re.DOTALL)
+    line, record = re.findall(r"```diff\n\+\s*(.*?)```", guide, flags=re.DOTALL)
+    (function,) = re.findall(r"```py\n(.*?)```", guide, flags=re.DOTALL)
     names = {**vars(_pooling), **vars(test_pooling)}
     exec(compile(f"from __future__ import annotations\n{function}", "guide", "exec"), names)
 
