@@ -63,7 +63,9 @@ def test_numbers_among_the_claims_stand_on_the_page_that_the_claim_names():
         assert (ROOT / script).is_file()
         assert Path(script).name in page
         assert date in page
-        for number in re.findall(r"(?<![\w.])\d[\d.,]*\d(?![\w.])", re.sub("`[^`]*`", "", said)):
+        for number in re.findall(
+            r"(?<![\w.])\d+e-\d+|(?<![\w.-])\d[\d.,]*\d(?![\w.])", re.sub("`[^`]*`", "", said)
+        ):
             assert number in page, number
 
 
