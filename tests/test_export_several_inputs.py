@@ -160,6 +160,7 @@ def test_several_networks_read_the_pixels_of_one_image(patches, tmp_path):
         ({"photo": "text"}, "'looks/.*': inputs='text' is for a column of texts"),
         ({"age": "text"}, "'age/columns': inputs='text' is for a column of texts"),
         ({"photo": "jpeg"}, "inputs='jpeg' is not one of 'prepared', 'pixels'"),
+        ({"photo": "pixels", "looks": "bytes"}, "twice, for 'pixels' and for 'bytes' as 'looks'"),
     ],
 )
 def test_names_and_forms_that_do_not_fit_are_named(inputs, says, mixed, table, tmp_path):

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from sklearn_pretrained import PretrainedTextFeaturizer, export_onnx
 from sklearn_pretrained.exceptions import ExportError
 from sklearn_pretrained.export._tokens_proof import ODD, PLAIN
-from sklearn_pretrained.exported import load
+from sklearn_pretrained.exported import _reading, load
 
 from .hostile import texts as odd
 from .test_export_inputs import plain_session
@@ -104,3 +104,25 @@ def test_what_is_cut_in_the_graph_must_be_cut_by_the_pipeline(tmp_path):
 
     with pytest.raises(ValueError, match="which cuts those that are too long"):
         export_onnx(encoder, tmp_path / "x.onnx", examples=TEXTS, inputs="text")
+
+
+def test_tokens_of_the_reader_are_compared_with_the_librarys(moods, tmp_path, monkeypatch):
+    """Also where the graph reads strings: a file that reads one text otherwise is not written."""
+    told = _reading.Tokens.samples
+
+    def samples(self, X):
+        found = told(self, X)
+        return [*found[:-1], {name: ids[:-1] for name, ids in found[-1].items()}]
+
+    monkeypatch.setattr(_reading.Strings, "samples", samples)
+    with pytest.raises(ExportError, match="the file prepares example 5 differently"):
+        export_onnx(moods[0], tmp_path / "x.onnx", examples=TEXTS, inputs="text")
+
+
+def test_pairs_alone_cannot_prove_a_graph_that_reads_strings(tmp_path):
+    """The error says what to use instead."""
+    pairs = [("A fine day.", "Nothing works!"), ("It sat.", "A cat.")]
+    encoder = PretrainedTextFeaturizer(MINILM, layer=1, cache=None).fit(pairs)
+
+    with pytest.raises(ExportError, match=r"pairs of texts only.*inputs='prepared'"):
+        export_onnx(encoder, tmp_path / "x.onnx", examples=pairs, inputs="text")

@@ -37,6 +37,7 @@ def choose_forms(inputs: Inputs, found: Sequence[Input]) -> None:
     found : sequence of Input
     """
     if isinstance(inputs, Mapping):
+        chosen: dict[str, str] = {}
         for name, form in inputs.items():
             called = [one for one in found if _is_called(one, name)]
             if not called:
@@ -46,6 +47,11 @@ def choose_forms(inputs: Inputs, found: Sequence[Input]) -> None:
                     "one of them, the step in which they are, or the column that one reads."
                 )
             for one in called:
+                if chosen.setdefault(one.part.name, form) != form:
+                    raise ValueError(
+                        f"inputs names {one.part.name!r} twice, for {chosen[one.part.name]!r} and "
+                        f"for {form!r} as {name!r}."
+                    )
                 _choose(form, one)
         return
     if inputs == PREPARED:
@@ -61,8 +67,8 @@ def _choose(form: str, one: Input) -> None:
     kind = _kind(one)
     if form != PREPARED and _READS[form] == _IMAGES and one.form["kind"] != "pictures":
         raise ValueError(
-            f"{whose}inputs={form!r} is for pipelines over images that are resized as "
-            "torchvision's networks do and cropped at the centre. Use inputs='prepared' for others."
+            f"{whose}inputs={form!r} is for images of which the shorter side is resized and the "
+            "centre cut out. Use inputs='prepared' for networks that prepare images otherwise."
         )
     if form == BYTES and one.form["value_range"] is not None:
         raise ValueError(

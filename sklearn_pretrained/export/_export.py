@@ -153,9 +153,9 @@ def export_onnx(
         _write(graph.model, name, facts, tokenizers)
         runtime = ExportedPipeline(name)
         facts = runtime.facts_
+        facts["report"] += check_preparation(fed, examples)
         fed = with_samples(fed, examples)
         samples = samples_of(fed)
-        facts["report"] += check_preparation(fed, examples)
         facts["report"] += check_pixels(runtime, fed, prepared)
         _prove(runtime, samples, found, tolerance)
         facts["report"] += check_strings(runtime, fed, examples, tolerance)

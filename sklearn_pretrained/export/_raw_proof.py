@@ -102,12 +102,13 @@ class _Compared:
 
     def refuse_below(self, least: float, why: str, instead: str) -> None:
         """Raise where the agreement is less than what was asked for."""
-        refuse_below(least, self.agreed, why, instead)
+        some = f", and refuses {self.refused} of {self.refused + len(self.read)} examples{self.why}"
+        refuse_below(least, self.agreed, why + (some if self.refused else ""), instead)
 
     def told(self, step: str, largest: float, most: float, **more: Any) -> Facts:
         """Say in the report what was compared."""
         facts = {"step": step, "output": self.name, "largest": largest, "allowed": most}
-        return {**facts, "agreement": self.agreed, **more}
+        return {**facts, "agreement": self.agreed, "refused": self.refused, **more}
 
 
 def _of_decoder(compared: _Compared, one: Input, least: float) -> Facts:
@@ -119,18 +120,22 @@ def _of_decoder(compared: _Compared, one: Input, least: float) -> Facts:
             for fed in (given, sample)
         )
         farthest = max(farthest, int(np.abs(decoded - prepared).max()))
-    read, refused = len(compared.read), compared.refused
     compared.refuse_below(
         least,
         f"The decoder of onnxruntime-extensions gives pixels up to {farthest} grey levels away "
-        f"from Pillow's, and refuses {refused} of {refused + read} files{compared.why}",
+        "from Pillow's",
         "Use inputs='pixels', and decode in the program around the file",
     )
-    return compared.told(_named("decoder", one), farthest, 255, files=read, refused=refused)
+    return compared.told(_named("decoder", one), farthest, 255, files=len(compared.read))
 
 
 def _of_strings(compared: _Compared, one: Input, least: float) -> Facts:
     """Tell how many answers change by the operator's tokens."""
+    if not (compared.read or compared.refused):
+        raise ExportError(
+            "The examples are pairs of texts only, which inputs='text' cannot read: a graph reads "
+            "each string as one text. Use inputs='prepared'. Nothing was written."
+        )
     compared.refuse_below(
         least,
         "onnxruntime-extensions gives other tokens than the tokenizer for some of the examples",
