@@ -116,12 +116,14 @@ def differing_in_the_graph(featurizer: Any, path: Path, name: str, cases: Sequen
         for label, item in _fed(cases, name):
             wanted, got = outcome(featurizer.transform, item), run(item)
             is_row = isinstance(wanted, np.ndarray)
-            if got in ("crashes", "hangs"):
-                getattr(found, got).append(label)
-            elif isinstance(got, str):  # what the error says
-                found.errors += not is_row
-                if is_row:
+            if isinstance(got, str):  # an error, or an end
+                ends = getattr(found, got, None)
+                if ends is not None:
+                    ends.append(label)
+                elif is_row:
                     found.refused.append(f"{label}: {got}")
+                else:
+                    found.errors += 1
             elif not is_row:
                 found.wrong.append((label, str(wanted)[:150], "a row"))
             elif _far(got, wanted) <= SAME:
