@@ -137,11 +137,8 @@ def differing_in_the_graph(featurizer: Any, path: Path, name: str, cases: Sequen
 
 def _fed(cases: Sequence[Case], name: str) -> Iterator[Case]:
     """Yield what a graph can be fed."""
-    for label, item in cases:
-        if (name == "bytes" and isinstance(item, bytes)) or (
-            name == "text" and isinstance(item, str)
-        ):
-            yield label, item
+    kind = {"bytes": bytes, "text": str}[name]
+    yield from ((label, kind(item)) for label, item in cases if isinstance(item, kind))
 
 
 @contextmanager
@@ -192,7 +189,7 @@ def _work(path: str, name: str, pipe: Any) -> None:
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(path, options)
-    output = load(path).facts_["outputs"]["transform"]["tensor"]
+    output = load(path, threads=1).facts_["outputs"]["transform"]["tensor"]
     pipe.send(None)
     while True:
         item = pipe.recv()
