@@ -150,10 +150,9 @@ CLASSIFIERS = [
     OneVsRestClassifier(LR),
     SVC(probability=True, random_state=0),
     NuSVC(nu=0.2),
-    CalibratedClassifierCV(SVC(), cv=2, method="isotonic"),
+    CalibratedClassifierCV(SVC(), cv=2),
     OneVsOneClassifier(LR),
-    VotingClassifier([("one", LR), ("two", GaussianNB()), ("three", LinearSVC())]),
-    StackingClassifier([("one", SVC()), ("two", DecisionTreeClassifier(max_depth=3))], cv=2),
+    StackingClassifier([("one", LR), ("two", DecisionTreeClassifier(max_depth=3))], cv=2),
     Perceptron(),
     BernoulliNB(),
 ]
@@ -200,8 +199,8 @@ TRANSFORMERS = [
     QuantileTransformer(n_quantiles=20),
     PolynomialFeatures(2),
     LinearDiscriminantAnalysis(n_components=1),
-    KBinsDiscretizer(3, encode="ordinal", quantile_method="averaged_inverted_cdf"),
-    KBinsDiscretizer(3, encode="onehot-dense", quantile_method="averaged_inverted_cdf"),
+    KBinsDiscretizer(3, encode="ordinal", strategy="uniform"),
+    KBinsDiscretizer(3, encode="onehot-dense", strategy="uniform"),
     KMeans(4, n_init=1, random_state=0),
     KernelPCA(3, kernel="rbf"),
     SelectFromModel(LR),
@@ -297,16 +296,35 @@ def test_a_threshold_decides_in_the_file_too(head, network, data, tmp_path):
     """And not one half, as skl2onnx would have it."""
     X, targets = data
     compared([network, head], X, targets["two"], tmp_path / "threshold.onnx")
-    compared([network, head.set_params(pos_label=None)], X, targets["bools"], tmp_path / "b.onnx")
 
 
-def test_what_is_converted_otherwise_is_refused(network, data, tmp_path):
+@pytest.mark.parametrize(
+    "case",
+    [
+        (
+            "numbers",
+            MLPRegressor(hidden_layer_sizes=(8,), max_iter=50, random_state=0),
+            r"Step 'mlpregressor' gives predict of shape",
+        ),
+        (
+            "three",
+            VotingClassifier([("one", LR), ("two", GaussianNB()), ("three", LinearSVC())]),
+            r"Step 'votingclassifier' differs: .* its predict is",
+        ),
+        (
+            "two",
+            StackingClassifier([("one", SVC()), ("two", LR)], cv=2),
+            r"Step 'stackingclassifier' fails in the file: .* Use another estimator",
+        ),
+    ],
+    ids=["shape", "labels", "fails"],
+)
+def test_what_is_converted_otherwise_is_refused(case, network, data, tmp_path):
     """The comparison notices; nothing is written."""
-    X, targets = data
-    head = MLPRegressor(hidden_layer_sizes=(8,), max_iter=50, random_state=0)
-    pipeline = make_pipeline(network, head).fit(X, targets["numbers"])
-    with pytest.raises(ExportError, match=r"Step 'mlpregressor' gives predict of shape"):
-        export_onnx(pipeline, tmp_path / "no.onnx", examples=X[:9])
+    (task, head, says), (X, targets) = case, data
+    pipeline = make_pipeline(network, head).fit(X, targets[task])
+    with pytest.raises(ExportError, match=says):
+        export_onnx(pipeline, tmp_path / "no.onnx", examples=X[:20])
     assert list(tmp_path.iterdir()) == []
 
 

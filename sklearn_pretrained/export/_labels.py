@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsOneClassifier
 
+from .._sklearn import positive_label
 from ._nodes import Nodes
 from ._steps import graph_of_step
 
@@ -58,7 +59,8 @@ def _by_threshold(name: str, step: Any, ports: Sequence[Any], like: Any, **_: An
     threshold = getattr(step, "best_threshold_", getattr(step, "threshold", None))
     threshold = _HALF if threshold == "auto" else threshold
     classes = classifier.classes_
-    positive = 1 if step.pos_label is None else int(np.flatnonzero(classes == step.pos_label)[0])
+    label = positive_label(step)
+    positive = 1 if label is None else int(np.flatnonzero(classes == label)[0])
     made = graph_of_step(name, classifier, ports, like)
     graph = Nodes(name, made)
     likely = graph.node(

@@ -66,6 +66,8 @@ def graph_of_step(
         ) from error
     # skl2onnx names the least opsets that have its operators in the form of the one asked for.
     made.ir_version = like.ir_version
+    del made.opset_import[:]
+    made.opset_import.extend(like.opset_import)
     _choose_by_gather(onnx, made.graph)
     if transforms and isinstance(step, _CLUSTERS):
         del made.graph.output[0]  # the cluster, in front of the distances
