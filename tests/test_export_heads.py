@@ -307,7 +307,7 @@ def test_a_threshold_decides_in_the_file_too(head, network, data, tmp_path):
             r"Step 'mlpregressor' gives predict of shape",
         ),
         (
-            "three",
+            "two",
             VotingClassifier([("one", LR), ("two", GaussianNB()), ("three", LinearSVC())]),
             r"Step 'votingclassifier' differs: .* its predict is",
         ),

@@ -191,7 +191,7 @@ def _prove(
         several = {name for name, given in part.expected.items() if isinstance(given, list)}
         part.expected |= {name: np.stack(part.expected[name], axis=1) for name in several}
         for method, wanted in part.expected.items():
-            raw = _tried(runtime, samples, method, part.name)
+            raw = _tried(runtime, samples, method, found)
             facts["outputs"][method] |= {
                 "form": "list"
                 if method in several
@@ -201,15 +201,16 @@ def _prove(
         facts["report"] += check_step(runtime, samples, part.name, part.expected, tolerance)
 
 
-def _tried(runtime: ExportedPipeline, samples: Any, method: str, step: str) -> Any:
-    """Compute one output; a step that skl2onnx got wrong may fail."""
+def _tried(runtime: ExportedPipeline, samples: Any, method: str, found: Sequence[Part]) -> Any:
+    """Compute one output; a step that skl2onnx got wrong may fail, and its nodes have its name."""
     try:
         return runtime.outputs(samples, method)[method]
     except Exception as error:
         said = str(error).partition("\n")[0]
+        steps = [part.name for part in found if f"'{part.name}/" in said] or [found[-1].name]
         raise ExportError(
-            f"Step {step!r} fails in the file: {said} Nothing was written. Use another estimator "
-            "in its place, or export the pipeline up to it."
+            f"Step {steps[-1]!r} fails in the file: {said}. Nothing was written. Use another "
+            "estimator in its place, or export the pipeline up to it."
         ) from error
 
 
