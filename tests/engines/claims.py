@@ -56,7 +56,7 @@ def searches(folder: Path, *, n_jobs: int, **backend: Any) -> None:
     with joblib.parallel_config(n_jobs=n_jobs, **backend):
         search.fit(pictures, [0, 1] * 12)
     _, passed = things.read_log()
-    assert set(passed) == set(range(24))  # this process, which fits the best one, is not counted
+    assert passed.keys() >= {*range(24)}  # this process, which fits the best one, is not counted
     assert search.predict(pictures).shape == (24,)
     assert SharedFeatureCache(folder).stats()["forwards"] == 0
 
