@@ -30,8 +30,8 @@ html_sidebars = {"index": [], "changelog": [], "benchmarks": []}
 html_show_sourcelink = False
 myst_enable_extensions = ["colon_fence", "deflist"]
 exclude_patterns = [
-    *("_build", "auto_examples/**/*.ipynb", "auto_examples/**/*.py"),
-    *("sg_execution_times.rst", "auto_examples/**/sg_execution_times.rst"),
+    *("_build", "auto_examples/**.ipynb", "auto_examples/**.py"),
+    *("sg_execution_times.rst", "auto_examples/**sg_execution_times.rst"),
 ]
 myst_heading_anchors = 3
 autosummary_generate = True

@@ -192,6 +192,12 @@ def fit_tasks(
     context.call_on_fit_task_end(estimator=estimator, X=X, y=y)
 
 
+def positive_label(classifier: Any) -> Any:
+    """Return the class whose score a classifier with a threshold compares; None is the second."""
+    scorer = getattr(classifier, "_curve_scorer", None)
+    return classifier.pos_label if scorer is None else scorer._get_pos_label()  # noqa: SLF001
+
+
 def places_of(columns: Any, name: str) -> list[int]:
     """Return the positions of the columns that one transformer of a ColumnTransformer reads."""
     found = columns._transformer_to_input_indices[name]  # noqa: SLF001

@@ -9,7 +9,9 @@ import pytest
 import skl2onnx
 import torch
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.cluster import KMeans
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.decomposition import PCA, FastICA, KernelPCA, TruncatedSVD
 from sklearn.discriminant_analysis import (
     LinearDiscriminantAnalysis,
     QuadraticDiscriminantAnalysis,
@@ -19,30 +21,47 @@ from sklearn.ensemble import (
     BaggingClassifier,
     ExtraTreesClassifier,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
     StackingClassifier,
+    StackingRegressor,
     VotingClassifier,
+    VotingRegressor,
 )
-from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.feature_selection import (
+    RFE,
+    SelectFromModel,
+    SelectKBest,
+    SelectPercentile,
+    VarianceThreshold,
+)
+from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import (
+    BayesianRidge,
     ElasticNet,
+    HuberRegressor,
     LinearRegression,
     LogisticRegression,
+    Perceptron,
     Ridge,
     RidgeClassifier,
     SGDClassifier,
 )
-from sklearn.multiclass import OneVsRestClassifier
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier, OutputCodeClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import (
+    Binarizer,
+    KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
     Normalizer,
@@ -50,9 +69,10 @@ from sklearn.preprocessing import (
     PowerTransformer,
     QuantileTransformer,
     RobustScaler,
+    SplineTransformer,
     StandardScaler,
 )
-from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR, NuSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_pretrained import ModuleFeaturizer, export_onnx
@@ -61,7 +81,10 @@ from sklearn_pretrained.export import _graph
 from sklearn_pretrained.export._standins import numbers_for_truths
 from sklearn_pretrained.exported import load
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:.*probability.*:FutureWarning"),
+]
 LR = LogisticRegression(max_iter=500)
 
 
@@ -125,6 +148,13 @@ CLASSIFIERS = [
     VotingClassifier([("one", LR), ("two", GaussianNB())], voting="soft"),
     StackingClassifier([("one", LR), ("two", GaussianNB())], cv=2),
     OneVsRestClassifier(LR),
+    SVC(probability=True, random_state=0),
+    NuSVC(nu=0.2),
+    CalibratedClassifierCV(SVC(), cv=2),
+    OneVsOneClassifier(LR),
+    StackingClassifier([("one", LR), ("two", DecisionTreeClassifier(max_depth=3))], cv=2),
+    Perceptron(),
+    BernoulliNB(),
 ]
 OTHERS = [
     ("several", OneVsRestClassifier(LR)),
@@ -143,6 +173,15 @@ OTHERS = [
     ("number", KNeighborsRegressor(3)),
     ("number", MLPRegressor(hidden_layer_sizes=(8,), max_iter=50, random_state=0)),
     ("numbers", MultiOutputRegressor(Ridge())),
+    ("several", RidgeClassifier()),
+    ("number", StackingRegressor([("one", Ridge()), ("two", LinearSVR())], cv=2)),
+    ("number", VotingRegressor([("one", Ridge()), ("two", LinearSVR())])),
+    ("number", GradientBoostingRegressor(**SMALL)),
+    ("number", HuberRegressor()),
+    ("number", BayesianRidge()),
+    ("number", GaussianProcessRegressor()),
+    ("numbers", PLSRegression(2)),
+    ("numbers", RandomForestRegressor(**SMALL)),
     ("bools", LR),
     ("bools", LinearDiscriminantAnalysis()),
 ]
@@ -160,7 +199,29 @@ TRANSFORMERS = [
     QuantileTransformer(n_quantiles=20),
     PolynomialFeatures(2),
     LinearDiscriminantAnalysis(n_components=1),
+    KBinsDiscretizer(3, encode="ordinal", strategy="uniform"),
+    KBinsDiscretizer(3, encode="onehot-dense", strategy="uniform"),
+    KMeans(4, n_init=1, random_state=0),
+    KernelPCA(3, kernel="rbf"),
+    SelectFromModel(LR),
+    RFE(LR, n_features_to_select=3),
+    SelectPercentile(percentile=50),
+    Binarizer(),
+    SimpleImputer(),
+    make_pipeline(StandardScaler(), PCA(4), SelectKBest(k=2)),
+    make_union(PCA(2), SelectKBest(k=2)),
 ]
+REFUSED = [
+    NearestCentroid(),
+    GaussianProcessClassifier(),
+    OutputCodeClassifier(LR, random_state=0),
+    make_pipeline(FastICA(3, whiten="unit-variance", random_state=0), LR),
+    make_pipeline(SplineTransformer(), LR),
+    make_pipeline(KNNImputer(), LR),
+    FixedThresholdClassifier(LinearSVC()),
+    VotingClassifier([("one", FixedThresholdClassifier(LR)), ("two", LR)]),
+]
+"""What skl2onnx does not convert, or not as scikit-learn computes it."""
 
 
 def compared(steps, X, y, path):
@@ -211,21 +272,59 @@ def test_outliers_are_found_by_files_too(network, data, tmp_path):
     compared([network, IsolationForest(**SMALL)], data[0], None, tmp_path / "odd.onnx")
 
 
-def test_what_is_not_converted_is_named(network, data, tmp_path):
-    """With its step, and what to do."""
+@pytest.mark.parametrize("head", REFUSED, ids=str)
+def test_what_is_not_converted_is_named(head, network, data, tmp_path):
+    """With its step, and what to do; nothing is written."""
     X, targets = data
-    pipeline = make_pipeline(network, NearestCentroid()).fit(X, targets["two"])
-    with pytest.raises(TypeError, match=r"Step .nearestcentroid. .* cannot be .* Use"):
+    pipeline = make_pipeline(network, head).fit(X, targets["two"])
+    with pytest.raises(TypeError, match=r"(?s)Step '[\w/]+' \(\w+\) .* Use "):
         export_onnx(pipeline, tmp_path / "no.onnx", examples=X[:9])
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_converted_otherwise_is_refused(network, data, tmp_path):
+@pytest.mark.parametrize(
+    "head",
+    [
+        TunedThresholdClassifierCV(LR, cv=3, random_state=0),
+        FixedThresholdClassifier(LR, threshold=0.9),
+        FixedThresholdClassifier(GaussianNB(), threshold=0.8, pos_label="no"),
+        FixedThresholdClassifier(LR),
+    ],
+    ids=str,
+)
+def test_a_threshold_decides_in_the_file_too(head, network, data, tmp_path):
+    """And not one half, as skl2onnx would have it."""
+    X, targets = data
+    compared([network, head], X, targets["two"], tmp_path / "threshold.onnx")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (
+            "numbers",
+            MLPRegressor(hidden_layer_sizes=(8,), max_iter=50, random_state=0),
+            r"Step 'mlpregressor' gives predict of shape",
+        ),
+        (
+            "two",
+            VotingClassifier([("one", LR), ("two", GaussianNB()), ("three", LinearSVC())]),
+            r"Step 'votingclassifier' differs: .* its predict is",
+        ),
+        (
+            "two",
+            StackingClassifier([("one", SVC()), ("two", LR)], cv=2),
+            r"Step 'stackingclassifier' fails in the file: .* Use another estimator",
+        ),
+    ],
+    ids=["shape", "labels", "fails"],
+)
+def test_what_is_converted_otherwise_is_refused(case, network, data, tmp_path):
     """The comparison notices; nothing is written."""
-    X, targets = data
-    head = MLPRegressor(hidden_layer_sizes=(8,), max_iter=50, random_state=0)
-    pipeline = make_pipeline(network, head).fit(X, targets["numbers"])
-    with pytest.raises(ExportError, match=r"Step 'mlpregressor' gives predict of shape"):
-        export_onnx(pipeline, tmp_path / "no.onnx", examples=X[:9])
+    (task, head, says), (X, targets) = case, data
+    pipeline = make_pipeline(network, head).fit(X, targets[task])
+    with pytest.raises(ExportError, match=says):
+        export_onnx(pipeline, tmp_path / "no.onnx", examples=X[:20])
     assert list(tmp_path.iterdir()) == []
 
 

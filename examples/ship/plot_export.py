@@ -1,6 +1,6 @@
 """
-One file for everywhere: float32, float16, 8 bits
-=================================================
+One file for everywhere, of 32 bits or 8
+========================================
 
 A pipeline is written as one ONNX file that needs neither torch nor scikit-learn. Every file is
 compared with the pipeline before it is written. How much do smaller weights move the answers?
@@ -32,13 +32,13 @@ pipeline = make_pipeline(featurizer, LogisticRegression(max_iter=1000)).fit(X_tr
 print(f"the pipeline: {pipeline.score(X_test, y):.3f}")
 
 # %%
-# Three files
-# -----------
+# Two files
+# ---------
 # `y` and `min_score` let a file of fewer bits be written if it scores at least that much.
 
 folder = Path(tempfile.mkdtemp())
 here, said = pipeline.predict_proba(X_test), {}
-for weights in ("float32", "float16", "int8"):
+for weights in ("float32", "int8"):
     path = folder / f"{weights}.onnx"
     export_onnx(pipeline, path, examples=X_train[::5], y=y[::5], weights=weights, min_score=0.9)
     file = load(path)
@@ -52,7 +52,7 @@ for weights in ("float32", "float16", "int8"):
 # What the files say, beside what the pipeline says
 # -------------------------------------------------
 
-_, axes = plt.subplots(1, 3, figsize=(10, 3.8), sharex=True, sharey=True, layout="constrained")
+_, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True, layout="constrained")
 for ax, (weights, (there, size)) in zip(axes, said.items(), strict=True):
     ax.plot([0, 1], [0, 1], ":", color="black")
     ax.scatter(here, there, s=12, color="#0072B2", alpha=0.5)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._optional import need
+from ..exceptions import ExportError
 from ..exported import ExportedPipeline
 from ..exported._pipeline import FACTS, FORMAT, TOKENIZER
 from ._choices import Inputs, check_inputs, choose_forms
@@ -190,7 +191,7 @@ def _prove(
         several = {name for name, given in part.expected.items() if isinstance(given, list)}
         part.expected |= {name: np.stack(part.expected[name], axis=1) for name in several}
         for method, wanted in part.expected.items():
-            raw = runtime.outputs(samples, method)[method]
+            raw = _tried(runtime, samples, method, found)
             facts["outputs"][method] |= {
                 "form": "list"
                 if method in several
@@ -198,6 +199,19 @@ def _prove(
                 "dtype": _dtype(wanted),
             }
         facts["report"] += check_step(runtime, samples, part.name, part.expected, tolerance)
+
+
+def _tried(runtime: ExportedPipeline, samples: Any, method: str, found: Sequence[Part]) -> Any:
+    """Compute one output; a step that skl2onnx got wrong may fail, and its nodes have its name."""
+    try:
+        return runtime.outputs(samples, method)[method]
+    except Exception as error:
+        said = str(error).partition("\n")[0]
+        steps = [part.name for part in found if f"'{part.name}/" in said] or [found[-1].name]
+        raise ExportError(
+            f"Step {steps[-1]!r} fails in the file: {said}. Nothing was written. Use another "
+            "estimator in its place, or export the pipeline up to it."
+        ) from error
 
 
 def _graph(found: list[Part], inputs: list[Input]) -> tuple[Graph, list[Input]]:

@@ -9,9 +9,10 @@ from typing import Any
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 
 from .._optional import need
+from ._labels import labelled
 from ._network import Network
 from ._parts import FINE_TUNED, Join, Part, Source, Step, Table, dense
-from ._steps import ML, graph_of_step
+from ._steps import ML
 from ._torch import EXTRA, PURPOSE, graph_of_network
 from ._tuned import graph_of_head
 
@@ -105,7 +106,8 @@ class Graph:
         if isinstance(part.estimator, FINE_TUNED):
             made = graph_of_head(part, ports, self.model)
         else:
-            made = graph_of_step(
+            make = labelled(part.estimator)
+            made = make(
                 part.name, part.estimator, ports, self.model, transforms=part.rows is not None
             )
         fed = [value.name for value in made.graph.input]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from .._optional import need
 from .._quiet import quiet
@@ -14,6 +15,7 @@ from ._torch import EXTRA, PURPOSE
 
 ML = ("ai.onnx.ml", 3)
 _CHOOSES = "ArrayFeatureExtractor"
+_CLUSTERS = KMeans | MiniBatchKMeans
 _RARE = {"LinearClassifier", "LinearRegressor", "Scaler"}
 """Operators of scikit-learn's steps that OpenVINO and others do not have, and can do without."""
 _TYPES = {
@@ -64,8 +66,29 @@ def graph_of_step(
         ) from error
     # skl2onnx names the least opsets that have its operators in the form of the one asked for.
     made.ir_version = like.ir_version
+    del made.opset_import[:]
+    made.opset_import.extend(like.opset_import)
     _choose_by_gather(onnx, made.graph)
+    if transforms and isinstance(step, _CLUSTERS):
+        del made.graph.output[0]  # the cluster, in front of the distances
+    _check_opens(name, step, made)
     return onnx.compose.add_prefix(made, f"{name}/")
+
+
+def _check_opens(name: str, step: Any, made: Any) -> None:
+    """Raise where skl2onnx wrote what no engine runs."""
+    runtime = need("onnxruntime", install=EXTRA, purpose=PURPOSE)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        runtime.InferenceSession(made.SerializeToString(), options, ["CPUExecutionProvider"])
+    except Exception as error:
+        raise TypeError(
+            f"Step {name!r} ({type(step).__name__}) is converted by skl2onnx to a graph that ONNX "
+            "Runtime does not open. Use another estimator in its place, or export the pipeline up "
+            "to it."
+        ) from error
 
 
 def _choose_by_gather(onnx: Any, graph: Any) -> None:

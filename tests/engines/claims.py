@@ -11,10 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import joblib
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
+from sklearn_pretrained import SharedFeatureCache
 from sklearn_pretrained.cache.segments._store import FRESH
 from tests.conftest import relative_error
 from tests.engines import things
@@ -42,6 +45,20 @@ def pipeline(pictures: Sequence[bytes]) -> Any:
     """Return a fitted pipeline that tells even from odd pictures by heart, more or less."""
     one = make_pipeline(things.featurizer(), LogisticRegression())
     return one.fit(list(pictures), ["odd" if i % 2 else "even" for i in range(len(pictures))])
+
+
+def searches(folder: Path, *, n_jobs: int, **backend: Any) -> None:
+    """A search that joblib sends to a cluster computes there, and its rows are shared."""
+    pictures = things.pictures(24)
+    things.clear_log()
+    pipeline = make_pipeline(things.featurizer(cache=f"{folder}/"), LogisticRegression())
+    search = GridSearchCV(pipeline, {"logisticregression__C": [0.1, 1.0]}, cv=2)
+    with joblib.parallel_config(n_jobs=n_jobs, **backend):
+        search.fit(pictures, [0, 1] * 12)
+    _, passed = things.read_log()
+    assert passed.keys() >= {*range(24)}  # this process, which fits the best one, is not counted
+    assert search.predict(pictures).shape == (24,)
+    assert SharedFeatureCache(folder).stats()["forwards"] == 0
 
 
 class Kills(threading.Thread):

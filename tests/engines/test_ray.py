@@ -115,6 +115,14 @@ def test_killed_actors_cost_a_batch_each(cluster, tmp_path):
     claims.survives(compute, tmp_path / "rows", kills=3, n=320, batch=BATCH)
 
 
+def test_a_search_runs_on_the_cluster(cluster, tmp_path):
+    """By joblib's backend; with a folder as the cache, workers share the rows."""
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    claims.searches(tmp_path / "rows", n_jobs=WORKERS, backend="ray")
+
+
 def test_the_lines_of_the_page_run(cluster, tmp_path, monkeypatch):
     """And write what any reader of Parquet reads."""
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,283 @@
+"""10,000 to 1,000,000 rows through a network that costs nothing: seconds a row, and peak memory.
+
+    python benchmarks/growth.py
+    python benchmarks/growth.py --most 100000 --to docs/_static/growth.png
+
+Each measurement has a process of its own. Seconds are those that its threads computed (CPU time),
+since others may use the machine; memory is the largest resident size, less that before the data.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SIZES = [10_000, 100_000, 1_000_000]
+KEYS = 10_000_000
+WIDTH = 64  # of rows in the SQLite tier
+AT_ONCE = 1024
+
+
+def peak():
+    """Return the largest resident size so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def timed(work):
+    """Return CPU and wall seconds."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+class Pictures:
+    """n different pictures of 6 x 6 pixels, each made when it is asked for."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        picture = np.zeros((6, 6, 3), np.uint8)
+        picture[0, 0] = i & 255, i >> 8 & 255, i >> 16 & 255
+        return picture
+
+
+def prepare(image):
+    import torch
+
+    return torch.from_numpy(np.array(image.crop((0, 0, 6, 6))))
+
+
+def network():
+    import torch
+
+    class Nothing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = torch.nn.Identity(), torch.nn.Identity()
+            self.last = torch.nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.last(self.second(self.first(x.float().mean((1, 2)))))
+
+    torch.manual_seed(0)
+    return Nothing()
+
+
+def featurizer(**options):
+    from sklearn_pretrained import PretrainedImageFeaturizer
+
+    one = PretrainedImageFeaturizer(network, preprocessing=prepare, layer="first", **options)
+    return one.fit([Pictures(1)[0]])
+
+
+def stream(n, _folder):
+    """Rows window by window, kept nowhere."""
+    ours = featurizer(cache=None)
+    next(ours.stream(Pictures(1)))
+    before, rows = peak(), 0
+
+    def work():
+        nonlocal rows
+        for positions, _ in ours.stream(Pictures(n)):
+            rows += len(positions)
+
+    took = timed(work)
+    assert rows == n
+    return took, peak() - before
+
+
+def featurize(n, folder):
+    """Rows into Parquet files."""
+    from sklearn_pretrained import featurize
+
+    ours = featurizer(keep_layers=["first", "second"])
+    featurize(Pictures(100), ours, to=f"{folder}/few")
+    before = peak()
+    took = timed(lambda: featurize(Pictures(n), ours, to=f"{folder}/rows"))
+    return took, peak() - before
+
+
+def search(n, folder):
+    """A search over two layers, in a folder that holds all rows."""
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.pipeline import make_pipeline
+
+    from sklearn_pretrained import PretrainedImageFeaturizer, SharedFeatureCache
+
+    cache = SharedFeatureCache(f"{folder}/rows")
+    X, y = np.stack([Pictures(n)[i] for i in range(n)]), np.arange(n) % 2
+    ours = PretrainedImageFeaturizer(network, preprocessing=prepare, cache=cache)
+    grid = {"pretrainedimagefeaturizer__layer": ["first", "second"]}
+    search = GridSearchCV(make_pipeline(ours, GaussianNB()), grid, cv=2, refit=False)
+    search.fit(X[:100], y[:100])
+    before = peak()
+    took = timed(lambda: search.fit(X, y))
+    assert cache.stats()["forwards"] == 0
+    return took, peak() - before
+
+
+def _file(n, folder):
+    from sklearn_pretrained._recipe import Bundle
+    from sklearn_pretrained.cache.disk import DiskStore
+
+    store = DiskStore(Path(folder) / "rows.sqlite", None)
+    bundle = Bundle("recipe", (("layer:avg", WIDTH),))
+    rows = np.random.default_rng(0).normal(size=(AT_ONCE, WIDTH)).astype(np.float32)
+    return store, bundle, [digest(i) for i in range(n)], rows
+
+
+def digest(i):
+    """Return 32 bytes that look like a digest."""
+    import hashlib
+
+    return hashlib.blake2b(i.to_bytes(8, "little"), digest_size=32).digest()
+
+
+def file_put(n, folder):
+    """Claim and store rows in a SQLite file."""
+    store, bundle, digests, rows = _file(n, folder)
+    before = peak()
+
+    def work():
+        for start in range(0, n, AT_ONCE):
+            some = digests[start : start + AT_ONCE]
+            claim = store.claim(bundle, bundle, is_warm=True)
+            mine, _ = claim.take(some, 0, len(some))
+            claim.keep(mine, rows[: len(mine)])
+            claim.release()
+
+    return timed(work), peak() - before
+
+
+def file_get(n, folder):
+    """Look 100,000 rows of that file up, in any order."""
+    store, bundle, digests, _ = _file(n, folder)
+    chosen = np.random.default_rng(1).choice(n, min(n, 100_000), replace=False)
+    before = peak()
+
+    def work():
+        for start in range(0, len(chosen), AT_ONCE):
+            found = store.get(bundle, [digests[i] for i in chosen[start : start + AT_ONCE]])
+            assert all(row is not None for row in found)
+
+    cpu, wall = timed(work)
+    return (cpu * n / len(chosen), wall * n / len(chosen)), peak() - before
+
+
+def file_prune(n, folder):
+    """Shrink that file to half; seconds are for each row that goes."""
+    store, *_ = _file(n, folder)
+    before, gone = peak(), 0
+
+    def work():
+        nonlocal gone
+        gone = store.prune(store.stats()["bytes"] // 2)
+
+    cpu, wall = timed(work)
+    return (cpu * n / max(gone, 1), wall * n / max(gone, 1)), peak() - before
+
+
+WAYS = [stream, featurize, search, file_put, file_get, file_prune]
+
+
+def index():
+    """10,000,000 keys of 1,000 files: bytes, seconds to build, lookups a second."""
+    from sklearn_pretrained.cache.segments._index import Index
+
+    found, dice, before = Index(), np.random.default_rng(0), peak()
+    some = []
+
+    def build():
+        for file in range(1000):
+            lines = dice.integers(0, 256, (KEYS // 1000, 32), np.uint8)
+            digests = [bytes(line) for line in lines]
+            some.extend(digests[::100])
+            found.add(file, digests)
+
+    took = timed(build)
+    dice.shuffle(some)
+
+    def look():
+        for start in range(0, len(some), AT_ONCE):
+            files, _ = found.find(some[start : start + AT_ONCE])
+            assert (files >= 0).all()
+
+    looked, _ = timed(look)
+    return {
+        "keys": len(found),
+        "MB": found.n_bytes / 1e6,
+        "peak MB": peak() - before,
+        "build s": took[0],
+        "lookups/s": len(some) / looked,
+    }
+
+
+def child(*words):
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", *map(str, words)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def draw(found, place):
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for way, lines in found.items():
+        name = way.replace("file_", "SQLite: ")
+        left.loglog(
+            *zip(*[(n, 1e6 * cpu / n) for n, cpu, _, _ in lines], strict=True), "o-", label=name
+        )
+        right.semilogx(*zip(*[(n, mb) for n, _, _, mb in lines], strict=True), "o-", label=name)
+    left.set(xlabel="rows", ylabel="CPU microseconds a row", title="Time")
+    right.set(xlabel="rows", ylabel="MB above the start", title="Peak memory")
+    left.legend(fontsize="small")
+    figure.savefig(place, dpi=120)
+
+
+def main(options):
+    sizes = [n for n in SIZES if n <= options.most]
+    found = {way.__name__: [] for way in WAYS}
+    print("way | rows | CPU µs/row | wall µs/row | peak MB")
+    for n in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            for way in WAYS:
+                if options.only and way.__name__ not in options.only:
+                    continue
+                (cpu, wall), mb = child(way.__name__, n, folder)
+                found[way.__name__].append((n, cpu, wall, mb))
+                print(
+                    f"{way.__name__} | {n:,} | {1e6 * cpu / n:.1f} | "
+                    f"{1e6 * wall / n:.1f} | {mb:.0f}",
+                    flush=True,
+                )
+    print(child("index"), flush=True)
+    if options.to:
+        draw({way: lines for way, lines in found.items() if lines}, options.to)
+
+
+if __name__ == "__main__":
+    if "--child" in sys.argv:
+        _, _, name, *rest = sys.argv
+        way = globals()[name]
+        print(json.dumps(way(int(rest[0]), rest[1]) if rest else way()))
+    else:
+        parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+        parser.add_argument("--most", type=int, default=SIZES[-1], help="most rows")
+        parser.add_argument("--only", nargs="*", help="some ways alone")
+        parser.add_argument("--to", help="where the plot goes")
+        main(parser.parse_args())
