@@ -85,7 +85,7 @@ FURTHER = {
     },
     "glm4v_moe_text": {"rope_parameters": _MROPE, "head_dim": 16},
     "dbrx": {
-        "attn_config": {"rope_theta": 1e4, "kv_n_heads": 2},
+        "attn_config": {"rope_theta": 1e4, "kv_n_heads": 2, "clip_qkv": 8.0},
         "ffn_config": {"ffn_hidden_size": 24, "moe_num_experts": 2, "moe_top_k": 1},
     },
     **{
