@@ -14,8 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_pretrained import FeatureCache, ModuleFeaturizer, PretrainedTextFeaturizer
 from sklearn_pretrained.exceptions import ProvenanceError
+from sklearn_pretrained.finetuning._aside import rows, way
 from tests import text_zoo
-from tests.conftest import relative_error
+from tests.conftest import make_mlp, relative_error
 
 TEXTS = text_zoo.TEXTS
 
@@ -129,3 +130,15 @@ def test_rows_with_a_hook_that_cannot_be_told_are_kept_in_no_file(folder, tmp_pa
     if cache.path.exists():
         with contextlib.closing(sqlite3.connect(cache.path)) as connection:
             assert connection.execute("SELECT count(*) FROM rows").fetchone() == (0,)
+
+
+def test_rows_by_way_of_a_lower_layer_are_those_of_the_network():
+    """What is kept of a lower layer has been through the hooks, and goes through them no more."""
+    network, X = make_mlp().eval(), np.eye(8)
+    with on_every_module(halve):
+        expected = ModuleFeaturizer(network, layer="output", cache=None).fit_transform(X)
+        ModuleFeaturizer(network, layer="0", pooling="none").fit_transform(X)
+        ours = ModuleFeaturizer(network, layer="output").fit(X)
+
+        np.testing.assert_allclose(rows(ours, X, way(ours, "0")), expected, rtol=1e-5)
+        np.testing.assert_allclose(ours.transform(X), expected, rtol=1e-5)
