@@ -100,7 +100,7 @@ def is_plain(module: nn.Module) -> bool:
 
 
 def is_changed_behind(module: nn.Module) -> bool:
-    """Say whether others than this file may change what a module gives, once its forward is over."""
+    """Say whether others may change what a module gives, once its forward is over."""
     return _has_more(module._forward_hooks)
 
 
