@@ -248,7 +248,16 @@ class BaseFeaturizer(
         recipe = fingerprint({**facts, "backbone": backbone.code} if backbone.code else facts)
         kept = self._kept(plan, outputs, backbone)
         canary = self._canary(recipe, outputs)
-        return Road(backbone, plan, outputs, kept, recipe, canary, dtype=self._record_dtype)
+        return Road(
+            backbone,
+            plan,
+            outputs,
+            kept,
+            recipe,
+            canary,
+            dtype=self._record_dtype,
+            hooks=given.get("hooks", ""),
+        )
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
         cache, runners = self._means(road)

@@ -99,6 +99,11 @@ def is_plain(module: nn.Module) -> bool:
     )
 
 
+def is_changed_behind(module: nn.Module) -> bool:
+    """Say whether others may change what a module gives, once its forward is over."""
+    return _has_more(module._forward_hooks)
+
+
 def _has_more(hooks: Mapping[Any, Any]) -> bool:
     """Say whether a module has hooks besides those of this file."""
     return len(hooks) > (_KEY in hooks)

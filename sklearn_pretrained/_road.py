@@ -19,6 +19,7 @@ from ._outputs import Output, bundle, in_order, key, rounded
 from ._recipe import Bundle, recipe_as
 from ._tally import Tally
 from .cache import Cache, Request, Work
+from .exceptions import ProvenanceError
 
 if TYPE_CHECKING:
     from .backbones import Backbone
@@ -52,6 +53,8 @@ class Road:
         Gives the cache rows that it can have by a shorter way, before the others are computed.
     dtype : {"float32", "float16"}
         What rows are rounded to.
+    hooks : str
+        What the hooks are called that were on every module of the process; the recipe states them.
     """
 
     backbone: Backbone
@@ -62,6 +65,7 @@ class Road:
     canary: Canary | None = None
     detour: Any = None
     dtype: str = "float32"
+    hooks: str = ""
 
     def rows(
         self, items: Items, cache: Cache, runners: Runners, tally: Tally | None = None
@@ -189,6 +193,7 @@ class Road:
         self, trip: Trip, window: range, digests: Sequence[bytes | None], out: Rows
     ) -> Work:
         """Fill one window's rows: those that are known, then those that must be computed."""
+        self._check_hooks()
         if self.detour is not None:
             self.detour(self, trip, window, digests)
         asked = Request(
@@ -223,7 +228,20 @@ class Road:
             on_bad=trip.tally.bad.add,
             on_batch=trip.tally.done,
         ):
+            self._check_hooks()
             yield [i - start for i in where], rounded(rows, self.dtype)
+
+    def _check_hooks(self) -> None:
+        """Refuse to go on under other hooks than those that the recipe states."""
+        from .backbones import key_of_hooks
+
+        if key_of_hooks() != self.hooks:
+            raise ProvenanceError(
+                f"The hooks on every module of the process changed while rows of "
+                f"{self.backbone.name} were computed: some were put there or removed, by "
+                "torch.nn.modules.module.register_module_forward_hook or its like, or what they "
+                "store changed. Leave them as they are until all rows are there, and call again."
+            )
 
     def _formed(self, out: Rows, asked: Bundle) -> Rows:
         out = in_order(out, asked, self.outputs)

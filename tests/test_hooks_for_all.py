@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import pickle
 import sqlite3
 
 import numpy as np
 import pytest
+import scipy
 import torch
+from scipy import stats
 from torch import nn
 from torch.nn.modules import module as torchs
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_pretrained import FeatureCache, ModuleFeaturizer, PretrainedTextFeaturizer
-from sklearn_pretrained.exceptions import ProvenanceError
+from sklearn_pretrained.backbones import key_of_hooks
+from sklearn_pretrained.exceptions import ProvenanceError, UnsteadyError
+from sklearn_pretrained.finetuning._aside import rows, way
+from sklearn_pretrained.running.eager import EagerRunner
 from tests import text_zoo
-from tests.conftest import relative_error
+from tests.conftest import make_mlp, relative_error
 
 TEXTS = text_zoo.TEXTS
 
@@ -129,3 +136,117 @@ def test_rows_with_a_hook_that_cannot_be_told_are_kept_in_no_file(folder, tmp_pa
     if cache.path.exists():
         with contextlib.closing(sqlite3.connect(cache.path)) as connection:
             assert connection.execute("SELECT count(*) FROM rows").fetchone() == (0,)
+
+
+def test_rows_by_way_of_a_lower_layer_are_those_of_the_network():
+    """What is kept of a lower layer has been through the hooks, and goes through them no more."""
+    network, X = make_mlp().eval(), np.eye(8)
+    with on_every_module(halve):
+        expected = ModuleFeaturizer(network, layer="output", cache=None).fit_transform(X)
+        ModuleFeaturizer(network, layer="0", pooling="none").fit_transform(X)
+        ours = ModuleFeaturizer(network, layer="output").fit(X)
+
+        np.testing.assert_allclose(rows(ours, X, way(ours, "0")), expected, rtol=1e-5)
+        np.testing.assert_allclose(ours.transform(X), expected, rtol=1e-5)
+
+
+def test_what_is_known_of_a_network_is_not_known_of_it_under_other_hooks():
+    """Rows were steady without a hook that looks at the batch: with it they are looked at anew."""
+    X = np.random.default_rng(0).normal(size=(9, 8)).astype(np.float32)
+
+    def centred(module, _args, output):
+        return output - output.mean(0, keepdim=True) if type(module) is nn.Linear else None
+
+    def harmless(_module, _args, _output):
+        return None
+
+    network = make_mlp().eval()
+    with on_every_module(harmless):
+        ModuleFeaturizer(network, cache=None).fit_transform(X)
+    with on_every_module(centred):
+        ours = ModuleFeaturizer(network, cache=None).fit(X)
+        with pytest.raises(UnsteadyError):
+            ours.transform(X)
+
+
+def test_hooks_that_come_while_rows_are_streamed_are_refused():
+    """Rows under them are neither given nor kept as those of a network without."""
+    X = np.random.default_rng(0).normal(size=(20000, 8)).astype(np.float32)
+    network = make_mlp().eval()
+    expected = ModuleFeaturizer(network, layer="output", cache=None).fit_transform(X)
+    ours = ModuleFeaturizer(network, layer="output").fit(X)
+    stream = ours.stream(X)
+    next(stream)
+
+    with on_every_module(halve), pytest.raises(ProvenanceError, match="changed while rows"):
+        next(stream)
+    np.testing.assert_allclose(ours.transform(X), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_hooks_that_come_within_a_window_are_refused(monkeypatch):
+    """Before the rows of its next batch are kept."""
+    X = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    ours = ModuleFeaturizer(make_mlp().eval(), layer="output", batch_size=8).fit(X)
+    handles = []
+    whole = EagerRunner.rows
+
+    def hooking(self, samples, outputs):
+        handles.append(torchs.register_module_forward_hook(halve))
+        return whole(self, samples, outputs)
+
+    monkeypatch.setattr(EagerRunner, "rows", hooking)
+    try:
+        with pytest.raises(ProvenanceError, match="changed while rows"):
+            ours.transform(X)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert ours.counts_.computed == 0
+
+
+def test_versions_of_packages_that_a_hook_calls_are_facts(folder, monkeypatch):
+    """Their code is not read, so another version of them may give another row."""
+
+    def transformed(_module, _args, output):
+        return stats.zscore(output) if isinstance(output, np.ndarray) else None
+
+    with on_every_module(transformed):
+        ours = texts(folder).fit(TEXTS)
+        ours.transform(TEXTS)
+        monkeypatch.setattr(scipy, "__version__", "0.1")
+        with pytest.raises(ProvenanceError, match="hook_packages"):
+            ours.transform(TEXTS)
+
+
+def test_a_loaded_featurizer_asks_for_hooks_and_not_for_their_print(folder):
+    """Another Python prints the same code otherwise; that there are none, it can tell."""
+    with on_every_module(halve):
+        ours = texts(folder).fit(TEXTS)
+        ours._provenance["preprocessing"]["hooks"] = "as another Python prints it"
+        loaded = pickle.loads(pickle.dumps(ours))
+        loaded.transform(TEXTS)
+        with pytest.raises(ProvenanceError, match="hooks was"):
+            ours.transform(TEXTS)
+    with pytest.raises(ProvenanceError, match="hooks was True"):
+        loaded.transform(TEXTS)
+
+
+class Doubled(nn.Module):
+    def forward(self, _module, _args, output):
+        return output * 2
+
+
+IN_TORCHS_CLOTHES = {
+    "decorated": torch.no_grad()(halve),
+    "traced": torch.fx.symbolic_trace(Doubled()),
+    "method of torch": Doubled().__call__,
+    "partial": functools.partial(torch.mul, 2),
+}
+
+
+@pytest.mark.parametrize("hook", IN_TORCHS_CLOTHES.values(), ids=IN_TORCHS_CLOTHES)
+def test_a_hook_that_torch_wraps_is_not_torchs(hook):
+    """It may change rows, whoever wrote the function that is called first."""
+    with on_every_module(hook):
+        assert key_of_hooks() != ""
+    assert key_of_hooks() == ""

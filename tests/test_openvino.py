@@ -296,3 +296,12 @@ def test_a_forked_child_computes(patches):
     process.join()
 
     assert relative_error(rows, expected) < 1e-5
+
+
+def test_the_callers_inference_mode_does_not_keep_it_from_computing(patches):
+    """Its graph is made outside of it."""
+    ours = convnet(layer="body", engine="openvino").fit(patches)
+    with torch.inference_mode():
+        ours.transform(patches * 2)
+
+    assert ours.engine_ == "openvino"

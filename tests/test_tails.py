@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from sklearn_pretrained import backbones
 from sklearn_pretrained.backbones._weights import digest_of
@@ -331,3 +332,56 @@ def test_watching_leaves_a_network_as_it_was():
         assert "forward" not in vars(module)
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
+
+
+def halve(_module, _args, output):
+    return output / 2
+
+
+def described(network):
+    return backbones.find_image(network.eval(), weights="default", preprocessing=to_tensor)
+
+
+@pytest.mark.parametrize("hooked", ["every module", "stem", "head"])
+def test_a_tail_is_refused_where_hooks_come_between_forward_and_row(hooked):
+    """Rows are read behind hooks, so those of where it is cut would run twice, of its end never."""
+    network = make_convnet()
+    one = register_module_forward_hook
+    handle = (one if " " in hooked else network.get_submodule(hooked).register_forward_hook)(halve)
+    try:
+        backbone = described(network)
+        with pytest.raises(LayerError, match="hook"):
+            tail_of(backbone, "stem", [(plan(backbone).layers["head"], "flatten")], device=CPU)
+    finally:
+        handle.remove()
+
+
+def test_a_tail_runs_under_no_hooks_that_came_later():
+    """Those of every module: it is refused before it gives other rows than the network does."""
+    backbone = described(make_convnet())
+    tail = tail_of(backbone, "stem", [(plan(backbone).layers["head"], "flatten")], device=CPU)
+    activation = torch.zeros(2, 8, 15, 15)
+    tail(activation)
+
+    handle = register_module_forward_hook(halve)
+    try:
+        with pytest.raises(LayerError, match="every module"):
+            tail(activation)
+    finally:
+        handle.remove()
+
+
+def test_hooks_inside_a_tail_are_called():
+    """A convolution that has one is not run as one with the batch norm behind it."""
+    parts = [nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU()]
+    network = nn.Sequential(*parts).eval()
+    reach = 20  # further than the samples go on which folding is tried
+    network[2].register_forward_hook(lambda _module, _args, output: output.clamp(-reach, reach))
+    backbone = described(network)
+    tail = tail_of(backbone, "1", [(plan(backbone).layers["4"], "flatten")], device=CPU)
+    activation = 1000 * torch.rand(3, 8, 30, 30)
+
+    with torch.no_grad():
+        expected = network[2:](activation).flatten(1)
+        assert network[2](activation).abs().max() == reach
+        torch.testing.assert_close(tail(activation.clone()), expected)

@@ -3,7 +3,7 @@
 from ._backbone import Backbone, Sequences
 from ._files import WEIGHTS_FILE, EmbeddedWeights, files_of
 from ._find import find, find_image, find_text
-from ._hooks_for_all import hooks_for_all, told_hooks
+from ._hooks_for_all import hooks_for_all, key_of_hooks
 from ._list import BackboneTable, list_backbones
 from ._skeleton import one_at_a_time
 from ._sources import register_backbone
@@ -27,10 +27,10 @@ __all__ = [
     "find_image",
     "find_text",
     "hooks_for_all",
+    "key_of_hooks",
     "list_backbones",
     "mirror_only",
     "mirrored",
     "one_at_a_time",
     "register_backbone",
-    "told_hooks",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ._hooks_for_all import told_hooks
+from ._hooks_for_all import facts_of_hooks, told_hooks
 
 
 class Weights(Protocol):
@@ -131,8 +131,7 @@ class Backbone(ABC):
 
     def facts(self) -> dict[str, Any]:
         """Return `recipe`, and the hooks that the caller put on every module of the process."""
-        hooks = told_hooks()
-        return {**self.recipe(), **({"hooks": hooks.key} if hooks else {})}
+        return {**self.recipe(), **facts_of_hooks()}
 
     @property
     def lasting(self) -> bool:

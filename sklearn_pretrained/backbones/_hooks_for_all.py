@@ -6,14 +6,22 @@ networks are then run as they are written, each module by a call that hooks can 
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from .identity import Identity, identity
 
 _KINDS = ("_global_forward_pre_hooks", "_global_forward_hooks")
+_TORCH = Path(torch.__file__).parent
+_WATCHERS = {
+    str(_TORCH / file)
+    for file in ("utils/module_tracker.py", "distributed/tensor/debug/_comm_mode.py")
+}
 _FLAGS = ("_global_forward_hooks_with_kwargs", "_global_forward_hooks_always_called")
 
 
@@ -24,11 +32,30 @@ def hooks_for_all() -> list[tuple[str, list[bool], Callable[..., Any]]]:
         (kind, [number in torchs[flag] for flag in _FLAGS], hook)
         for kind in _KINDS
         for number, hook in [*torchs[kind].items()]
-        if not str(getattr(hook, "__module__", "")).startswith("torch.")
+        if not _only_watches(hook)
     ]
+
+
+def _only_watches(hook: Any) -> bool:
+    """Tell torch's own from a user's, which one of torch's functions may wrap or call."""
+    function = hook.__func__ if isinstance(hook, types.MethodType) else hook
+    is_function = isinstance(function, types.FunctionType)
+    return is_function and function.__code__.co_filename in _WATCHERS
 
 
 def told_hooks() -> Identity | None:
     """Say what they are; None where there are none."""
     hooks = hooks_for_all()
     return identity(hooks) if hooks else None
+
+
+def key_of_hooks() -> str:
+    """Name them; "" where there are none."""
+    hooks = told_hooks()
+    return hooks.key if hooks else ""
+
+
+def facts_of_hooks() -> dict[str, Any]:
+    """Say what of them decides rows, as recipes do; nothing where there are none."""
+    hooks = told_hooks()
+    return {"hooks": hooks.key, "hook_packages": dict(hooks.packages)} if hooks else {}

@@ -19,7 +19,7 @@ from .._pooling import Layout
 from .._pooling_names import parsed
 from .._process import in_children, keep
 from .._taps import first_tensor
-from ..backbones import told_hooks
+from ..backbones import key_of_hooks
 from ..exceptions import LayerError, MissingExtraError, WeightsError
 from ._hidden import Hidden, hidden_states
 from ._layout import layouts
@@ -164,8 +164,7 @@ def _after_fork() -> None:
 
 def plan(backbone: Any) -> Plan:
     """Plan a backbone's layers, once in a process for each architecture and input size."""
-    hooks = told_hooks()
-    key = (backbone.architecture, backbone.code, hooks.key if hooks else "")
+    key = (backbone.architecture, backbone.code, key_of_hooks())
     with _plans_lock:
         if key in _plans:
             _plans.move_to_end(key)

@@ -41,6 +41,9 @@ _FREE = frozenset(
 )
 """Parameters that may change after fit."""
 
+_STATED = ("hooks",)
+"""Facts that are prints of code: of a loaded estimator it is compared whether there are any."""
+
 _OF_THIS_PROCESS = ("_fitted_here", "_told", "counts_")
 """What no file holds: a loaded featurizer is in production, and reads no layer that nobody asked
 for; and its counts begin anew."""
@@ -175,7 +178,11 @@ class PinnedState:
         if not hasattr(self, "_fitted_here"):
             # Another Python, or another process, may print the same code otherwise.
             then, now = (
-                {name: v for name, v in side.items() if name not in backbone.code_facts}
+                {
+                    name: name in _STATED or v
+                    for name, v in side.items()
+                    if name not in {*backbone.code_facts, "hook_packages"}
+                }
                 for side in (then, now)
             )
         check_recipe(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .._listeners import Listener, forget, listening
+from .._listeners import Listener, forget, is_plain, listening
 
 
 class Folded:
@@ -70,7 +70,7 @@ def _pairs(
 
     listeners: dict[nn.Module, Listener] = {}
     for name, module in network.named_modules():
-        if name in apart or "forward" in vars(module):
+        if name in apart or not is_plain(module):
             continue
         if type(module) is nn.Conv2d and module.padding_mode == "zeros":
             listeners[module] = Listener(after=after)

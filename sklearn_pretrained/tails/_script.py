@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from .._process import hold_during_forks
 from .._taps import first_tensor
+from ..backbones import hooks_for_all
+from ..exceptions import LayerError
 from ._forms import Form, Size, rebuilt, with_first
 from ._runs import Key
 
@@ -112,6 +114,7 @@ class Script:
 
     def play(self, call: Callable[[nn.Module], Any], scene: Scene) -> list[Any]:
         """Run ``call(network)`` until all outputs are found."""
+        check_no_hooks()
         with self._lock:
             self._scene = scene
             try:
@@ -177,6 +180,16 @@ class Script:
             scene.found[i] = scene.reduce(i, tensor)
             if len(scene.found) == scene.outputs:
                 raise _EnoughError
+
+
+def check_no_hooks() -> None:
+    """Refuse hooks on all modules, which are called behind a forward: behind what it reads."""
+    if hooks_for_all():
+        raise LayerError(
+            "hooks were put on every module of the process, by "
+            "torch.nn.modules.module.register_module_forward_hook or its like, and may change "
+            "what any layer gives; remove them"
+        )
 
 
 def _given(args: Any, kwargs: Any, activation: Tensor | None) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._listeners import is_changed_behind
 from .._pooling import WHOLE, pool
 from ..backbones import Backbone
 from ..exceptions import LayerError
@@ -17,7 +18,7 @@ from ._cut import Cut, reading
 from ._folded import Folded
 from ._forms import Size, forms
 from ._runs import Key, Run, watch
-from ._script import Act, Scene, Script
+from ._script import Act, Scene, Script, check_no_hooks
 from ._tail import Tail
 
 TOLERANCE = 1e-5
@@ -103,6 +104,7 @@ class WatchedNetwork:
         The network belongs to the last tail that was asked for.
         """
         self.release()
+        self._check_heard(layer)
         cut = Cut(self._runs, layer, [read for read, _ in self.outputs])
         samples = (self._samples * _PROVED_ON)[:_PROVED_ON]
         batch = self._collate(samples)
@@ -132,6 +134,17 @@ class WatchedNetwork:
         if self._script is not None:
             self._script.remove()
             self._script = None
+
+    def _check_heard(self, layer: Layer) -> None:
+        """Refuse what a forward cannot give or read as rows are read: what hooks make of it."""
+        check_no_hooks()
+        for place in [layer, *(read for read, _ in self.outputs)]:
+            module = self.network.get_submodule(place.module)
+            if place.side == "output" and is_changed_behind(module):
+                raise LayerError(
+                    f"{place.module or 'the network'!r} has a forward hook, which may change what "
+                    "it gives once its forward is over"
+                )
 
     def _whole(self, layer: Layer, batch: Any, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Run the whole network; return the layer's activation, as caches keep it, and the end."""

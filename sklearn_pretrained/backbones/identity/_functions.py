@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import types
-import weakref
 from collections.abc import Iterable
 from operator import is_
 from typing import TYPE_CHECKING, Any
@@ -161,9 +160,8 @@ def _changed(kind: type) -> dict[str, Any]:
     """
     held = vars(kind)
     values = tuple(held.values())
-    seen = _unchanged.get(kind)
-    if seen is not None:
-        then, functions, codes = seen
+    seen, then, functions, codes = _unchanged.get(id(kind), _NEVER)
+    if seen is kind:
         now = (function.__code__ for function in functions)
         if len(values) == len(then) and all(map(is_, values, then)) and all(map(is_, now, codes)):
             return {}
@@ -171,12 +169,20 @@ def _changed(kind: type) -> dict[str, Any]:
     code_of = {n: f.__code__ for n, f in found.items() if isinstance(f, types.FunctionType)}
     changed = {n: held[n] for n, code in code_of.items() if not is_installed(code.co_filename)}
     if not changed:
-        _unchanged[kind] = values, tuple(found[name] for name in code_of), tuple(code_of.values())
+        if len(_unchanged) >= _MOST_UNCHANGED:
+            _unchanged.clear()
+        functions = tuple(found[name] for name in code_of)
+        _unchanged[id(kind)] = kind, values, functions, tuple(code_of.values())
     return changed
 
 
-_Seen = tuple[tuple[Any, ...], tuple[types.FunctionType, ...], tuple[types.CodeType, ...]]
-_unchanged: weakref.WeakKeyDictionary[type, _Seen] = weakref.WeakKeyDictionary()
+_Seen = tuple[
+    type | None, tuple[Any, ...], tuple[types.FunctionType, ...], tuple[types.CodeType, ...]
+]
+_NEVER: _Seen = (None, (), (), ())
+_MOST_UNCHANGED = 4096
+# By their ids, with the classes: what they hold would keep weak keys alive.
+_unchanged: dict[int, _Seen] = {}
 keep(
     f"{__name__}._unchanged",
     "classes of packages that nobody changed",

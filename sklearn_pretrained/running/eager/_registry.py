@@ -11,7 +11,7 @@ from torch import nn
 
 from ..._process import give_back_memory, in_children, keep
 from ..._uninterrupted import uninterrupted
-from ...backbones import one_at_a_time
+from ...backbones import key_of_hooks, one_at_a_time
 from ...backbones._backbone import Backbone
 from ...exceptions import WeightsError, pinned_were
 from ._loaded import Arrangement, LoadedNetwork
@@ -32,7 +32,8 @@ def load(
 ) -> LoadedNetwork:
     """Return the loaded network; the weights must have the digest that was pinned."""
     _check_pinned(backbone, pinned)
-    how = (str(device), str(dtype), str(fast_paths()))
+    # What is learned of it, such as that rows are steady, holds under the hooks of now alone.
+    how = (key_of_hooks(), str(device), str(dtype), str(fast_paths()))
     key = (*_what(backbone), pinned, *how)
 
     with contextlib.suppress(KeyError):  # without waiting for what another thread loads

@@ -120,7 +120,7 @@ class OpenVINORunner(Runner):
     @property
     def share(self) -> float:
         """How large each of these batches is best: a graph's are, when they are whole."""
-        wins = any(trial.won for trial in self._trials.values())
+        wins = any(trial.won for trial in [*self._trials.values()])
         return 1.0 if wins else self._torch.share
 
     def expect(self, n: int) -> None:
@@ -137,7 +137,7 @@ class OpenVINORunner(Runner):
 
     @property
     def _is_refused(self) -> bool:
-        return any(trial.why for trial in self._trials.values())
+        return any(trial.why for trial in [*self._trials.values()])
 
     def blame(self, samples: Sequence[Any], i: int, *, by_chance: bool) -> str:
         """Name the submodule in which the rows of sample ``i`` begin to differ."""
@@ -184,7 +184,10 @@ class OpenVINORunner(Runner):
         """Make a graph, traced over some items."""
         global _has_threads  # noqa: PLW0603  a child that is forked later must know
         _has_threads = True
-        with without_autocast(), on_cpu_by_default():
+        # What is made in the caller's inference mode tells nobody that it is written into.
+        not_inferring = torch.inference_mode(mode=False)
+        with without_autocast(), on_cpu_by_default(), not_inferring, torch.no_grad():
+            samples = [sample.clone() for sample in samples]
             batch = self._backbone.collate(samples, self.device, torch.float32)
             view = self._backbone.views(batch)[0]
             read = list(dict.fromkeys(outputs))
@@ -223,7 +226,7 @@ class OpenVINORunner(Runner):
         trial.won = True
 
     def _lose(self, trial: _Trial, why: str) -> None:
-        trial.won, trial.graph, trial.why = False, None, why.partition("\n")[0]
+        trial.won, trial.graph, trial.why = False, None, why.partition("\n")[0].rstrip(". ")
         self._torch.expect(0)
 
 
