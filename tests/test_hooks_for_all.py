@@ -232,6 +232,8 @@ def test_a_loaded_featurizer_asks_for_hooks_and_not_for_their_print(folder):
 
 
 class Doubled(nn.Module):
+    """A network whose hook doubles."""
+
     def forward(self, _module, _args, output):
         return output * 2
 
