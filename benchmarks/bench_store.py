@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache import Request
 from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.cache._policy import RowCache
 from sklearn_pretrained.cache.disk import DiskStore
+from sklearn_pretrained.recipe._recipe import Bundle
 
 BATCH, RUNS = 256, 3
 folder = sys.argv[1] if len(sys.argv) > 1 else None

@@ -128,8 +128,8 @@ def search(n, folder):
 
 
 def _file(n, folder):
-    from sklearn_pretrained._recipe import Bundle
     from sklearn_pretrained.cache.disk import DiskStore
+    from sklearn_pretrained.recipe._recipe import Bundle
 
     store = DiskStore(Path(folder) / "rows.sqlite", None)
     bundle = Bundle("recipe", (("layer:avg", WIDTH),))

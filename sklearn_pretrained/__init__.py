@@ -11,20 +11,16 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._bert import BertCLSFeaturizer
-    from ._duplicates import near_duplicate_groups
     from ._image import PretrainedImageFeaturizer
-    from ._image_folder import load_image_folder
     from ._module import ModuleFeaturizer
     from ._persistence import embed_weights, skops_trusted
-    from ._process import release
-    from ._ranking import rank_features
     from ._text import PretrainedTextFeaturizer
     from .backbones import ModuleHandle, list_backbones, register_backbone
     from .cache._cache import FeatureCache, memory_cache
     from .cache._shared import SharedFeatureCache
     from .contributions import ContributionDisplay
     from .export import export_onnx, export_program
-    from .files import featurize, read_features
+    from .files import featurize, load_image_folder, read_features
     from .finetuning import (
         AdaptationDisplay,
         FineTunedClassifier,
@@ -38,8 +34,11 @@ if TYPE_CHECKING:
         NeighborsDisplay,
         RankingDisplay,
         cheapest_within_one_se,
+        near_duplicate_groups,
     )
     from .layers import list_layers
+    from .process import release
+    from .ranking import rank_features
     from .zero_shot import ZeroShotClassifier
 
 __all__ = [
@@ -105,13 +104,13 @@ _LAZY = {
     "featurize": ".files",
     "list_backbones": ".backbones",
     "list_layers": ".layers",
-    "load_image_folder": "._image_folder",
+    "load_image_folder": ".files",
     "memory_cache": ".cache._cache",
-    "near_duplicate_groups": "._duplicates",
-    "rank_features": "._ranking",
+    "near_duplicate_groups": ".inspection",
+    "rank_features": ".ranking",
     "read_features": ".files",
     "register_backbone": ".backbones",
-    "release": "._process",
+    "release": ".process",
     "skops_trusted": "._persistence",
 }
 

@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._diagram import caption
 from ._outputs import WHOLE, Output, PoolingNamed, with_more
-from ._precisions import PRECISIONS
-from ._recipe import fingerprint
-from ._road import Road
 from ._sklearn import (
     CallbackSupportMixin,
     Documented,
@@ -32,10 +28,13 @@ from ._sklearn import (
     with_callbacks,
 )
 from ._tally import Tally
-from ._warn import warn
 from .cache import Cache, hint_at_files, resolve_cache
 from .exceptions import RandomWeightsWarning
 from .pinned import PinnedState
+from .process import warn
+from .recipe import PRECISIONS, fingerprint
+from .reporting import caption
+from .road import Road
 
 if TYPE_CHECKING:
     from .backbones import Backbone

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._recipe import Bundle
 from ._sklearn import HasMethods
 from .exceptions import LayerError
+from .recipe import Bundle
 
 if TYPE_CHECKING:
     from .backbones import Backbone
@@ -40,7 +40,7 @@ class PoolingNamed(HasMethods):  # scikit-learn takes no other kinds than its ow
         self.over, self.further = over, further
 
     def _options(self) -> set[str]:
-        from ._pooling import names
+        from .taps import names
 
         return {*self.further, *names(self.over)}
 
@@ -68,14 +68,14 @@ def outputs_of_texts(plan: Plan, layer: Any, pooling: str, backbone: Any) -> lis
     """Resolve what a text featurizer's layer and pooling ask for, over windows where these are."""
     outputs = _of_texts(plan, layer, pooling, backbone)
     if backbone.truncation == "windows":
-        from ._window_pooling import check_outputs
+        from .taps import check_outputs
 
         check_outputs(outputs)
     return outputs
 
 
 def _of_texts(plan: Plan, layer: Any, pooling: str, backbone: Any) -> list[Output]:
-    from ._pooling_names import parsed
+    from .recipe import parsed
 
     layers = plan.resolve(layer)
     are_last = {one.name for one in layers} <= {plan.stages[-1], "penultimate"}

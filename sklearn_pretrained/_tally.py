@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._progress import Progress
 from .cache import Work
 from .inputs import BadItems, Items
+from .reporting import Progress
 
 
 class Tally:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ._featurizer import BaseFeaturizer
 from ._outputs import PoolingNamed, outputs_of_texts
-from ._road import Road, windows
 from ._sklearn import Interval, StrOptions
 from .inputs._bad_items import BadItems, warn_of_cut
+from .road import Road, windows
 
 if TYPE_CHECKING:
     from .backbones import Backbone
@@ -255,7 +255,7 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[Any]:
         if self.pooling != "none" and road.detour is None:
             return super()._rows(items, road, on_batch)
-        from ._lengths import by_length
+        from .road import by_length
 
         found = np.empty(len(items), dtype=object)
         bad: dict[int, str] = {}

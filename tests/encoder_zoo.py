@@ -25,9 +25,9 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_MAPPING, MODEL_MAPPING_NAMES
 
 from sklearn_pretrained import PretrainedTextFeaturizer
-from sklearn_pretrained._taps import first_tensor
 from sklearn_pretrained.exceptions import LayerError
 from sklearn_pretrained.running import eager
+from sklearn_pretrained.taps._taps import first_tensor
 from tests.encoder_exceptions import EXCEPTIONS
 from tests.text_zoo import TEXTS, TOLERANCE, save_tokenizer
 

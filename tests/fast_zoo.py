@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_pretrained import backbones
-from sklearn_pretrained._taps import Tap, read
 from sklearn_pretrained.layers._trace import trace
 from sklearn_pretrained.running.eager.fast import speed_up
+from sklearn_pretrained.taps._taps import Tap, read
 
 TOLERANCE = 1e-5
 CPU = torch.device("cpu")

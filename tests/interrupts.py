@@ -33,7 +33,7 @@ from torch import nn
 
 import sklearn_pretrained
 from sklearn_pretrained import FeatureCache, ModuleFeaturizer, PretrainedTextFeaturizer
-from sklearn_pretrained._uninterrupted import NAME
+from sklearn_pretrained.process._uninterrupted import NAME
 from sklearn_pretrained.running import eager
 from tests import text_zoo
 from tests.conftest import relative_error

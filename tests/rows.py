@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xxhash
 
-from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache import Request
+from sklearn_pretrained.recipe._recipe import Bundle
 
 BUNDLE = Bundle("recipe", (("layer", 300), ("deeper", 212)))
 

@@ -12,7 +12,6 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
-from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache import Request
 from sklearn_pretrained.cache._cache import (
     FeatureCache,
@@ -21,6 +20,7 @@ from sklearn_pretrained.cache._cache import (
     resolve_cache,
 )
 from sklearn_pretrained.cache._memory import LIMIT_VARIABLE, OVERHEAD, MemoryStore, default_memory
+from sklearn_pretrained.recipe._recipe import Bundle
 from tests.conftest import make_mlp
 
 ALL = Bundle("r", (("a", 2), ("b", 3), ("c", 1)))

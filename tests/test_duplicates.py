@@ -14,14 +14,10 @@ from skimage import data
 from sklearn.datasets import load_sample_images
 from sklearn.metrics.pairwise import cosine_distances
 
-from sklearn_pretrained import (
-    DuplicatesDisplay,
-    PretrainedImageFeaturizer,
-    _duplicates,
-    near_duplicate_groups,
-)
-from sklearn_pretrained._duplicates import find_links
+from sklearn_pretrained import DuplicatesDisplay, PretrainedImageFeaturizer, near_duplicate_groups
 from sklearn_pretrained.exceptions import MissingExtraError
+from sklearn_pretrained.inspection import _duplicates
+from sklearn_pretrained.inspection._duplicates import find_links
 from sklearn_pretrained.inspection._marks import OTHER, SAME
 
 

@@ -14,7 +14,7 @@ from sklearn_pretrained.running.eager._internals import INTERNALS
 
 PACKAGE = Path(sklearn_pretrained.__file__).parent
 PLACES = [
-    *(PACKAGE / f"{name}.py" for name in ("_listeners", "_shared_copy", "_taps")),
+    *(PACKAGE / "taps" / f"{name}.py" for name in ("_listeners", "_shared_copy", "_taps")),
     *(PACKAGE / "backbones" / f"{name}.py" for name in ("_tensors", "_weights", "own/_network")),
     *(PACKAGE / "backbones" / f"{name}.py" for name in ("identity/_kinds", "own/_program")),
     *(PACKAGE / "backbones" / "transformers").glob("*.py"),

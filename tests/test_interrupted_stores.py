@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache._memory import OVERHEAD, MemoryStore, _MemoryClaim
 from sklearn_pretrained.cache._policy import RowCache
 from sklearn_pretrained.cache.disk import DiskStore
 from sklearn_pretrained.cache.disk._claims import DiskClaim
 from sklearn_pretrained.cache.segments import SegmentStore
 from sklearn_pretrained.cache.segments._store import SegmentClaim
+from sklearn_pretrained.recipe._recipe import Bundle
 from tests import interrupts
 from tests.rows import digest_of, fetch, rows_of
 

@@ -170,7 +170,7 @@ def test_an_interrupt_while_a_thread_is_started_does_not_keep_python_from_ending
     """The thread that loads ends with its work, whoever knows of it."""
     program = textwrap.dedent("""
         import threading
-        from sklearn_pretrained._uninterrupted import uninterrupted
+        from sklearn_pretrained.process._uninterrupted import uninterrupted
 
         start = threading.Thread.start
 

@@ -19,12 +19,12 @@ from sklearn_pretrained import (
     PretrainedImageFeaturizer,
     register_backbone,
 )
-from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.backbones import _sources
 from sklearn_pretrained.backbones.identity import identity
 from sklearn_pretrained.backbones.own import ModuleBackbone, _network
 from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.exceptions import ProvenanceError, WeightsError
+from sklearn_pretrained.recipe._recipe import Bundle
 from sklearn_pretrained.running.eager import _registry
 from tests.conftest import make_convnet, relative_error, to_tensor
 

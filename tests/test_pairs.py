@@ -12,9 +12,9 @@ import cloudpickle
 import pytest
 from torch import nn
 
-from sklearn_pretrained._recipe import fingerprint
 from sklearn_pretrained.backbones import find_image
 from sklearn_pretrained.backbones.identity import identity
+from sklearn_pretrained.recipe._recipe import fingerprint
 from tests.own_things import CODE, ITEMS, PLACES, SAME, VALUES
 from tests.reading_things import HAVE_READ, READS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sklearn_pretrained._pooling import Layout, automatic, pool, why_not, width
+from sklearn_pretrained.taps._pooling import Layout, automatic, pool, why_not, width
 
 MAPS = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
 TOKENS = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(1))

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import sklearn_pretrained
-from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, _process, release
+from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, release
+from sklearn_pretrained.process import _process
 from sklearn_pretrained.running.eager.fast._memory import keep_pages
 from tests.conftest import make_mlp
 

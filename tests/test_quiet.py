@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sklearn_pretrained._quiet import quiet
 from sklearn_pretrained.exceptions import BadItemError
 from sklearn_pretrained.inputs import read_images
+from sklearn_pretrained.process._quiet import quiet
 
 
 def jpeg(i: int) -> bytes:

@@ -20,11 +20,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_pretrained import (
     PretrainedImageFeaturizer,
     RankingDisplay,
-    _estimates,
     list_layers,
     memory_cache,
     rank_features,
 )
+from sklearn_pretrained.ranking import _estimates
 
 IRIS = load_iris(return_X_y=True)
 

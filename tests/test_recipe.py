@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sklearn_pretrained import _recipe
-from sklearn_pretrained._recipe import Bundle, fingerprint
+from sklearn_pretrained.recipe import _recipe
+from sklearn_pretrained.recipe._recipe import Bundle, fingerprint
 
 
 def test_the_order_of_facts_does_not_matter():

@@ -24,12 +24,12 @@ from sklearn_pretrained import (
     memory_cache,
     release,
 )
-from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache import _mounts, resolve_cache
 from sklearn_pretrained.cache.segments import SegmentStore, _store
 from sklearn_pretrained.cache.segments._format import to_table, unique_name, writing
 from sklearn_pretrained.cache.segments._index import Index
 from sklearn_pretrained.exceptions import CacheWarning
+from sklearn_pretrained.recipe._recipe import Bundle
 from tests.conftest import make_mlp
 
 BUNDLE = Bundle("recipe", (("a:avg", 3), ("b:max", 2)))

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sklearn_pretrained._recipe import Bundle
 from sklearn_pretrained.cache._cache import FeatureCache, MemoryCache
 from sklearn_pretrained.cache._policy import RowCache
 from sklearn_pretrained.cache.disk import DiskStore, _attempts, _file, _store
 from sklearn_pretrained.cache.disk._format import FORMAT
 from sklearn_pretrained.exceptions import CacheWarning
+from sklearn_pretrained.recipe._recipe import Bundle
 from tests.rows import BUNDLE, digest_of, fetch, rows_of
 
 DIGESTS = [digest_of(i) for i in range(300)]

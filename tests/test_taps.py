@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_pretrained._listeners import is_output_read
-from sklearn_pretrained._taps import Tap, first_tensor, read
+from sklearn_pretrained.taps._listeners import is_output_read
+from sklearn_pretrained.taps._taps import Tap, first_tensor, read
 from tests.conftest import make_convnet
 
 

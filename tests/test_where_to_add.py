@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from torch import nn
 
-from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, _pooling
+from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer
 from sklearn_pretrained._featurizer import BaseFeaturizer
 from sklearn_pretrained.backbones import Backbone
 from sklearn_pretrained.backbones._skeleton import random_network
@@ -25,6 +25,7 @@ from sklearn_pretrained.cache import resolve_cache
 from sklearn_pretrained.exceptions import BadItemError
 from sklearn_pretrained.inputs import _digest, read_rows
 from sklearn_pretrained.running import Runner
+from sklearn_pretrained.taps import _pooling
 from tests import test_pooling
 from tests.conftest import relative_error
 

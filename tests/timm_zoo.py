@@ -187,7 +187,7 @@ def pickled(
 
 def seen_as_planned(network: Any, backbone: Any, made: Any, images: list[np.ndarray]) -> list[str]:
     """Compare the main stages' shapes with a real forward, and stop early at the first."""
-    from sklearn_pretrained._taps import Tap, read
+    from sklearn_pretrained.taps._taps import Tap, read
 
     before = digest_of(network)
     x = backbone.collate(backbone.prepare(images), torch.device("cpu"), torch.float32)

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from .. import exceptions
-from .._optional import need
+from ..process import need
 
 COMMANDS = (
     *("features", "featurize", "compact", "layers", "networks", "export", "predict"),

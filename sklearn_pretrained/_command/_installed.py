@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from .. import __version__
-from .._optional import need
+from ..process import need
 from ._findings import AMISS, Finding
 
 NAME = "sklearn-pretrained"

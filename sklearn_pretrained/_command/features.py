@@ -153,7 +153,7 @@ def _write_csv(path: Path, names: Sequence[str], rows: Any) -> None:
 
 
 def _write_parquet(path: Path, names: Sequence[str], rows: Any) -> None:
-    from .._optional import need
+    from ..process import need
 
     why = {"install": "sklearn-pretrained[parquet]", "purpose": "A file of Parquet"}
     pa, parquet = need("pyarrow", **why), need("pyarrow.parquet", **why)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from typing import Any, overload
 
-from .._optional import need
-from .._text_table import lines
+from ..process import need
+from ..reporting import lines
 from ._entry import Entry
 from ._sources import Source, find_source, others
 

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from .._callers_settings import as_by_default
-from .._process import in_children
-from .._uninterrupted import uninterrupted
+from ..process import in_children, uninterrupted
+from ..taps import as_by_default
 
 _ALLOCATORS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
 _RANDOM = {torch.Tensor.normal_, torch.Tensor.uniform_}

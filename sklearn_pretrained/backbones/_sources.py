@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from .._process import remembered
+from ..process import remembered
 from ._backbone import Backbone
 from ._entry import Entry
 from .identity import identity, owned

@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._file_stamp import Stamp, stamp_of
-from .._process import keep, remembered
 from ..exceptions import WeightsError
+from ..process import Stamp, keep, remembered, stamp_of
 from ._tensors import feed
 from .identity import identity
 

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import Any, cast
 
-from .._process import remembered
-from .._warn import warn
 from ..exceptions import CacheWarning
+from ..process import remembered, warn
 from ._lasting import LastingCache
 from ._memory import MemoryStore, default_memory
 from ._mounts import network_mount

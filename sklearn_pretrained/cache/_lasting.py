@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
-from .._recipe import Bundle
+from ..recipe import Bundle
 from ._policy import RowCache
 from ._request import Request, Work
 from ._store import Rows

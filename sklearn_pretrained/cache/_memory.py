@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._process import hold_during_forks
-from .._recipe import Bundle
-from .._warn import warn
 from ..exceptions import CacheWarning
+from ..process import hold_during_forks, warn
+from ..recipe import Bundle
 from ._store import Patience, Rows, covers
 
 LIMIT_VARIABLE = "SKLEARN_PRETRAINED_MEMORY_CACHE"

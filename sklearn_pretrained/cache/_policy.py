@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .._recipe import Bundle
+from ..recipe import Bundle
 from ._pace import Pace
 from ._places import Columns, Places
 from ._request import Request, Work

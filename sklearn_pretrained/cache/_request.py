@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._recipe import Bundle
+from ..recipe import Bundle
 from ._store import Rows
 
 # Yields positions with their rows: the bundle's, or the wanted outputs alone, where an item gives

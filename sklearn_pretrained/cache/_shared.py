@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import cast
 
-from .._process import remembered
+from ..process import remembered
 from ._lasting import LastingCache
 from ._policy import RowCache
 from .segments import SegmentStore

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .._recipe import Bundle
+from ..recipe import Bundle
 
 Rows = NDArray[np.float32]
 

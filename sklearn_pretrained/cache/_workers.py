@@ -5,9 +5,8 @@ from __future__ import annotations
 import multiprocessing
 from typing import Any
 
-from .._process import remembered
-from .._warn import warn
 from ..exceptions import CacheWarning
+from ..process import remembered, warn
 
 
 def hint_at_files(cache: Any) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._optional import need
-from .._text_table import lines
+from ..process import need
+from ..reporting import lines
 from ._painting import COLOURS, paint_image, paint_words
 
 _TOLD = 10

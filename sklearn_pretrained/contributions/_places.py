@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .._pooling import Layout, pool
-from .._pooling_names import parsed
 from ..layers import Layer
+from ..recipe import parsed
+from ..taps import Layout, pool
 from ._reading import ItemReading
 
 Floats = NDArray[np.float64]

@@ -61,8 +61,8 @@ class ItemReading:
         return flat.reshape(shape).astype(np.float64)
 
     def _frozen(self, layer: Layer) -> Any:
-        from .._lengths import by_length
         from ..cache._cache import resolve_cache
+        from ..road import by_length
         from ..running import Runners
 
         outputs = [(layer, "none")]

@@ -15,14 +15,13 @@ from sklearn import config_context, get_config
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._optional import need
 from .._outputs import key
-from .._process import remembered
 from .._sklearn import in_container
 from .._tally import Tally
 from ..cache._cache import MemoryCache, resolve_cache
 from ..inputs import Some
 from ..inputs._contents import path_of
+from ..process import need, remembered
 from ._results import COLUMNS, Kind, dense, kind_of
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._optional import need
 from ..cache.segments._format import arrow
+from ..process import need
 from ._columns import items_of, names_of, results_of
 from ._shipped import Shipped
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from .._optional import need
 from ..cache.segments._format import arrow
+from ..process import need
 from ._columns import FeaturizeBatch, names_of, result_type
 from ._shipped import Shipped
 

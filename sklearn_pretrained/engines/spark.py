@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .._optional import need
+from ..process import need
 from ._columns import items_of, names_of, results_of
 from ._shipped import Shipped
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .._optional import need
+from ..process import need
 from ._decoding import BYTES
 from ._inputs import Input
 from ._resizing import PIXELS, PREPARED

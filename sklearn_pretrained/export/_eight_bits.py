@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .._optional import need
-from .._quiet import quiet
+from ..process import need, quiet
 from ._torch import EXTRA, PURPOSE
 
 _FEW = 1 << 10

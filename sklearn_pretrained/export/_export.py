@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .._optional import need
 from ..exceptions import ExportError
 from ..exported import ExportedPipeline
 from ..exported._pipeline import FACTS, FORMAT, TOKENIZER
+from ..process import need
 from ._choices import Inputs, check_inputs, choose_forms
 from ._facts import classes, feature_names, kinds, licence, provenance
 from ._front import check_pixels, fronts, joined, with_samples

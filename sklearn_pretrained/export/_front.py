@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .._optional import need
 from ..exceptions import ExportError
 from ..exported import ExportedPipeline
 from ..exported._reading import reader
+from ..process import need
 from ._decoding import BYTES, decoding_graph
 from ._inputs import Input, samples_of
 from ._resizing import PIXELS, PREPARED, resizing_graph

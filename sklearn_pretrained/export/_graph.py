@@ -8,7 +8,7 @@ from typing import Any
 
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 
-from .._optional import need
+from ..process import need
 from ._labels import labelled
 from ._network import Network
 from ._parts import FINE_TUNED, Join, Part, Source, Step, Table, dense

@@ -10,9 +10,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from .._road import Road
 from ..exceptions import BadItemError
 from ..exported._resize import can_prepare
+from ..road import Road
 from ..running.eager._rows import rows_of
 from ..running.eager.packed import padding_shows
 from ._attention import AttentionOverFourAxes

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._optional import need
+from ..process import need
 from ._torch import EXTRA, PURPOSE
 
 

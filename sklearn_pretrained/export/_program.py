@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from .._quiet import quiet
 from ..exported._reading import reader
+from ..process import quiet
 from ._facts import feature_names, kinds, licence, provenance
 from ._inputs import Input, inputs_of
 from ._network import Network

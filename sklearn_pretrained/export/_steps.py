@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
-from .._optional import need
-from .._quiet import quiet
+from ..process import need, quiet
 from ._standins import numbers_for_truths, stand_in
 from ._torch import EXTRA, PURPOSE
 

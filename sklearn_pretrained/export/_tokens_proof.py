@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .._optional import need
 from ..exceptions import ExportError, TruncationWarning
 from ..exported._reading import Tokens
+from ..process import need
 from ._tokenising import operators, tokenising_graph
 from ._torch import EXTRA, PURPOSE
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from .._optional import need
-from .._quiet import quiet
+from ..process import need, quiet
 from ._network import Network
 from ._traced import refused_in_words
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._optional import need
 from ..exceptions import BadItemError, TruncationWarning
 from ..inputs import read_texts
+from ..process import need
 from ._each import each
 from ._images import read_pixels
 from ._pixels import Files, WholePictures

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .._optional import need
 from ..exceptions import FormatError
+from ..process import need
 
 _PURPOSE = "Running an exported pipeline"
 _OTHERS = ("Protobuf parsing failed", "No graph was found")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .._recipe import Bundle, recipe_as
 from .._tally import Tally
 from ..cache import Request, Work
 from ..cache._policy import RowCache
+from ..recipe import Bundle, recipe_as
 from ._bar import Bar
 
 

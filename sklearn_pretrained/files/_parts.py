@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._recipe import Bundle
 from ..cache.segments import SegmentStore
 from ..cache.segments._format import (
     CHECKSUM,
@@ -27,6 +26,7 @@ from ..cache.segments._format import (
     writing,
 )
 from ..cache.segments._location import Folder
+from ..recipe import Bundle
 
 FORMAT = 1
 ERROR = "item_error"

@@ -13,14 +13,14 @@ from sklearn.base import clone
 
 from .._outputs import bundle as bundle_of
 from .._outputs import key as name_of
-from .._recipe import recipe_as
-from .._road import Road
-from .._warn import warn
 from ..cache import Work
 from ..cache._policy import RowCache
 from ..cache.segments import SegmentStore
 from ..exceptions import BadItemError, BadItemWarning
 from ..inputs import Some
+from ..process import warn
+from ..recipe import recipe_as
+from ..road import Road
 from ..running import Runners
 from . import _parts
 from ._bar import Bar

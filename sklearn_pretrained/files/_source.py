@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .._image_folder import SUFFIXES, files_in
 from ..cache.segments._format import arrow
+from ._image_folder import SUFFIXES, files_in
 
 _TABLES = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 # What stands for a place in X, where items have no name.

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._callers_settings import without_autocast
-from .._recipe import fingerprint
 from .._sklearn import rows_of
 from ..exceptions import BadItemError, LayerError
+from ..recipe import fingerprint
+from ..taps import without_autocast
 
 if TYPE_CHECKING:
-    from .._recipe import Bundle
-    from .._road import Road
     from ..layers import Layer
+    from ..recipe import Bundle
+    from ..road import Road
 
 Rows = NDArray[np.float32]
 _DEPTH = 0.5
@@ -58,7 +58,7 @@ def width_of(featurizer: Any, layer: Layer, X: Any, n: int) -> int:
     """Estimate how many numbers a layer gives for an item."""
     if not is_of_texts(featurizer):
         return layer.width("none")
-    from .._lengths import lengths_of
+    from ..road import lengths_of
 
     some = X if n <= _SAMPLE else rows_of(X, np.linspace(0, n - 1, _SAMPLE).astype(int))
     lengths = lengths_of(featurizer._read(some, reset=False), featurizer.road())
@@ -87,7 +87,7 @@ def way(featurizer: Any, below: str | None, *, mirror: bool = False) -> Road:
     is_in_production = not hasattr(featurizer, "_fitted_here")
     if below is None or is_in_production or all(one.name == below for one, _ in road.outputs):
         return road
-    from .._detour import Detour
+    from ..road import Detour
 
     start = road.plan.layers[below], "none"
     is_below = all(layer.cost > start[0].cost for layer, _ in road.outputs)
@@ -109,8 +109,8 @@ def rows(featurizer: Any, X: Any, road: Road) -> Rows:
 
 def places(featurizer: Any, X: Any, road: Road) -> list[tuple[Bundle, bytes] | None]:
     """Return what such rows are called in the cache; None for items that cannot be read."""
-    from .._lengths import by_length
     from .._outputs import bundle
+    from ..road import by_length
 
     items = featurizer._read(X, reset=False)
     found: list[tuple[Bundle, bytes] | None] = [None] * len(items)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._optional import need
+from ..process import need
 from ._report import AdaptationReport
 
 

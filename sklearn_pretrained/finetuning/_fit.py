@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .._callers_settings import without_autocast
 from ..tails import Tail
+from ..taps import without_autocast
 from ._activations import Activations
 from ._heads import affine
 from ._held_out import held_out, is_worse

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .._recipe import Bundle
+    from ..recipe import Bundle
 
 Floats = NDArray[np.float32]
 Place = tuple["Bundle", bytes]

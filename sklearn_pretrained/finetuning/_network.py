@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from torch import Tensor
 
-from .._callers_settings import without_autocast
 from ..exceptions import WeightsError
 from ..running import resolve_devices
 from ..tails import Tail, tail_of
+from ..taps import without_autocast
 
 Floats = NDArray[np.float32]
 AT_ONCE = 64

@@ -11,8 +11,8 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, KFold, check_cv
 from sklearn.utils.multiclass import type_of_target
 
-from .._optional import need
-from .._text_table import lines
+from ..process import need
+from ..reporting import lines
 from ._trial import Trial, Way, compare
 
 _HEADINGS = ("", "trained", "score", "± error", "gain", "± error", "p", "fit", "file", "row")

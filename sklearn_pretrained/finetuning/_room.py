@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._warn import warn
 from ..cache import FeatureCache, MemoryCache
 from ..exceptions import CacheWarning
+from ..process import warn
 from ._aside import width_of
 
 

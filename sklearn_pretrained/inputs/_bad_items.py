@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .._warn import warn
 from ..exceptions import BadItemError, BadItemWarning, TruncationWarning
+from ..process import warn
 from ._arrays import OutsideRangeError
 from ._items import Items
 

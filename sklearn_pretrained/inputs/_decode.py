@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from .._quiet import quiet
 from ..exceptions import BadItemError
+from ..process import quiet
 from ._arrays import scale
 
 Pixels = NDArray[np.uint8]

@@ -11,8 +11,7 @@ import os
 import stat
 from typing import Any
 
-from .._file_stamp import stamp_of
-from .._process import keep
+from ..process import keep, stamp_of
 from . import _digest
 
 _MOST = 1 << 18  # at some 250 bytes each

@@ -1,6 +1,7 @@
 """Searches that are done, and rows of features → what they tell, as plots and tables."""
 
 from ._display import LayerScoreDisplay
+from ._duplicates import near_duplicate_groups
 from ._feature_map import FeatureMapDisplay
 from ._neighbors import NeighborsDisplay
 from ._pairs import DuplicatesDisplay
@@ -17,4 +18,5 @@ __all__ = [
     "NeighborsDisplay",
     "RankingDisplay",
     "cheapest_within_one_se",
+    "near_duplicate_groups",
 ]

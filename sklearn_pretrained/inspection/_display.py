@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .._optional import need
-from .._text_table import lines
+from ..process import need
+from ..reporting import lines
 from ._marks import COLOURS, MARKERS
 from ._scores import Curve, LayerScore, all_curves
 

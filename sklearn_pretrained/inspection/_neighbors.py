@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_consistent_length
 
-from .._optional import need
-from .._text_table import lines
+from ..process import need
+from ..reporting import lines
 from ._items import Shown, features, short, small, thumbnails
 from ._marks import OTHER, SAME
 from ._tiles import tile

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
-from .._duplicates import Links, find_links
-from .._optional import need
-from .._text_table import lines
+from ..process import need
+from ..reporting import lines
+from ._duplicates import Links, find_links
 from ._items import Shown, features, short, small, thumbnails
 from ._marks import OTHER, SAME
 from ._tiles import SIDE, tile

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .._optional import need
-from .._ranking import FeatureRanking, rank_features
+from ..process import need
+from ..ranking import FeatureRanking, rank_features
 from ._marks import COLOURS, MARKERS
 
 _SCORES = {

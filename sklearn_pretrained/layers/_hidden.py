@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .._pooling import Layout
+from ..taps import Layout
 from ._trace import Moment, Trace
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from .._pooling import Layout
+from ..taps import Layout
 from ._trace import Trace, Visit
 
 _LAST_AXIS = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.EmbeddingBag)

@@ -14,13 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import _pooling
-from .._pooling import Layout
-from .._pooling_names import parsed
-from .._process import in_children, keep
-from .._taps import first_tensor
 from ..backbones import key_of_hooks
 from ..exceptions import LayerError, MissingExtraError, WeightsError
+from ..process import in_children, keep
+from ..recipe import parsed
+from ..taps import Layout, _pooling, first_tensor
 from ._hidden import Hidden, hidden_states
 from ._layout import layouts
 from ._stages import head, stages

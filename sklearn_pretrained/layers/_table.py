@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
-from .._optional import need
-from .._text_table import lines
+from ..process import need
+from ..reporting import lines
 from ._plan import OUTPUT, PENULTIMATE, Layer, Plan, plan
 
 _HEADINGS = ("layer", "index", "shape", "width", "cost")

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from .._listeners import Listener, listening
-from .._taps import first_tensor
+from ..taps import Listener, first_tensor, listening
 
 
 @dataclass

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._outputs import Output, key
-from .._precisions import PRECISIONS
-from .._process import keep, remembered
-from .._warn import warn
 from ..exceptions import LayerError, ProvenanceError, ProvenanceWarning
+from ..process import keep, remembered, warn
+from ..recipe import PRECISIONS
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
@@ -133,7 +132,7 @@ class Canary:
 
         Raises what the network raises where it cannot read the item.
         """
-        from .._callers_settings import on_cpu_by_default
+        from ..taps import on_cpu_by_default
 
         ours = _known.setdefault((self._recipe, str(runner.device)), {})
         if len(_known) > _MOST_KNOWN:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._process import keep
 from ..exceptions import WeightsError
+from ..process import keep
 
 if TYPE_CHECKING:
     from ..backbones import Backbone

@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._process import remembered
-from .._recipe import RECIPE_VERSION
+from ..process import remembered
+from ..recipe import RECIPE_VERSION
 
 if TYPE_CHECKING:
     from ..backbones import Backbone

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from .._outputs import Output, columns
-from .._process import remembered
 from .._sklearn import check_feature_names_in
 from .._tally import Tally
-from .._warn import warn
 from ..cache import Work
 from ..exceptions import FormatError, WeightsError, pinned_were
+from ..process import remembered, warn
 from ._canary import Canary
 from ._carried import pack, stand_in
 from ._pins import check_parameters, check_recipe, copied, pinned_outputs, places_of

@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .._recipe import fingerprint
-from .._warn import warn
 from ..exceptions import CacheWarning
+from ..process import warn
+from ..recipe import fingerprint
 from ._canary import compare
 from ._provenance import differences
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .._optional import need
+from ..process import need
 from .eager.fast import is_native
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .._precisions import Precision, precision_of
+from ..recipe import Precision, precision_of
 
 _FAR = 10
 """How many times the distance between two kernels a row may move."""

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .._warn import warn
 from ..backbones import Backbone
 from ..exceptions import BadItemError, LayerError
+from ..process import warn
 from ._batches import batches
 from ._prepare import OnBad, windows
 from ._reading import Reading, is_out_of_memory, joined, width_of

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .._precisions import PRECISIONS, Precision
 from ..layers import Layer
+from ..recipe import PRECISIONS, Precision
 
 Outputs = Sequence[tuple[Layer, str]]
 

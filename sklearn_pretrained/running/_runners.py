@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._precisions import PRECISIONS
+import torch
+
 from ..backbones import Backbone
 from ._devices import resolve_devices, resolve_dtype, resolve_engine
 from ._runner import Runner
@@ -44,7 +45,7 @@ class Runners:
             name = resolve_dtype(self.dtype, devices)
             engine = resolve_engine(self._engine, name, devices)
             self._loaded = [
-                _runner(engine, backbone, load(backbone, one, PRECISIONS[name].type, self._weights))
+                _runner(engine, backbone, load(backbone, one, getattr(torch, name), self._weights))
                 for one in devices
             ]
         return self._loaded

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .._process import in_children, remembered
+from ..process import in_children, remembered
 from ._reading import joined
 from ._runner import Runner, Underway
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .._listeners import Listener, forget, is_plain, listening
+from ..taps import Listener, forget, is_plain, listening
 
 
 class Folded:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._listeners import Listener, forget, listening
+from ..taps import Listener, forget, listening
 from ._forms import shapes
 
 Key = tuple[str, int]

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .._process import hold_during_forks
-from .._taps import first_tensor
 from ..backbones import hooks_for_all
 from ..exceptions import LayerError
+from ..process import hold_during_forks
+from ..taps import first_tensor
 from ._forms import Form, Size, rebuilt, with_first
 from ._runs import Key
 

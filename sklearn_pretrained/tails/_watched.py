@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._listeners import is_changed_behind
-from .._pooling import WHOLE, pool
 from ..backbones import Backbone
 from ..exceptions import LayerError
 from ..layers import Layer
 from ..running.eager.packed import padding_shows
+from ..taps import WHOLE, is_changed_behind, pool
 from ._cut import Cut, reading
 from ._folded import Folded
 from ._forms import Size, forms

@@ -17,9 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from sklearn_pretrained import PretrainedImageFeaturizer, _file_stamp
+from sklearn_pretrained import PretrainedImageFeaturizer
 from sklearn_pretrained.exceptions import BadItemError
 from sklearn_pretrained.inputs import _contents, _held, _known_files, read_images
+from sklearn_pretrained.process import _file_stamp
 
 pytestmark = pytest.mark.skipif(
     not _known_files._TELLS, reason="this system keeps no time of a file's last change"

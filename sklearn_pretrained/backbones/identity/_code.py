@@ -6,7 +6,7 @@ import dis
 import types
 from dataclasses import dataclass
 
-from ..._process import remembered
+from ...process import remembered
 
 UNTOLD = frozenset({"open", "eval", "exec", "compile", "globals", "__import__", "input"})
 """Builtins after which nobody can say what code reads: files, and code that is made of text."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
-from ..._process import keep
+from ...process import keep
 from ._code import UNTOLD, Reach, deeds, reach, reads_files
 from ._origin import is_installed, is_of_users_extension, is_package, is_packages_class
 

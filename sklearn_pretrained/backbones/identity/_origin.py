@@ -9,7 +9,7 @@ import types
 from importlib import metadata
 from pathlib import Path
 
-from ..._process import remembered
+from ...process import remembered
 
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
 _OURS = str(Path(__file__).parents[2]) + os.sep  # also where it is not installed

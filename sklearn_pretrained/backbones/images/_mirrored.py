@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..._process import remembered
 from ...exceptions import LayerError
+from ...process import remembered
 from .._backbone import Backbone
 
 

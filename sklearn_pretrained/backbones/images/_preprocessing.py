@@ -13,9 +13,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tvf
 
-from ..._process import remembered
-from ..._quiet import quiet
 from ...exceptions import BadItemError
+from ...process import quiet, remembered
 
 # Of a resized image, before its centre is cut out: 200 MB.
 _MOST_PIXELS = 1 << 26

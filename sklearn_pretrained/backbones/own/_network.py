@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ..._process import keep
+from ...process import keep
 from .._backbone import Weights
 from .._skeleton import random_network
 from .._tensors import glance

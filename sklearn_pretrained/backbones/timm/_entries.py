@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from ..._process import remembered
+from ...process import remembered
 from .._entry import AT_HAND, NO_WEIGHTS, TO_FETCH, Entry
 from .._weights import LocalFile, TorchHubFile
 from ._files import HubFile, library, record

@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..._optional import need
-from ..._process import remembered
 from ...exceptions import WeightsError
+from ...process import need, remembered
 from .._weights import LocalFile, TorchHubFile, check
 
 _SAFE = {

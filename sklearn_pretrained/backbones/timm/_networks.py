@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..._process import remembered
 from ...exceptions import WeightsError
+from ...process import remembered
 from .._backbone import Weights
 from .._skeleton import Weightless, random_network
 from .._weights import LocalFile, RandomWeights, missing, without_advice

@@ -13,8 +13,8 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_builder, get_model_weights, list_models
 
-from ..._process import remembered
 from ...exceptions import WeightsError
+from ...process import remembered
 from .._backbone import Weights
 from .._skeleton import Weightless, random_network
 from .._weights import EMBEDDED, LocalFile, RandomWeights, TorchHubFile, fill, missing, read

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..._process import once, remembered
 from ...exceptions import WeightsError
+from ...process import once, remembered
 
 
 class _Thread(threading.local):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_any, tree_map_only
 
-from ..._process import keep
+from ...process import keep
 from .._skeleton import Weightless
 
 _TEXTS, _TOKENS = 3, 11

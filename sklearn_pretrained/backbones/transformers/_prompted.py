@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..._process import remembered
 from ...exceptions import BadItemError
 from ...inputs._digest import of_text
+from ...process import remembered
 from ._token_batches import Tokens
 from ._tokenizer import Piece, Text, TextTokenizer
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..._process import remembered
 from ...exceptions import BadItemError, WeightsError
+from ...process import remembered
 from . import _loading
 from ._beginnings import Beginnings
 from ._token_batches import Tokens

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..._process import remembered
+from ...process import remembered
 from .._backbone import Backbone, Weights
 from .._skeleton import Weightless, random_network
 from .._weights import RandomWeights

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from ..._warn import warn
 from ...exceptions import CacheWarning
+from ...process import warn
 from ._file import CacheFile, SetAsideError, UnusableFileError
 
 # Seconds for which a file that had a fault is left alone.

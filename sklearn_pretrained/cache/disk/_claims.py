@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._recipe import Bundle
+from ...recipe import Bundle
 from .._store import Patience, Rows, covers
 from ._attempts import Attempts
 from ._numbers import number, numbered

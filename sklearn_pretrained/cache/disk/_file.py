@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..._process import hold_during_forks
+from ...process import hold_during_forks
 from ._format import (
     APPLICATION,
     FORMAT,

@@ -37,8 +37,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..._process import remembered
-from ..._recipe import Bundle
+from ...process import remembered
+from ...recipe import Bundle
 
 FORMAT = 2
 APPLICATION = 0x736B7072  # "skpr"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from ..._recipe import Bundle
+from ...recipe import Bundle
 from ._format import outputs_json, read_bundle
 
 _FIND = "SELECT id FROM bundles WHERE recipe = ? AND outputs = ?"

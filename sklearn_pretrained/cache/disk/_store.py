@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..._recipe import Bundle
+from ...recipe import Bundle
 from .._store import Patience, Rows
 from . import _upkeep
 from ._attempts import Attempts

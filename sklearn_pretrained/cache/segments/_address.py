@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..._optional import need
 from ...exceptions import MissingExtraError
+from ...process import need
 from ._location import Folder, Location, UnreachableError, Write
 
 # Stores that show an object once all of it has come; elsewhere a file is renamed.

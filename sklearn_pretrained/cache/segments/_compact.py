@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..._recipe import Bundle
+from ...recipe import Bundle
 from ._files import DamagedError, Files, Segment
 from ._format import GROUP, checksums, to_table, unique_name, writing
 

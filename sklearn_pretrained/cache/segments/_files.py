@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._recipe import Bundle
+from ...recipe import Bundle
 from ._format import CHECKSUM, DIGEST, GROUP, SUFFIX, Rows, arrow, checksums, head_of, matrix
 from ._index import Index
 from ._location import Location, UnreachableError

@@ -23,8 +23,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..._optional import need
-from ..._recipe import Bundle
+from ...process import need
+from ...recipe import Bundle
 from ..disk._format import read_bundle, seed_of
 from ._location import Write
 

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..._process import ForkLock
-from ..._recipe import Bundle
-from ..._warn import warn
 from ...exceptions import CacheWarning
+from ...process import ForkLock, warn
+from ...recipe import Bundle
 from .._store import Patience, Rows
 from ..disk._format import seal, unseal
 from ._address import locate

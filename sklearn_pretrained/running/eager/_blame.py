@@ -8,11 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..._callers_settings import without_autocast
-from ..._listeners import Listener, listening
-from ..._precisions import precision_of
-from ..._taps import tensors
 from ...backbones import Backbone
+from ...recipe import precision_of
+from ...taps import Listener, listening, tensors, without_autocast
 from .._distance import distance, too_far
 from ._loaded import LoadedNetwork
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_any
 
-from ..._listeners import Listener, listening
+from ...taps import Listener, listening
 from .fast import is_native
 from .fast._convs import packs
 from .fast._linears import is_there

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..._process import ForkLock, hold_during_forks
+from ...process import ForkLock, hold_during_forks
 from .._runner import Past
 
 

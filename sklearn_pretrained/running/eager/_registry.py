@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..._process import give_back_memory, in_children, keep
-from ..._uninterrupted import uninterrupted
 from ...backbones import key_of_hooks, one_at_a_time
 from ...backbones._backbone import Backbone
 from ...exceptions import WeightsError, pinned_were
+from ...process import give_back_memory, in_children, keep, uninterrupted
 from ._loaded import Arrangement, LoadedNetwork
 from .fast import fast_paths, speed_up
 from .packed import find_packing, padding_shows

@@ -7,10 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..._pooling import pool
-from ..._taps import Tap, read
 from ...backbones import Backbone
 from ...layers import Layer
+from ...taps import Tap, pool, read
 from .._runner import Outputs
 from ._runner import mask_of
 

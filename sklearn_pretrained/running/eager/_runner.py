@@ -11,14 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..._callers_settings import on_cpu_by_default
-from ..._pooling import pool
-from ..._precisions import precision_of
-from ..._taps import Tap, read
-from ..._window_pooling import counting, pool_windows
 from ...backbones import Backbone, Windows
 from ...exceptions import LayerError
 from ...layers import Layer
+from ...recipe import precision_of
+from ...taps import Tap, counting, on_cpu_by_default, pool, pool_windows, read
 from .._batches import TOKENS
 from .._runner import Outputs, Runner
 from ._blame import blame

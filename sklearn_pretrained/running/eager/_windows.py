@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..._window_pooling import join_windows
 from ...backbones import Windows
+from ...taps import join_windows
 from .._batches import by_length
 from .._reading import is_out_of_memory
 from .._runner import Outputs

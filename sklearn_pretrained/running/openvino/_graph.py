@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..._quiet import quiet
 from ...backbones import Backbone
+from ...process import quiet
 from .._runner import Outputs
 from ..eager._rows import rows_of
 from ..eager.fast import flow

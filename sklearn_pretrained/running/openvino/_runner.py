@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..._callers_settings import on_cpu_by_default, without_autocast
-from ..._process import in_children, keep
 from ...backbones import Backbone, hooks_for_all
+from ...process import in_children, keep
+from ...taps import on_cpu_by_default, without_autocast
 from .._distance import distance
 from .._runner import Outputs, Runner, Underway
 from ..eager import EagerRunner, LoadedNetwork

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from ...._listeners import is_input_read, is_output_read, is_plain
+from ....taps import is_input_read, is_output_read, is_plain
 from ._linears import Linear, is_worth_it, packed
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from ...._precisions import precision_of
-from ...._process import remembered
+from ....process import remembered
+from ....recipe import precision_of
 from ._precision import is_native
 
 Convolve = Callable[[Tensor, "str | None"], Tensor]

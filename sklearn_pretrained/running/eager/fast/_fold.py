@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...._listeners import is_input_read, is_output_read, is_plain
+from ....taps import is_input_read, is_output_read, is_plain
 from ._convs import Convolve, activation_name, convolution, takes_activation
 from ._pairs import Flow
 

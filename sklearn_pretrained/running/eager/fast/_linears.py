@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ...._precisions import precision_of
-from ...._process import remembered
+from ....process import remembered
+from ....recipe import precision_of
 from ..._distance import distance
 
 # Rows for which oneDNN lays weights out; other numbers of rows work as well.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-from ...._process import once
+from ....process import once
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names and values of glibc's malloc.h
 _MIB = 1 << 20

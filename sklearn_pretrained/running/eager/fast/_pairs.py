@@ -17,8 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ...._listeners import Listener, listening
-from ...._taps import tensors
+from ....taps import Listener, listening, tensors
 
 _Key = tuple[int, int]
 

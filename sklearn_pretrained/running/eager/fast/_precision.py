@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from ...._callers_settings import without_autocast
-from ...._process import in_children
+from ....process import in_children
+from ....taps import without_autocast
 
 _BFLOAT16_ON_CUDA = 8  # compute capability, the Ampere generation
 

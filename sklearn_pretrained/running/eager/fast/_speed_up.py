@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...._listeners import forget
-from ...._shared_copy import shared_copy
-from ...._taps import tensors
+from ....taps import forget, shared_copy, tensors
 from ._attention import attend_blockwise
 from ._fold import fold
 from ._linears import is_worth_it, prepack

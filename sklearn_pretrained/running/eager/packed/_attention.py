@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...._process import once
+from ....process import once
 from ._segments import Segments, UnpackableError, active
 
 NAME = "sklearn_pretrained_packed"

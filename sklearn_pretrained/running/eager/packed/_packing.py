@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...._shared_copy import shared_copy
 from ....backbones.transformers._loading import quietly
+from ....taps import shared_copy
 from ..._distance import are_alike
 from . import _attention, _mpnet
 from ._segments import Segments, UnpackableError, active, packed

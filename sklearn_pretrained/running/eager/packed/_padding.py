@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...._taps import first_tensor
 from ....backbones import Backbone
+from ....taps import first_tensor
 from ..._distance import are_alike
 
 _LENGTHS = (12, 5)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -31,13 +27,6 @@ class Precision:
     forward: float
     machine: float
 
-    @property
-    def type(self) -> torch.dtype:
-        """Torch's type."""
-        import torch
-
-        return getattr(torch, self.name)
-
 
 PRECISIONS = {
     one.name: one
@@ -49,6 +38,6 @@ PRECISIONS = {
 }
 
 
-def precision_of(dtype: torch.dtype) -> Precision:
+def precision_of(dtype: object) -> Precision:
     """Return the record of one of torch's types."""
     return PRECISIONS[str(dtype).removeprefix("torch.")]

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array, gen_batches
 
-from ._optional import need
+from ..process import need
 
 _MOST_EXACT = 100_000  # rows; all pairs of more take hours
 _INDEXED = 32  # nearest rows that an index is asked for

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ._outputs import Output
+from .._outputs import Output
+from ..exceptions import BadItemError
+from ..inputs import Items, Some
 from ._road import Road
-from .exceptions import BadItemError
-from .inputs import Items, Some
 
 _AT_ONCE = 1024
 

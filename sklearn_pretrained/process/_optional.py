@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .exceptions import MissingExtraError
+from ..exceptions import MissingExtraError
 
 
 def need(module: str, *, install: str, purpose: str) -> Any:

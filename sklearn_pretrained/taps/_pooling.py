@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ._pooling_names import Pooling, parsed
+from ..recipe import Pooling, parsed
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
+from ..process import need
+from ..reporting import lines
 from ._estimates import h_score, knn, leep, logme, ridge, score
-from ._optional import need
-from ._text_table import lines
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def _named(features: Any) -> Mapping[str, Any]:
             "features must be a featurizer, or a dict of names to featurizers or rows, got "
             f"{type(features).__name__}."
         )
-    from .layers import OUTPUT, list_layers
+    from ..layers import OUTPUT, list_layers
 
     names = [layer.name for layer in list_layers(features) if layer.name != OUTPUT]
     return {name: clone(features).set_params(layer=name) for name in names}
@@ -207,7 +207,7 @@ def _probabilities(candidate: Any, X: Any) -> NDArray[Any] | None:
     """Compute the probabilities of the classes that a network was trained to tell apart."""
     if not hasattr(candidate, "find_backbone"):
         return None
-    from .layers import OUTPUT, plan
+    from ..layers import OUTPUT, plan
 
     backbone = candidate.find_backbone()
     if not backbone.has_head or len(plan(backbone).layers[OUTPUT].shape) != 1:
@@ -219,7 +219,7 @@ def _probabilities(candidate: Any, X: Any) -> NDArray[Any] | None:
 def _flops(candidate: Any) -> float:
     if not hasattr(candidate, "find_backbone"):
         return np.nan
-    from .layers import plan
+    from ..layers import plan
 
     found = plan(candidate.find_backbone())
     return found.flops * max(layer.cost for layer in found.resolve(candidate.layer))

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..exceptions import LayerError
+from ..recipe import parsed
 from ._pooling import MODES, WHOLE, Layout, reduced, stepped, without_first
-from ._pooling_names import parsed
-from .exceptions import LayerError
 
 Part = tuple[Tensor, Tensor]
 """What windows give for one mode of a pooling, (N, D), and how much each counts, (N,)."""

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._outputs import Output, bundle, in_order, key, rounded
-from ._recipe import Bundle, recipe_as
-from ._tally import Tally
-from .cache import Cache, Request, Work
-from .exceptions import ProvenanceError
+from .._outputs import Output, bundle, in_order, key, rounded
+from .._tally import Tally
+from ..cache import Cache, Request, Work
+from ..exceptions import ProvenanceError
+from ..recipe import Bundle, recipe_as
 
 if TYPE_CHECKING:
-    from .backbones import Backbone
-    from .inputs import Items
-    from .layers import Plan
-    from .pinned import Canary
-    from .running import Reading, Runner, Runners
+    from ..backbones import Backbone
+    from ..inputs import Items
+    from ..layers import Plan
+    from ..pinned import Canary
+    from ..running import Reading, Runner, Runners
 
 Rows = NDArray[np.float32]
 
@@ -128,7 +128,7 @@ class Road:
 
     def warm_up(self, runners: Runners) -> None:
         """Do what the first rows would otherwise wait for; ``runners`` is that of `rows`."""
-        from .running import Reading, warm_up
+        from ..running import Reading, warm_up
 
         # An activation of tokens has no length before its text is there.
         pooled = [(layer, layer.pooling("auto") if p == "none" else p) for layer, p in self.outputs]
@@ -160,7 +160,7 @@ class Road:
         """
         if self.canary is None or not getattr(cache, "lasting", False):
             return recipe_as(self.recipe, self.dtype)
-        from .pinned import name_in, versions
+        from ..pinned import name_in, versions
 
         ours = versions(self.backbone.libraries)
         sketch = functools.partial(self._sketches, self.canary, runners)
@@ -172,7 +172,7 @@ class Road:
         self, canary: Canary, runners: Runners, names: Sequence[str] | None
     ) -> dict[str, str] | None:
         """Compute the canary, of outputs that are named or of what a forward keeps."""
-        from .running import Reading
+        from ..running import Reading
 
         outputs, asked = tuple(self.kept), len(set(self.outputs))
         if names is not None:
@@ -213,7 +213,7 @@ class Road:
         self, trip: Trip, start: int, positions: Sequence[int], chosen: Bundle
     ) -> Iterator[tuple[list[int], Rows]]:
         """Send items that the cache does not know through the network, and read a bundle."""
-        from .running import Reading, embed
+        from ..running import Reading, embed
 
         by_name = {key(output): output for output in self.kept}
         outputs = tuple(by_name[name] for name, _ in chosen.outputs)
@@ -233,7 +233,7 @@ class Road:
 
     def _check_hooks(self) -> None:
         """Refuse to go on under other hooks than those that the recipe states."""
-        from .backbones import key_of_hooks
+        from ..backbones import key_of_hooks
 
         if key_of_hooks() != self.hooks:
             raise ProvenanceError(

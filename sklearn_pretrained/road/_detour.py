@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ._outputs import Output, bundle, rounded
+from .._outputs import Output, bundle, rounded
+from ..cache import Work
 from ._road import Road, Rows, Trip
-from .cache import Work
 
 _AT_ONCE = 64  # activations of a lower layer, which are large
 
@@ -69,7 +69,7 @@ class Detour:
         # They are asked for on the whole road, where what follows from them is known.
         trip.tally.work.add(Work(0, -work.computed, work.computed, 0))
         if work.computed:
-            from .running import Reading
+            from ..running import Reading
 
             road.ready(trip.runners, Reading(tuple(road.outputs)))
         return kept
