@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import pickle
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import config_context, get_config
@@ -45,6 +43,9 @@ class Answers(NamedTuple):
 
 _READING = ("value_range", "image_shape", "row_shape_")
 """What says how items are read, besides a recipe."""
+
+_NUMBERS = "biuf"
+"""Kinds of types that rows are made of: texts are not parsed, and no imaginary part is lost."""
 
 
 class Shipped:
@@ -95,7 +96,9 @@ class Shipped:
         road = first.road()
         outputs = [key(output) for output in road.outputs]
         read = [getattr(first, name, None) for name in _READING]
-        decides = f"{road.recipe} {outputs} {read} {method} {_hash(rest)}"
+        container = f"{self._container} {vars(first).get('_sklearn_output_config')}"
+        behind = None if rest is None else f"{_told(rest)} {container}"
+        decides = f"{road.recipe} {outputs} {read} {method} {behind}"
         self.recipe = hashlib.sha256(decides.encode()).hexdigest()
 
     def __dask_tokenize__(self) -> str:
@@ -115,6 +118,13 @@ class Shipped:
         elif there.any():
             with config_context(transform_output=self._container):
                 values = dense(getattr(rest, self.method)(in_container(first, rows[there])))
+            if not self.kind.holds(values):
+                raise TypeError(
+                    f"{self.method} gave values of type {values.dtype} and shape "
+                    f"{values.shape[1:]} for an item, but {self.kind.dtype} and "
+                    f"{self.kind.shape} were expected. Its results must have one type and one "
+                    "shape, and the feature names or classes of the last step must tell them."
+                )
         return Answers(values, there, [errors.get(i) for i in range(n)])
 
 
@@ -140,12 +150,16 @@ def _even(X: Sequence[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.float32]
     reasons = {}
     for i, item in enumerate(X):
         try:
-            row = np.asarray(item, np.float32)
+            row = np.asarray(item)
+            if row.dtype == object:  # as scikit-learn does: numbers of Python, and None for a gap
+                row = row.astype(np.float64)
         except (TypeError, ValueError) as error:
             reasons[i] = f"The item could not be read as numbers: {error}"
             continue
         if item is None:
             reasons[i] = "The item is missing"
+        elif row.dtype.kind not in _NUMBERS:
+            reasons[i] = f"The item could not be read as real numbers: it holds {row.dtype}"
         elif row.shape != shape:
             reasons[i] = f"The item has shape {row.shape}, but rows had shape {shape} at fit"
         else:
@@ -168,12 +182,12 @@ def _pickler() -> Any:
     return need("cloudpickle", install="cloudpickle", purpose="Work for an engine")
 
 
-def _hash(steps: Any) -> str:
-    """Tell steps from others, also where a function of a notebook is among them."""
-    try:
-        return str(joblib.hash(steps))
-    except pickle.PicklingError:
-        return hashlib.sha256(_pickler().dumps(steps)).hexdigest()
+def _told(steps: Any) -> str:
+    """Tell steps from others by value, also where a notebook writes a function anew."""
+    from ..backbones.identity import identity
+
+    found = identity(steps)
+    return f"{found.key} {sorted(found.packages.items())}"
 
 
 def _parted(estimator: Any) -> tuple[Any, Any]:

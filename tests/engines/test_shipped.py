@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -12,12 +13,17 @@ pa = pytest.importorskip("pyarrow", reason="the test extra brings it")
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    SplineTransformer,
+    StandardScaler,
+)
 
 from sklearn_pretrained import ModuleFeaturizer
-from sklearn_pretrained.engines._columns import FeaturizeBatch, result_type
+from sklearn_pretrained.engines._columns import FeaturizeBatch, names_of, result_type
 from sklearn_pretrained.engines._shipped import Shipped
 from tests.conftest import make_mlp, relative_error
 from tests.engines import things
@@ -134,3 +140,154 @@ def test_a_bad_row_of_numbers_stops_nothing():
     assert why[30] == "The item contains NaN or infinity"
     assert why[31] == "The item has shape (5,), but rows had shape (8,) at fit"
     assert why[32] == "The item is missing"
+
+
+@pytest.mark.parametrize(
+    ("source", "other"),
+    [
+        ("def step(rows): return rows", "def step(rows): return rows + 1"),
+        ("def step(rows): return by * rows\nby = 2", "def step(rows): return by * rows\nby = 3"),
+        (
+            "class Steps:\n def run(self, rows): return rows\nstep = Steps().run",
+            "class Steps:\n def run(self, rows): return -rows\nstep = Steps().run",
+        ),
+    ],
+)
+def test_a_function_that_is_written_anew_in_a_notebook_has_another_recipe(
+    source, other, monkeypatch
+):
+    """What is kept under a recipe is served for the same code and numbers only."""
+    main = vars(sys.modules["__main__"])
+    for name in ("by", "step", "Steps"):
+        monkeypatch.setitem(main, name, None)
+
+    def recipe(code):
+        exec(code, main)
+        steps = FunctionTransformer(main["step"])
+        return Shipped(make_pipeline(numbers(), steps).fit(X), "transform").recipe
+
+    first, again, changed = recipe(source), recipe(source), recipe(other)
+
+    assert first == again
+    assert first != changed
+
+
+def test_what_steps_are_given_is_part_of_the_recipe():
+    """A function may make something else of a frame than of an array."""
+    pytest.importorskip("pandas", reason="set_output asks for it")
+    pipeline = make_pipeline(numbers(), FunctionTransformer(lambda rows: rows)).fit(X)
+    of_arrays = Shipped(pipeline, "transform").recipe
+
+    pipeline[0].set_output(transform="pandas")
+
+    assert Shipped(pipeline, "transform").recipe != of_arrays
+
+
+def refuses_ones(rows):
+    """Stand for a check of a user's own."""
+    if (rows == 1).all():
+        raise ValueError("These are not measurements.")
+    return rows
+
+
+CHECK = FunctionTransformer(refuses_ones)
+SPLINES = SplineTransformer(extrapolation="error")
+NEAR = RadiusNeighborsClassifier(1e-3)
+
+
+@pytest.mark.parametrize(
+    ("steps", "method", "outputs"),
+    [
+        ([SPLINES], "transform", 1),
+        ([FunctionTransformer(refuses_ones, feature_names_out="one-to-one")], "transform", 1),
+        ([CHECK, StandardScaler()], "transform", 1),
+        ([SPLINES, LinearRegression()], "predict", 1),
+        ([SPLINES, LinearRegression()], "predict", 2),
+        ([CHECK, LogisticRegression()], "predict_proba", 1),
+        ([NEAR], "predict", 1),
+        ([NEAR], "predict", 2),
+        ([NEAR], "predict_proba", 1),
+    ],
+)
+def test_steps_that_take_no_row_of_ones_say_what_they_give(steps, method, outputs):
+    """By the last step alone, or its classes or feature names."""
+    y = (X[:, :outputs] > 0).astype(int).squeeze()
+    pipeline = make_pipeline(numbers(), *steps).fit(X, y)
+
+    found, _ = through(pipeline, X.tolist(), method)
+
+    np.testing.assert_allclose(found, getattr(pipeline, method)(X), rtol=1e-4, atol=1e-5)
+
+
+def test_probabilities_of_several_outputs_are_refused_by_the_classes_too():
+    """As they are where a row of ones can be classified."""
+    pipeline = make_pipeline(numbers(), NEAR).fit(X, (X[:, :2] > 0).astype(int))
+
+    with pytest.raises(TypeError, match="2 arrays"):
+        Shipped(pipeline, "predict_proba")
+
+
+def test_texts_are_told_by_the_classes():
+    """Also where no row of ones can be classified."""
+    y = np.where(X[:, 0] > 0, "up", "down")
+    pipeline = make_pipeline(numbers(), NEAR).fit(X, y)
+
+    found, _ = through(pipeline, X.tolist(), "predict")
+
+    assert found == y.tolist()
+
+
+def test_steps_that_say_nothing_are_refused_with_what_to_do():
+    """The error names what the last step lacks."""
+    pipeline = make_pipeline(numbers(), CHECK).fit(X)
+
+    with pytest.raises(ValueError, match=r"not measurements.*feature_names_out='one-to-one'"):
+        Shipped(pipeline, "transform")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [lambda rows: rows[:, :1], lambda rows: rows.astype(complex)],
+)
+def test_results_of_another_shape_or_type_than_told_are_refused(given):
+    """A single number is not spread over a row, and none loses a part."""
+
+    def step(rows):
+        return rows if (rows == 1).all() else given(rows)
+
+    pipeline = make_pipeline(numbers(), FunctionTransformer(step)).fit(X)
+
+    with pytest.raises(TypeError, match="were expected"):
+        Shipped(pipeline, "transform")(X)
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [("item_error", "why an item could not be read"), ("items", "There is a column 'items'")],
+)
+def test_columns_that_come_have_names_of_their_own(to, said):
+    """No column takes the place of another."""
+    with pytest.raises(ValueError, match=said):
+        names_of(Shipped(numbers().fit(X), "transform"), to, ["items"], "items")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [["1"] * 8, [b"1"] * 8, np.full(8, 1j), np.array([1j] * 8, object), np.zeros(8, "M8[s]")],
+)
+def test_what_is_not_real_numbers_is_a_bad_row(item):
+    """As `transform` refuses texts and complex numbers; and times, whose unit is anybody's guess."""
+    found = Shipped(numbers().fit(X), "transform")([X[0], item])
+
+    assert found.there.tolist() == [True, False]
+    assert found.reasons[1].startswith("The item could not be read as")
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.float16, np.float64, object])
+def test_real_numbers_of_any_type_are_rows(dtype):
+    """Those of `transform`."""
+    rows, featurizer = (X > 0).astype(dtype), numbers().fit(X)
+
+    found = Shipped(featurizer, "transform")(list(rows))
+
+    np.testing.assert_allclose(found.values, featurizer.transform(rows), rtol=1e-5)
