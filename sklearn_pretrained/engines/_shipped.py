@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import pickle
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import config_context, get_config
@@ -95,7 +93,9 @@ class Shipped:
         road = first.road()
         outputs = [key(output) for output in road.outputs]
         read = [getattr(first, name, None) for name in _READING]
-        decides = f"{road.recipe} {outputs} {read} {method} {_hash(rest)}"
+        container = f"{self._container} {vars(first).get('_sklearn_output_config')}"
+        behind = None if rest is None else f"{_told(rest)} {container}"
+        decides = f"{road.recipe} {outputs} {read} {method} {behind}"
         self.recipe = hashlib.sha256(decides.encode()).hexdigest()
 
     def __dask_tokenize__(self) -> str:
@@ -168,12 +168,12 @@ def _pickler() -> Any:
     return need("cloudpickle", install="cloudpickle", purpose="Work for an engine")
 
 
-def _hash(steps: Any) -> str:
-    """Tell steps from others, also where a function of a notebook is among them."""
-    try:
-        return str(joblib.hash(steps))
-    except pickle.PicklingError:
-        return hashlib.sha256(_pickler().dumps(steps)).hexdigest()
+def _told(steps: Any) -> str:
+    """Tell steps from others by value, also those whose functions are written anew in a notebook."""
+    from ..backbones.identity import identity
+
+    found = identity(steps)
+    return f"{found.key} {sorted(found.packages.items())}"
 
 
 def _parted(estimator: Any) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -134,3 +135,44 @@ def test_a_bad_row_of_numbers_stops_nothing():
     assert why[30] == "The item contains NaN or infinity"
     assert why[31] == "The item has shape (5,), but rows had shape (8,) at fit"
     assert why[32] == "The item is missing"
+
+
+@pytest.mark.parametrize(
+    ("source", "other"),
+    [
+        ("def step(rows): return rows", "def step(rows): return rows + 1"),
+        ("def step(rows): return by * rows\nby = 2", "def step(rows): return by * rows\nby = 3"),
+        (
+            "class Steps:\n def run(self, rows): return rows\nstep = Steps().run",
+            "class Steps:\n def run(self, rows): return -rows\nstep = Steps().run",
+        ),
+    ],
+)
+def test_a_function_that_is_written_anew_in_a_notebook_has_another_recipe(
+    source, other, monkeypatch
+):
+    """What is kept under a recipe is served for the same code and numbers only."""
+    main = vars(sys.modules["__main__"])
+    for name in ("by", "step", "Steps"):
+        monkeypatch.setitem(main, name, None)
+
+    def recipe(code):
+        exec(code, main)
+        steps = FunctionTransformer(main["step"])
+        return Shipped(make_pipeline(numbers(), steps).fit(X), "transform").recipe
+
+    first, again, changed = recipe(source), recipe(source), recipe(other)
+
+    assert first == again
+    assert first != changed
+
+
+def test_what_steps_are_given_is_part_of_the_recipe():
+    """A function may make something else of a frame than of an array."""
+    pytest.importorskip("pandas", reason="set_output asks for it")
+    pipeline = make_pipeline(numbers(), FunctionTransformer(lambda rows: rows)).fit(X)
+    of_arrays = Shipped(pipeline, "transform").recipe
+
+    pipeline[0].set_output(transform="pandas")
+
+    assert Shipped(pipeline, "transform").recipe != of_arrays
