@@ -115,6 +115,13 @@ class Shipped:
         elif there.any():
             with config_context(transform_output=self._container):
                 values = dense(getattr(rest, self.method)(in_container(first, rows[there])))
+            if not self.kind.holds(values):
+                raise TypeError(
+                    f"{self.method} gave values of type {values.dtype} and shape "
+                    f"{values.shape[1:]} for an item, but {self.kind.dtype} and "
+                    f"{self.kind.shape} were expected. Its results must have one type and one "
+                    "shape, and the feature names or classes of the last step must tell them."
+                )
         return Answers(values, there, [errors.get(i) for i in range(n)])
 
 
@@ -169,7 +176,7 @@ def _pickler() -> Any:
 
 
 def _told(steps: Any) -> str:
-    """Tell steps from others by value, also those whose functions are written anew in a notebook."""
+    """Tell steps from others by value, also where a notebook writes a function anew."""
     from ..backbones.identity import identity
 
     found = identity(steps)

@@ -13,9 +13,14 @@ pa = pytest.importorskip("pyarrow", reason="the test extra brings it")
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    SplineTransformer,
+    StandardScaler,
+)
 
 from sklearn_pretrained import ModuleFeaturizer
 from sklearn_pretrained.engines._columns import FeaturizeBatch, result_type
@@ -176,3 +181,81 @@ def test_what_steps_are_given_is_part_of_the_recipe():
     pipeline[0].set_output(transform="pandas")
 
     assert Shipped(pipeline, "transform").recipe != of_arrays
+
+
+def refuses_ones(rows):
+    """Stand for a check of a user's own."""
+    if (rows == 1).all():
+        raise ValueError("These are not measurements.")
+    return rows
+
+
+CHECK = FunctionTransformer(refuses_ones)
+SPLINES = SplineTransformer(extrapolation="error")
+NEAR = RadiusNeighborsClassifier(1e-3)
+
+
+@pytest.mark.parametrize(
+    ("steps", "method", "outputs"),
+    [
+        ([SPLINES], "transform", 1),
+        ([FunctionTransformer(refuses_ones, feature_names_out="one-to-one")], "transform", 1),
+        ([CHECK, StandardScaler()], "transform", 1),
+        ([SPLINES, LinearRegression()], "predict", 1),
+        ([SPLINES, LinearRegression()], "predict", 2),
+        ([CHECK, LogisticRegression()], "predict_proba", 1),
+        ([NEAR], "predict", 1),
+        ([NEAR], "predict", 2),
+        ([NEAR], "predict_proba", 1),
+    ],
+)
+def test_steps_that_take_no_row_of_ones_say_what_they_give(steps, method, outputs):
+    """By the last step alone, or its classes or feature names."""
+    y = (X[:, :outputs] > 0).astype(int).squeeze()
+    pipeline = make_pipeline(numbers(), *steps).fit(X, y)
+
+    found, _ = through(pipeline, X.tolist(), method)
+
+    np.testing.assert_allclose(found, getattr(pipeline, method)(X), rtol=1e-4, atol=1e-5)
+
+
+def test_probabilities_of_several_outputs_are_refused_by_the_classes_too():
+    """As they are where a row of ones can be classified."""
+    pipeline = make_pipeline(numbers(), NEAR).fit(X, (X[:, :2] > 0).astype(int))
+
+    with pytest.raises(TypeError, match="2 arrays"):
+        Shipped(pipeline, "predict_proba")
+
+
+def test_texts_are_told_by_the_classes():
+    """Also where no row of ones can be classified."""
+    y = np.where(X[:, 0] > 0, "up", "down")
+    pipeline = make_pipeline(numbers(), NEAR).fit(X, y)
+
+    found, _ = through(pipeline, X.tolist(), "predict")
+
+    assert found == y.tolist()
+
+
+def test_steps_that_say_nothing_are_refused_with_what_to_do():
+    """The error names what the last step lacks."""
+    pipeline = make_pipeline(numbers(), CHECK).fit(X)
+
+    with pytest.raises(ValueError, match=r"not measurements.*feature_names_out='one-to-one'"):
+        Shipped(pipeline, "transform")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [lambda rows: rows[:, :1], lambda rows: rows.astype(complex)],
+)
+def test_results_of_another_shape_or_type_than_told_are_refused(given):
+    """A single number is not spread over a row, and none loses a part."""
+
+    def step(rows):
+        return rows if (rows == 1).all() else given(rows)
+
+    pipeline = make_pipeline(numbers(), FunctionTransformer(step)).fit(X)
+
+    with pytest.raises(TypeError, match="were expected"):
+        Shipped(pipeline, "transform")(X)
