@@ -30,6 +30,11 @@ def names_of(shipped: Shipped, to: str | None, taken: Sequence[str], column: str
             f"There is no column {column!r}; the columns are {', '.join(map(repr, taken))}."
         )
     names = [to or COLUMNS[shipped.method], ERROR]
+    if names[0] == ERROR:
+        raise ValueError(
+            f"to={to!r} is the name of the column that says why an item could not be read. Give "
+            "the results another name."
+        )
     for name in names:
         if name in taken:
             raise ValueError(

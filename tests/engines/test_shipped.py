@@ -23,7 +23,7 @@ from sklearn.preprocessing import (
 )
 
 from sklearn_pretrained import ModuleFeaturizer
-from sklearn_pretrained.engines._columns import FeaturizeBatch, result_type
+from sklearn_pretrained.engines._columns import FeaturizeBatch, names_of, result_type
 from sklearn_pretrained.engines._shipped import Shipped
 from tests.conftest import make_mlp, relative_error
 from tests.engines import things
@@ -259,3 +259,13 @@ def test_results_of_another_shape_or_type_than_told_are_refused(given):
 
     with pytest.raises(TypeError, match="were expected"):
         Shipped(pipeline, "transform")(X)
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [("item_error", "why an item could not be read"), ("items", "There is a column 'items'")],
+)
+def test_columns_that_come_have_names_of_their_own(to, said):
+    """No column takes the place of another."""
+    with pytest.raises(ValueError, match=said):
+        names_of(Shipped(numbers().fit(X), "transform"), to, ["items"], "items")
