@@ -44,6 +44,9 @@ class Answers(NamedTuple):
 _READING = ("value_range", "image_shape", "row_shape_")
 """What says how items are read, besides a recipe."""
 
+_NUMBERS = "biuf"
+"""Kinds of types that rows are made of: texts are not parsed, and no imaginary part is lost."""
+
 
 class Shipped:
     """A fitted estimator, sealed: a recipe of kilobytes, and no network.
@@ -147,12 +150,16 @@ def _even(X: Sequence[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.float32]
     reasons = {}
     for i, item in enumerate(X):
         try:
-            row = np.asarray(item, np.float32)
+            row = np.asarray(item)
+            if row.dtype == object:  # as scikit-learn does: numbers of Python, and None for a gap
+                row = row.astype(np.float64)
         except (TypeError, ValueError) as error:
             reasons[i] = f"The item could not be read as numbers: {error}"
             continue
         if item is None:
             reasons[i] = "The item is missing"
+        elif row.dtype.kind not in _NUMBERS:
+            reasons[i] = f"The item could not be read as real numbers: it holds {row.dtype}"
         elif row.shape != shape:
             reasons[i] = f"The item has shape {row.shape}, but rows had shape {shape} at fit"
         else:

@@ -269,3 +269,25 @@ def test_columns_that_come_have_names_of_their_own(to, said):
     """No column takes the place of another."""
     with pytest.raises(ValueError, match=said):
         names_of(Shipped(numbers().fit(X), "transform"), to, ["items"], "items")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [["1"] * 8, [b"1"] * 8, np.full(8, 1j), np.array([1j] * 8, object), np.zeros(8, "M8[s]")],
+)
+def test_what_is_not_real_numbers_is_a_bad_row(item):
+    """As `transform` refuses texts and complex numbers; and times, whose unit is anybody's guess."""
+    found = Shipped(numbers().fit(X), "transform")([X[0], item])
+
+    assert found.there.tolist() == [True, False]
+    assert found.reasons[1].startswith("The item could not be read as")
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.float16, np.float64, object])
+def test_real_numbers_of_any_type_are_rows(dtype):
+    """Those of `transform`."""
+    rows, featurizer = (X > 0).astype(dtype), numbers().fit(X)
+
+    found = Shipped(featurizer, "transform")(list(rows))
+
+    np.testing.assert_allclose(found.values, featurizer.transform(rows), rtol=1e-5)
