@@ -97,6 +97,7 @@ def kind_of(steps: Any, method: str, one_row: Any) -> Kind:
 def _stated(steps: Any, method: str) -> Kind | None:
     """Find what each item gets in what the fitted steps say of themselves, or nothing."""
     if method == "transform":
+        width: int | None
         try:
             width = len(steps.get_feature_names_out())
         except (AttributeError, TypeError, ValueError):  # as steps say that they have no names
