@@ -276,11 +276,7 @@ def test_columns_that_come_have_names_of_their_own(to, said):
     [["1"] * 8, [b"1"] * 8, np.full(8, 1j), np.array([1j] * 8, object), np.zeros(8, "M8[s]")],
 )
 def test_what_is_not_real_numbers_is_a_bad_row(item):
-<<<<<<< HEAD
-    """As `transform` refuses texts and complex numbers; and times, which have a unit."""
-=======
     """Texts and complex numbers, which `transform` refuses, and times, which have no one unit."""
->>>>>>> w-mendengines
     found = Shipped(numbers().fit(X), "transform")([X[0], item])
 
     assert found.there.tolist() == [True, False]
