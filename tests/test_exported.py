@@ -11,7 +11,13 @@ from sklearn_pretrained import PretrainedImageFeaturizer, export_onnx
 from sklearn_pretrained.exported import ExportedPipeline, load
 
 from .hostile import images, texts, trial
-from .hostile.exported import differing, outcome
+from .hostile.exported import (
+    differing,
+    differing_in_the_graph,
+    image_files,
+    outcome,
+    text_files,
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +56,31 @@ def test_odd_texts_are_the_same_row_or_the_same_error(both_of_texts):
     assert found.wrong == []
     assert found.rows + found.errors >= 200
     assert min(found.rows, found.errors * 10) > 100
+
+
+def test_odd_images_are_the_same_for_files_that_prepare_them(tmp_path):
+    """By `load` from pixels and from files; in the graph a PNG is its row, and no error a row."""
+    photos = [np.asarray(images.photo(k, (80, 70))) for k in range(3)]
+    featurizer, paths = image_files(tmp_path, photos, "pixels", "bytes")
+    cases = images.all_made(tmp_path, tmp_path / "trap")[::17]
+    for path in paths.values():
+        assert differing((featurizer, load(path, threads=1)), cases).wrong == []
+    pngs = [case for case in cases if isinstance(case[1], bytes) and case[1][1:4] == b"PNG"]
+    found = differing_in_the_graph(featurizer, paths["bytes"], "bytes", pngs)
+
+    assert (found.wrong, found.crashes, found.hangs) == ([], [], [])
+    assert found.rows > 3
+
+
+def test_odd_texts_are_a_row_of_the_graph_or_an_error(tmp_path):
+    """Where the library has an error, the graph has none but one too."""
+    featurizer, paths = text_files(tmp_path, "text")
+    cases = [*texts.all_made()[::17], *islice(texts.halves(), 10)]
+    found = differing_in_the_graph(featurizer, paths["text"], "text", cases)
+
+    assert (found.wrong, found.crashes, found.hangs) == ([], [], [])
+    assert found.rows > 10
+    assert found.errors > 5
 
 
 def test_a_file_has_the_methods_that_it_gives(both_of_images):
