@@ -3,13 +3,15 @@
     python benchmarks/growth.py
     python benchmarks/growth.py --most 100000 --to docs/_static/growth.png
 
-Each measurement has a process of its own. Seconds are those that its threads computed (CPU time),
-since others may use the machine; memory is the largest resident size, less that before the data.
+What is in the results (--results) is not measured again, so a run that was stopped goes on. Each
+measurement has a process of its own. Seconds are those that its threads computed (CPU time), since
+others may use the machine; memory is the largest resident size, less that before the data.
 """
 
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -233,41 +235,48 @@ def child(*words):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def draw(found, place):
+def draw(lines, place):
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for way, lines in found.items():
-        name = way.replace("file_", "SQLite: ")
-        left.loglog(
-            *zip(*[(n, 1e6 * cpu / n) for n, cpu, _, _ in lines], strict=True), "o-", label=name
-        )
-        right.semilogx(*zip(*[(n, mb) for n, _, _, mb in lines], strict=True), "o-", label=name)
+    for way in dict.fromkeys(line["way"] for line in lines):
+        ours = [line for line in lines if line["way"] == way]
+        rows, name = [line["rows"] for line in ours], way.replace("file_", "SQLite: ")
+        left.loglog(rows, [1e6 * line["cpu"] / line["rows"] for line in ours], "o-", label=name)
+        right.semilogx(rows, [line["MB"] for line in ours], "o-", label=name)
     left.set(xlabel="rows", ylabel="CPU microseconds a row", title="Time")
     right.set(xlabel="rows", ylabel="MB above the start", title="Peak memory")
     left.legend(fontsize="small")
     figure.savefig(place, dpi=120)
 
 
+def show(line):
+    micro, n = 1e6 / line["rows"], line["rows"]
+    cells = (f"{n:,}", f"{micro * line['cpu']:.1f}", f"{micro * line['wall']:.1f}")
+    print(line["way"], *cells, f"{line['MB']:.0f}", sep=" | ", flush=True)
+
+
 def main(options):
-    sizes = [n for n in SIZES if n <= options.most]
-    found = {way.__name__: [] for way in WAYS}
+    """Measure what is not among the results yet."""
+    known = options.results.read_text().splitlines() if options.results.exists() else []
+    lines = [json.loads(line) for line in known]
     print("way | rows | CPU µs/row | wall µs/row | peak MB")
-    for n in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            for way in WAYS:
-                if options.only and way.__name__ not in options.only:
-                    continue
+    for n in [n for n in SIZES if n <= options.most]:
+        folder = options.folder / str(n)
+        folder.mkdir(parents=True, exist_ok=True)
+        for way in WAYS:
+            done = [one for one in lines if (one["way"], one["rows"]) == (way.__name__, n)]
+            if not done:
                 (cpu, wall), mb = child(way.__name__, n, folder)
-                found[way.__name__].append((n, cpu, wall, mb))
-                print(
-                    f"{way.__name__} | {n:,} | {1e6 * cpu / n:.1f} | "
-                    f"{1e6 * wall / n:.1f} | {mb:.0f}",
-                    flush=True,
-                )
-    print(child("index"), flush=True)
+                done = [{"way": way.__name__, "rows": n, "cpu": cpu, "wall": wall, "MB": mb}]
+                lines += done
+                with options.results.open("a") as file:
+                    file.write(json.dumps(done[0]) + "\n")
+            show(done[0])
+        shutil.rmtree(folder)
     if options.to:
-        draw({way: lines for way, lines in found.items() if lines}, options.to)
+        draw(lines, options.to)
+    print(child("index"), flush=True)
 
 
 if __name__ == "__main__":
@@ -278,6 +287,7 @@ if __name__ == "__main__":
     else:
         parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
         parser.add_argument("--most", type=int, default=SIZES[-1], help="most rows")
-        parser.add_argument("--only", nargs="*", help="some ways alone")
+        parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "growth")
+        parser.add_argument("--results", type=Path, default=Path("growth.jsonl"))
         parser.add_argument("--to", help="where the plot goes")
         main(parser.parse_args())
