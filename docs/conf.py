@@ -17,6 +17,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-pretrained"
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
+html_js_files = [("names.js", {"defer": "defer"})]
 html_theme_options = {
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
