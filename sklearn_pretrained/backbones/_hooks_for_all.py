@@ -58,4 +58,4 @@ def key_of_hooks() -> str:
 def facts_of_hooks() -> dict[str, Any]:
     """Say what of them decides rows, as recipes do; nothing where there are none."""
     hooks = told_hooks()
-    return {"hooks": hooks.key, "hook_packages": dict(hooks.packages)} if hooks else {}
+    return {"hooks": hooks.key, "packages_of_hooks": dict(hooks.packages)} if hooks else {}

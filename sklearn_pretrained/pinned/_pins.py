@@ -20,7 +20,7 @@ _MEANING = {
     "hooks": " Those are the hooks that were put on every module of the process, by "
     "torch.nn.modules.module.register_module_forward_hook or its like, and may change any row. "
     "Remove them, or put them there before fit; what they store must not change.",
-    "hook_packages": " Those are the versions of the packages that the hooks on every module of "
+    "packages_of_hooks": " Those are the packages that the hooks on every module of "
     "the process use.",
 }
 

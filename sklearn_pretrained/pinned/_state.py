@@ -180,7 +180,7 @@ class PinnedState:
                 {
                     name: name in _STATED or v
                     for name, v in side.items()
-                    if name not in {*backbone.code_facts, "hook_packages"}
+                    if name not in {*backbone.code_facts, "packages_of_hooks"}
                 }
                 for side in (then, now)
             )
