@@ -20,7 +20,7 @@ from sklearn_pretrained import (
     register_backbone,
 )
 from sklearn_pretrained.backbones import _sources
-from sklearn_pretrained.backbones.identity import identity
+from sklearn_pretrained.backbones.identity import _functions, identity
 from sklearn_pretrained.backbones.own import ModuleBackbone, _network
 from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.exceptions import ProvenanceError, WeightsError
@@ -407,3 +407,12 @@ def test_a_memory_that_is_full_forgets_whose_rows_are_gone():
     assert len(store._numbers) == len(store._sizes) <= 5
     assert len(store._facts) <= 5
     assert store.get(bundle, [bytes([99, 0])])[0].tolist() == [0] * 4
+
+
+def test_what_is_remembered_of_classes_is_bounded(monkeypatch):
+    """However many classes a process makes, few are held, and each is known as it is."""
+    monkeypatch.setattr(_functions, "_MOST_UNCHANGED", 3)
+    monkeypatch.setattr(_functions, "_unchanged", {})
+    for number in range(10):
+        assert _functions._changed(type(f"Kind{number}", (), {"number": number})) == {}
+        assert len(_functions._unchanged) <= 3
