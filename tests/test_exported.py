@@ -62,11 +62,13 @@ def test_odd_images_are_the_same_for_files_that_prepare_them(tmp_path):
     """By `load` from pixels and from files; in the graph a PNG is its row, and no error a row."""
     photos = [np.asarray(images.photo(k, (80, 70))) for k in range(3)]
     featurizer, paths = image_files(tmp_path, photos, "pixels", "bytes")
-    cases = images.all_made(tmp_path, tmp_path / "trap")[::17]
+    cases = images.all_made(tmp_path, tmp_path / "trap")
     for path in paths.values():
-        assert differing((featurizer, load(path, threads=1)), cases).wrong == []
+        assert differing((featurizer, load(path, threads=1)), cases[::17]).wrong == []
     pngs = [case for case in cases if isinstance(case[1], bytes) and case[1][1:4] == b"PNG"]
-    found = differing_in_the_graph(featurizer, paths["bytes"], "bytes", pngs)
+    # Pillow bounds what lies beside the pixels, which the graph does not read.
+    pngs = [case for case in pngs if "of 100 MB" not in case[0]]
+    found = differing_in_the_graph(featurizer, paths["bytes"], "bytes", pngs[::5])
 
     assert (found.wrong, found.crashes, found.hangs) == ([], [], [])
     assert found.rows > 3

@@ -67,8 +67,8 @@ def _choose(form: str, one: Input) -> None:
     kind = _kind(one)
     if form != PREPARED and _READS[form] == _IMAGES and one.form["kind"] != "pictures":
         raise ValueError(
-            f"{whose}inputs={form!r} is for images of which the shorter side is resized and the "
-            "centre cut out. Use inputs='prepared' for networks that prepare images otherwise."
+            f"{whose}inputs={form!r} is for pipelines over images of which the shorter side is "
+            "resized and the centre cut out. Use inputs='prepared' for others."
         )
     if form == BYTES and one.form["value_range"] is not None:
         raise ValueError(
