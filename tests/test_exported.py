@@ -65,8 +65,9 @@ def test_odd_images_are_the_same_for_files_that_prepare_them(tmp_path):
     cases = images.all_made(tmp_path, tmp_path / "trap")[::17]
     for path in paths.values():
         assert differing((featurizer, load(path, threads=1)), cases).wrong == []
-    pngs = [case for case in cases if isinstance(case[1], bytes) and case[1][1:4] == b"PNG"]
-    found = differing_in_the_graph(featurizer, paths["bytes"], "bytes", pngs)
+    made = images.all_made(tmp_path, tmp_path / "trap")
+    pngs = [case for case in made if isinstance(case[1], bytes) and case[1][1:4] == b"PNG"]
+    found = differing_in_the_graph(featurizer, paths["bytes"], "bytes", pngs[::4])
 
     assert (found.wrong, found.crashes, found.hangs) == ([], [], [])
     assert found.rows > 3
