@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from dask import config
 
 from sklearn_pretrained import PretrainedTextFeaturizer
 from sklearn_pretrained.engines import dask as on_dask
@@ -24,6 +25,8 @@ __all__ = ["client", "cluster", "spark"]  # fixtures
 
 pytestmark = [*test_dask.pytestmark, *test_spark.pytestmark]
 N, KILLS, BATCH = 2000, 20, 16
+# All that waits for a worker counts as its task when it dies, and Dask gives up after three.
+config.set({"distributed.scheduler.allowed-failures": KILLS})
 ROOT = Path(__file__).parents[2]
 
 Compute = Callable[[Any, Any, Sequence[Any], Any], tuple[Sequence[int], Sequence[Any]]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,13 +45,7 @@ class Index:
         run = _Run(starts, np.full(len(places), file, np.uint32), places)
         self._runs.append(run.taken(np.argsort(starts, kind="stable")))
         while len(self._runs) > 1 and len(self._runs[-2].starts) <= 2 * len(self._runs[-1].starts):
-            later, earlier = self._runs.pop(), self._runs.pop()
-            both = _Run(
-                np.concatenate([later.starts, earlier.starts]),
-                np.concatenate([later.files, earlier.files]),
-                np.concatenate([later.rows, earlier.rows]),
-            )
-            self._runs.append(both.taken(np.argsort(both.starts, kind="stable")))
+            self._runs.append(_merged(self._runs.pop(), self._runs.pop()))
 
     def drop(self, file: int) -> None:
         """Forget the rows of a file."""
@@ -71,6 +65,20 @@ class Index:
             files[unknown[hit]] = run.files[places[hit]]
             rows[unknown[hit]] = run.rows[places[hit]]
         return files, rows
+
+
+def _merged(later: _Run, earlier: _Run) -> _Run:
+    """Sort two runs into one, column by column: an index of 10,000,000 rows fits in once more."""
+    columns = [[*pair] for pair in zip(later, earlier, strict=True)]
+    del later, earlier
+    order: Any = None
+    merged = []
+    while columns:
+        column = np.concatenate(columns.pop(0))
+        if order is None:
+            order = np.argsort(column, kind="stable")
+        merged.append(column[order])
+    return _Run(*merged)
 
 
 def _starts(digests: Sequence[bytes]) -> NDArray[np.uint64]:
