@@ -69,7 +69,7 @@ class Index:
 
 def _merged(later: _Run, earlier: _Run) -> _Run:
     """Sort two runs into one, column by column: an index of 10,000,000 rows fits in once more."""
-    columns = [[*pair] for pair in zip(later, earlier, strict=True)]
+    columns: list[list[Any]] = [[*pair] for pair in zip(later, earlier, strict=True)]
     del later, earlier
     order: Any = None
     merged = []
