@@ -34,7 +34,8 @@ def client():
 
 def frame(items, partitions):
     # Dask turns bytes of no type into strings.
-    content = pandas.Series(items, dtype=pandas.ArrowDtype(pa.binary()))
+    kind = pa.string() if isinstance(items[0], str) else pa.binary()
+    content = pandas.Series(items, dtype=pandas.ArrowDtype(kind))
     table = pandas.DataFrame({"id": range(len(items)), "content": content})
     return dask.dataframe.from_pandas(table, npartitions=partitions, sort=False)
 
