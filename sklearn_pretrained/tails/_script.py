@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from ..backbones import hooks_for_all
 from ..exceptions import LayerError
-from ..process import hold_during_forks
+from ..process import ForkLock
 from ..taps import first_tensor
 from ._forms import Form, Size, rebuilt, with_first
 from ._runs import Key
@@ -92,13 +91,12 @@ class Script:
 
     def __init__(self, network: nn.Module, acts: Mapping[Key, Act]) -> None:
         self._network, self._acts = network, acts
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._scene: Scene | None = None
         self._played = {name: network.get_submodule(name) for name, _ in acts}
         self._own = {n: vars(m)["forward"] for n, m in self._played.items() if "forward" in vars(m)}
         for name, module in self._played.items():
             module.forward = self._player(name, module.forward)
-        hold_during_forks(self)
 
     @property
     def names(self) -> Collection[str]:
@@ -115,7 +113,7 @@ class Script:
     def play(self, call: Callable[[nn.Module], Any], scene: Scene) -> list[Any]:
         """Run ``call(network)`` until all outputs are found."""
         check_no_hooks()
-        with self._lock:
+        with self._lock():
             self._scene = scene
             try:
                 call(self._network)
@@ -124,17 +122,6 @@ class Script:
             finally:
                 self._scene = None
         return [scene.found[i] for i in range(scene.outputs)]
-
-    def before_fork(self) -> None:
-        """Wait until nobody plays."""
-        self._lock.acquire()
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """Go on, in the child with a lock that nobody holds."""
-        if in_child:
-            self._lock = threading.RLock()
-        else:
-            self._lock.release()
 
     def _player(self, name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
         def play(*args: Any, **kwargs: Any) -> Any:
