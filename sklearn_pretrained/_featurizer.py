@@ -247,16 +247,8 @@ class BaseFeaturizer(
         recipe = fingerprint({**facts, "backbone": backbone.code} if backbone.code else facts)
         kept = self._kept(plan, outputs, backbone)
         canary = self._canary(recipe, outputs)
-        return Road(
-            backbone,
-            plan,
-            outputs,
-            kept,
-            recipe,
-            canary,
-            dtype=self._record_dtype,
-            hooks=given.get("hooks", ""),
-        )
+        how = {"dtype": self._record_dtype, "hooks": given.get("hooks", "")}
+        return Road(backbone, plan, outputs, kept, recipe, canary, **how)
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
         cache, runners = self._means(road)
