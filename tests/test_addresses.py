@@ -1,16 +1,18 @@
-"""A cache at an address of fsspec: in memory here, as in a bucket."""
+"""A cache at an address of fsspec: in memory, in files, and in a bucket of a local server."""
 
 from __future__ import annotations
 
 import pickle
 import secrets
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import fsspec
 import numpy as np
 import pytest
 from fsspec.implementations.local import LocalFileSystem
-from fsspec.implementations.memory import MemoryFileSystem
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -19,8 +21,9 @@ from sklearn_pretrained import FeatureCache, ModuleFeaturizer, SharedFeatureCach
 from sklearn_pretrained.cache import resolve_cache
 from sklearn_pretrained.cache.segments import SegmentStore
 from sklearn_pretrained.exceptions import CacheWarning, MissingExtraError
+from tests.buckets import bucket
 from tests.conftest import make_mlp
-from tests.test_segments import known, put
+from tests.test_segments import BUNDLE, known, put
 
 X = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
 
@@ -34,10 +37,18 @@ class Renaming(LocalFileSystem):
 fsspec.register_implementation("renaming", Renaming, clobber=True)
 
 
-@pytest.fixture(params=["memory", "renaming"])
+@pytest.fixture(scope="module")
+def s3():
+    with pytest.MonkeyPatch.context() as patch, bucket(patch) as address:
+        yield address
+
+
+@pytest.fixture(params=["memory", "renaming", "s3"])
 def address(request, tmp_path):
     if request.param == "memory":
         return f"memory://{secrets.token_hex(4)}/features"
+    if request.param == "s3":
+        return f"{request.getfixturevalue('s3')}/{secrets.token_hex(4)}/features"
     return f"renaming://{tmp_path}/features"
 
 
@@ -135,35 +146,78 @@ def test_a_file_address_is_a_folder(tmp_path):
 
 def test_a_store_that_cannot_be_reached_fails_nothing(address, monkeypatch):
     """One warning for each kind of fault; what is there is found when it is back."""
-    store = SegmentStore(address)
+    store, writer, reader = (SegmentStore(address) for _ in range(3))
     put(store, 0)
     store.files._groups.clear()
+    asked = []
 
     def down(*_args, **_options):
+        asked.append(1)
         raise RuntimeError("the line is dead")
 
+    reached, _ = fsspec.url_to_fs(address)
     for verb in ("ls", "cat_file", "pipe_file"):
-        for kind in (MemoryFileSystem, Renaming):
-            monkeypatch.setattr(kind, verb, down)
+        monkeypatch.setattr(reached, verb, down)
     with pytest.warns(CacheWarning, match="cannot be read .*the line is dead"):
         assert known(store, 1) == []
     with pytest.warns(CacheWarning, match="takes no rows .*the line is dead"):
-        assert not put(store, 1)
-    other = SegmentStore(address)
+        assert not put(writer, 1)
     with pytest.warns(CacheWarning, match="cannot be read"):
-        other.refresh()
+        assert reader.remember("recipe", "canary", b"ours") == b"ours"
+    # Each question may take seconds: for a while there is none.
+    asked.clear()
+    for one in (store, reader):
+        assert one.bundles("recipe") in ([], [BUNDLE])
+        assert known(one, 1) == []
+        assert not put(one, 1)
+        assert one.recall("recipe", "another") is None
+    assert asked == []
     monkeypatch.undo()
-    other.refresh()
+    for one in (store, reader):
+        one.refresh()
+        assert known(one, 2) == [0]
 
-    assert known(store, 2) == [0]
-    assert known(other, 2) == [0]
+
+def test_two_machines_on_one_bucket(s3):
+    """Writers that also merge are killed: no row is wrong, none that was stored is lost."""
+    address, n, root = f"{s3}/shared", 300, Path(__file__).parents[1]
+    stored: set[int] = set()
+
+    def start(seed):
+        words = [sys.executable, "-m", "tests.buckets", address, str(seed), str(n)]
+        return subprocess.Popen(words, cwd=root, stdout=subprocess.PIPE)
+
+    def stop(writer):
+        writer.kill()
+        told = writer.communicate()[0]
+        stored.update(int.from_bytes(told[i : i + 4], "big") for i in range(0, len(told), 4))
+
+    writers = [start(seed) for seed in range(2)]
+    reader = SegmentStore(address)
+    for kill in range(3):
+        while not known(reader, n):
+            time.sleep(0.05)
+            reader.refresh()
+        time.sleep(0.5)
+        stop(writers.pop(0))
+        reader.refresh()
+        there = known(reader, n)
+        assert stored <= {*there}
+        writers.append(start(kill + 2))
+    for writer in writers:
+        stop(writer)
+
+    reader.refresh()
+    assert stored <= {*known(reader, n)}
+    assert len(stored) > n // 20
+    assert SharedFeatureCache(address).verify()["damaged"] == 0
 
 
 def test_what_is_missing_to_reach_a_store_is_named(monkeypatch):
     """When the cache is made, with what to install."""
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(MissingExtraError, match=r"'s3://bucket/features' needs .*s3fs"):
-        SharedFeatureCache("s3://bucket/features/")
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(MissingExtraError, match=r"'gs://bucket/features' needs .*gcsfs"):
+        SharedFeatureCache("gs://bucket/features/")
     with pytest.raises(ValueError, match=r"nowhere://features.*nowhere"):
         SharedFeatureCache("nowhere://features")
     with pytest.raises(ValueError, match="Pass SharedFeatureCache"):

@@ -22,6 +22,7 @@ from ..disk._format import seal, unseal
 from ._address import locate
 from ._files import Files
 from ._format import arrow, to_table, unique_name, writing
+from ._location import UnreachableError
 
 # Seconds after which the folder is looked through for files that others wrote.
 FRESH = 5.0
@@ -29,7 +30,8 @@ FRESH = 5.0
 HOLD = 10.0
 # And a file is written no earlier than after so many times as long as writing one took.
 PARTS = 20
-# Seconds for which a disk that takes no file is left alone.
+# Seconds for which a disk that takes no file is left alone, and a store that cannot be reached:
+# each question to that one may take seconds.
 PAUSE = 30.0
 
 
@@ -50,7 +52,7 @@ class SegmentStore:
         self.files = Files(self.location, self.damaged)
         self.price = 0.0
         self._counts = Counter(hits=0, misses=0, forwards=0)
-        self._looked = self._paused = -np.inf
+        self._looked = self._paused = self._away = -np.inf
         self._said: set[str] = set()
         self._facts: dict[tuple[str, str], bytes] = {}
         self._lock = ForkLock()
@@ -60,7 +62,7 @@ class SegmentStore:
     def bundles(self, recipe: str) -> list[Bundle]:
         """List the bundles of a recipe, the newest first."""
         with self._lock():
-            if time.monotonic() - self._looked > FRESH:
+            if time.monotonic() - self._looked > FRESH and not self._is_away():
                 self.refresh()
             return self.files.bundles(recipe)
 
@@ -70,12 +72,15 @@ class SegmentStore:
             self._looked = time.monotonic()
             try:
                 self.files.refresh()
+                self._away = -np.inf
             except OSError as error:
-                self._warn(f"cannot be read ({error})")
+                self._not_read(error)
 
     def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
         """Return the rows; None for those that are not there, or no longer what was stored."""
         with self._lock():
+            if self._is_away():
+                return [None] * len(digests)
             known = set(self.files.segments)
             try:
                 found = self.files.get(bundle, digests)
@@ -88,7 +93,7 @@ class SegmentStore:
                 for i, row in zip(missing, again, strict=True):
                     found[i] = row
             except OSError as error:
-                self._warn(f"cannot be read ({error})")
+                self._not_read(error)
                 return [None] * len(digests)
             return found
 
@@ -97,13 +102,13 @@ class SegmentStore:
     def put(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> bool:
         """Store rows in a file of their own; tell whether it worked."""
         began = time.monotonic()
-        if began - self._paused < PAUSE or not len(digests):
+        if self._is_away() or began - self._paused < PAUSE or not len(digests):
             return False
         name = unique_name()
         try:
             self.location.put(name, writing(to_table(bundle, digests, rows)))
         except OSError as error:
-            self._paused = began
+            self._paused = time.monotonic()
             self._warn(f"takes no rows ({error})")
             return False
         took = time.monotonic() - began
@@ -124,8 +129,13 @@ class SegmentStore:
     def recall(self, recipe: str, name: str) -> bytes | None:
         """Return a fact about a recipe's rows, None where it is not known."""
         if (recipe, name) not in self._facts:
+            if self._is_away():
+                return None
             try:
                 found = unseal(recipe, name, self.location.read(_fact(recipe, name)))
+            except UnreachableError as error:
+                self._not_read(error)
+                return None
             except OSError:
                 found = None
             if found is None:
@@ -140,7 +150,7 @@ class SegmentStore:
             return known
         place, sealed = _fact(recipe, name), seal(recipe, name, value)
         try:
-            if not self.location.put_first(place, sealed):
+            if not self._is_away() and not self.location.put_first(place, sealed):
                 found = self.recall(recipe, name)
                 if found is not None:
                     return found
@@ -169,6 +179,14 @@ class SegmentStore:
     def damaged(self, name: str, why: str) -> None:
         """Say that a file is damaged."""
         self._warn(f"holds a damaged file, {name} ({why}), whose rows are computed again")
+
+    def _not_read(self, error: OSError) -> None:
+        if isinstance(error, UnreachableError):
+            self._away = time.monotonic() + PAUSE
+        self._warn(f"cannot be read ({error})")
+
+    def _is_away(self) -> bool:
+        return time.monotonic() < self._away
 
     def _warn(self, what: str) -> None:
         if what not in self._said:
