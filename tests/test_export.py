@@ -261,7 +261,7 @@ def test_texts_that_a_network_reads_padded_are_padded_from_a_file_too(tmp_path):
 
 def test_weights_that_one_file_cannot_hold_lie_beside_it(monkeypatch, tmp_path):
     """In a second file, which goes where the first one goes."""
-    monkeypatch.setattr("sklearn_pretrained.export._export._MOST_BYTES", 1000)
+    monkeypatch.setattr("sklearn_pretrained.export._beside._MOST_BYTES", 1000)
     X, scores = numbers()
     network = ModuleFeaturizer(torch.nn.Linear(8, 400), layer="output")
     pipeline = make_pipeline(network, Ridge()).fit(X, scores)

@@ -95,9 +95,9 @@ def network():
     module = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Tanh())
     made, export = [], _graph.graph_of_network
 
-    def once(network):
+    def once(network, keep):
         if not made:
-            made.append(export(network))
+            made.append(export(network, keep))
         twin = type(made[0])()
         twin.CopyFrom(made[0])
         return twin

@@ -109,7 +109,7 @@ def test_a_path_that_is_not_a_file_and_a_file_that_is_not_onnx_are_told_apart(tm
 
 def test_weights_that_were_left_behind_are_named(monkeypatch, tmp_path):
     """The second file goes where the first one goes."""
-    monkeypatch.setattr("sklearn_pretrained.export._export._MOST_BYTES", 1000)
+    monkeypatch.setattr("sklearn_pretrained.export._beside._MOST_BYTES", 1000)
     X = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     path = tmp_path / "large.onnx"
     export_onnx(ModuleFeaturizer(torch.nn.Linear(8, 400), layer="output").fit(X), path, examples=X)

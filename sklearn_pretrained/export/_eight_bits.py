@@ -34,7 +34,7 @@ def with_eight_bits(model: Any, nodes: Iterable[str], batches: Iterable[Any]) ->
     Parameters
     ----------
     model : ModelProto
-        It stays as it is.
+        With its weights in it; they are used up.
     nodes : iterable of str
         Names of the nodes of its networks; what lies behind them computes as before.
     batches : iterable of dict of str to ndarray
@@ -44,13 +44,11 @@ def with_eight_bits(model: Any, nodes: Iterable[str], batches: Iterable[Any]) ->
     quantization = need("onnxruntime.quantization", install=EXTRA, purpose=PURPOSE)
     nodes = set(nodes)
     chosen = _chosen(model.graph, nodes)
-    made = onnx.ModelProto()
-    made.CopyFrom(model)  # quantize_static moves the weights of what it is given
-    onnx.helper.set_model_props(made, _AS_IT_IS)
+    onnx.helper.set_model_props(model, _AS_IT_IS)
     with tempfile.TemporaryDirectory() as folder, _unlogged():
         path = Path(folder, "quantised.onnx")
         quantization.quantize_static(
-            made,
+            model,
             path,
             _Batches(batches),
             op_types_to_quantize=list(_QUANTISED),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..exceptions import ExportError
 from ..exported import ExportedPipeline
 from ..exported._pipeline import FACTS, FORMAT, TOKENIZER
 from ..process import need
+from ._beside import Beside
 from ._choices import Inputs, check_inputs, choose_forms
 from ._facts import classes, feature_names, kinds, licence, provenance
 from ._front import check_pixels, fronts, joined, with_samples
@@ -25,9 +27,8 @@ from ._proof import check_preparation, check_step, check_weights, choose_form
 from ._raw_proof import check_raw, check_strings
 from ._score import check_score, targets_of
 from ._torch import EXTRA, PURPOSE
-from ._weights import check_weights_name, with_smaller_weights
+from ._weights import AS_THEY_ARE, check_examples, check_weights_name, with_smaller_weights
 
-_MOST_BYTES = (1 << 31) - (1 << 20)
 Facts = dict[str, Any]
 
 
@@ -129,30 +130,28 @@ def export_onnx(
     found = parts(pipeline, examples)
     read = inputs_of(found, examples)
     choose_forms(inputs, read)
-    graph, prepared = _graph(found, read)
-    targets = targets_of(y, min_score, found[-1], len(samples_of(prepared)))
-    tokenizers = {one.prefix + TOKENIZER: one.tokenizer for one in prepared if one.tokenizer}
-    smaller = with_smaller_weights(weights, graph, prepared)
-    before, fed, told = fronts(prepared, graph.model)
-    graph.model = joined(before, fed, graph.model)
-    smaller = None if smaller is None else joined(before, fed, smaller)
-    facts = {
-        "format": FORMAT,
-        "input": form_of(fed),
-        "steps": kinds(found),
-        "outputs": graph.outputs,
-        **classes(found[-1]),
-        "feature_names": feature_names(pipeline, found),
-        "provenance": provenance(found),
-        "weights": weights,
-        "licence": licence(found),
-        "report": told,
-    }
-    target = Path(path)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.absolute().parent) as folder:
-        name = str(Path(folder, target.name))
-        _write(graph.model, name, facts, tokenizers)
-        runtime = ExportedPipeline(name)
+    count = len(samples_of(read))
+    check_examples(weights, count)
+    targets = targets_of(y, min_score, found[-1], count)
+    with _beside(Path(path)) as kept:
+        graph, prepared = _graph(found, read, kept)
+        tokenizers = {one.prefix + TOKENIZER: one.tokenizer for one in prepared if one.tokenizer}
+        before, fed, told = fronts(prepared, graph.model)
+        model = joined(before, fed, graph.model)
+        facts = {
+            "format": FORMAT,
+            "input": form_of(fed),
+            "steps": kinds(found),
+            "outputs": graph.outputs,
+            **classes(found[-1]),
+            "feature_names": feature_names(pipeline, found),
+            "provenance": provenance(found),
+            "weights": weights,
+            "licence": licence(found),
+            "report": told,
+        }
+        kept.write(_with(model, facts, tokenizers))
+        runtime = ExportedPipeline(kept.graph)
         facts = runtime.facts_
         facts["report"] += check_preparation(fed, examples)
         fed = with_samples(fed, examples)
@@ -160,14 +159,14 @@ def export_onnx(
         facts["report"] += check_pixels(runtime, fed, prepared)
         _prove(runtime, samples, found, tolerance)
         facts["report"] += check_strings(runtime, fed, examples, tolerance)
-        if smaller is not None:
+        if weights != AS_THEY_ARE:
             # Every step is proven, and only its weights are others from here on.
-            graph.model = smaller
             del runtime
-            for file in Path(folder).iterdir():
-                file.unlink()
-            _write(graph.model, name, facts, tokenizers)
-            runtime = ExportedPipeline(name)
+            smaller = with_smaller_weights(weights, graph, prepared, kept)
+            model = joined(before, fed, smaller)
+            kept.clear()
+            kept.write(_with(model, facts, tokenizers))
+            runtime = ExportedPipeline(kept.graph)
             facts = runtime.facts_
             expected = {name: wanted for part in found for name, wanted in part.expected.items()}
             least = min_agreement if min_score is None else 0.0
@@ -175,11 +174,27 @@ def export_onnx(
         facts["report"] += check_raw(runtime, fed, examples, min_agreement)
         if targets is not None:
             facts["report"].append(check_score(runtime, samples, found[-1], targets, min_score))
-        _write(graph.model, name, facts, tokenizers)
         del runtime
+        kept.write_as_one(_with(model, facts, tokenizers))
+    return facts
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Beside]:
+    """Make a place for files beside a path, to which they are moved if nothing fails."""
+    if target.is_dir():
+        raise IsADirectoryError(f"{str(target)!r} is a folder. Name the file in it to be written.")
+    try:
+        place = tempfile.TemporaryDirectory(prefix=".export-", dir=target.absolute().parent)
+    except OSError as error:
+        raise type(error)(
+            f"Nothing can be written into {str(target.absolute().parent)!r}: {error.strerror}. "
+            "Make that folder, or name another one."
+        ) from error
+    with place as folder:
+        yield Beside(Path(folder, target.name))
         for written in sorted(Path(folder).iterdir(), reverse=True):  # the graph at last
             os.replace(written, target.parent / written.name)  # noqa: PTH105  replaces in one call
-    return facts
 
 
 def _prove(
@@ -214,14 +229,15 @@ def _tried(runtime: ExportedPipeline, samples: Any, method: str, found: Sequence
         ) from error
 
 
-def _graph(found: list[Part], inputs: list[Input]) -> tuple[Graph, list[Input]]:
+def _graph(found: list[Part], inputs: list[Input], kept: Beside) -> tuple[Graph, list[Input]]:
     """Put the graphs of all parts together; return also the inputs that are left."""
-    graph = Graph({one.part.name: (one.prefix, one.network) for one in inputs if one.network})
-    kept: list[Input] = []
+    networks = {one.part.name: (one.prefix, one.network) for one in inputs if one.network}
+    graph = Graph(networks, kept.take)
+    fed: list[Input] = []
     for one in inputs:
-        twin = next((other for other in kept if one.is_fed_as(other)), None)
+        twin = next((other for other in fed if one.is_fed_as(other)), None)
         if twin is None:
-            kept.append(one)
+            fed.append(one)
         elif one.network is not None:
             for name in one.network.batch:
                 graph.share(one.prefix + name, twin.prefix + name)
@@ -229,18 +245,15 @@ def _graph(found: list[Part], inputs: list[Input]) -> tuple[Graph, list[Input]]:
             graph.add_table(one.part, one.prefix, one.form["inputs"])
     for part in found:
         graph.add(part)
-    return graph, kept
+    return graph, fed
 
 
 def _dtype(wanted: Any) -> str | None:
     return None if wanted.dtype.kind == "f" else str(wanted.dtype)
 
 
-def _write(graph: Any, path: str, facts: Facts, tokenizers: dict[str, str]) -> None:
-    """Write the file, and what a file of ONNX cannot hold beside it."""
+def _with(model: Any, facts: Facts, tokenizers: dict[str, str]) -> Any:
+    """Note in a graph what is known of it."""
     onnx = need("onnx", install=EXTRA, purpose=PURPOSE)
-    onnx.helper.set_model_props(graph, {FACTS: json.dumps(facts), **tokenizers})
-    size = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
-    # Tensors that were written beside the file once are only named by the graph.
-    beside = {"save_as_external_data": True, "location": f"{Path(path).name}.data"}
-    onnx.save(graph, path, **(beside if size > _MOST_BYTES else {}))
+    onnx.helper.set_model_props(model, {FACTS: json.dumps(facts), **tokenizers})
+    return model

@@ -104,17 +104,26 @@ def joined(graphs: Sequence[Graphs], inputs: Sequence[Input], model: Any) -> Any
 
 def _with(front: Any, name: str, feeds: dict[str, str], prefix: str, model: Any) -> Any:
     """Put one graph in front of another; its prepared pixels stay an output."""
-    compose = need("onnx", install=EXTRA, purpose=PURPOSE).compose
+    onnx = need("onnx", install=EXTRA, purpose=PURPOSE)
     if name:
-        front = compose.add_prefix(front, name, rename_inputs=False, rename_outputs=False)
-        front = compose.add_prefix(front, prefix)
-    kept = [prefix + PREPARED] if PREPARED in feeds else []
-    return compose.merge_models(
-        front,
-        model,
-        io_map=[(prefix + given, prefix + read) for given, read in feeds.items()],
-        outputs=[*kept, *(value.name for value in model.graph.output)],
-    )
+        front = onnx.compose.add_prefix(front, name, rename_inputs=False, rename_outputs=False)
+        front = onnx.compose.add_prefix(front, prefix)
+    fed = {prefix + read: prefix + given for given, read in feeds.items()}
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    for field in ("node", "input", "output"):
+        whole.graph.ClearField(field)
+    nodes = [onnx.helper.make_node("Identity", [given], [read]) for read, given in fed.items()]
+    whole.graph.node.extend([*front.graph.node, *nodes, *model.graph.node])
+    whole.graph.initializer.extend(front.graph.initializer)
+    others = (value for value in model.graph.input if value.name not in fed)
+    whole.graph.input.extend([*front.graph.input, *others])
+    kept = [one for one in front.graph.output if one.name == prefix + PREPARED in fed.values()]
+    whole.graph.output.extend([*kept, *model.graph.output])
+    whole.functions.extend(front.functions)
+    known = {entry.domain for entry in whole.opset_import}
+    whole.opset_import.extend(one for one in front.opset_import if one.domain not in known)
+    return whole
 
 
 def with_samples(inputs: Sequence[Input], examples: Any) -> list[Input]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ class Graph:
     ----------
     networks : dict of str to (str, Network)
         By the part's name: the prefix of its inputs, and what is exported.
+    keep : callable
+        Makes the graph of a program of torch, and keeps its weights.
 
     Attributes
     ----------
@@ -45,14 +47,16 @@ class Graph:
         The names of the networks' nodes.
     """
 
-    def __init__(self, networks: dict[str, tuple[str, Network]]) -> None:
+    def __init__(
+        self, networks: dict[str, tuple[str, Network]], keep: Callable[[Any], Any]
+    ) -> None:
         self._onnx = need("onnx", install=EXTRA, purpose=PURPOSE)
         self.outputs: Facts = {}
         self.ports: dict[str, list[Port]] = {}
         self._read: dict[str, str] = {}
         self.model: Any = None
         for name, (prefix, network) in networks.items():
-            made = graph_of_network(network)
+            made = graph_of_network(network, keep)
             if prefix:
                 del made.graph.value_info[:]  # whose unnamed sizes are each graph's own
                 _rename_sizes(made, prefix)

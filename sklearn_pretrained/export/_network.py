@@ -38,10 +38,10 @@ class RowsOfNetwork(nn.Module):
         parameters = dict(self.network.named_parameters())
         for name, numbers in (tuned or {}).items():
             parameters[name].data = torch.from_numpy(numbers.copy())
-        self.trained = nn.ModuleList(road.backbone.build_trained()).eval()
+        self.trained = nn.ModuleList(road.backbone.build_trained())
         self.pixels = pixels
-        self.name = road.backbone.name
         self._road = road
+        self.eval()
 
     def forward(self, **inputs: Tensor) -> Tensor:
         """Run a batch; several views of it are averaged."""
@@ -105,7 +105,10 @@ class Network:
 
     Parameters
     ----------
-    module : RowsOfNetwork
+    name : str
+        What the network is called.
+    modules : list of RowsOfNetwork
+        The one that is exported, until it is taken.
     batch : dict of str to Tensor
         Inputs, by name.
     dynamic : dict of str to dict
@@ -118,17 +121,17 @@ class Network:
         The content of a tokenizer.json, for texts.
     """
 
-    module: RowsOfNetwork
+    name: str
+    modules: list[RowsOfNetwork]
     batch: dict[str, Tensor]
     dynamic: dict[str, dict[int, Any]]
     samples: list[Any]
     form: dict[str, Any]
     tokenizer: str = ""
 
-    @property
-    def name(self) -> str:
-        """What the network is called."""
-        return str(self.module.name)
+    def take(self) -> RowsOfNetwork:
+        """Hand the module over, so that its memory is free when its taker is done."""
+        return self.modules.pop()
 
 
 def network_of(estimator: Any, examples: Any) -> Network:
@@ -165,7 +168,8 @@ def network_of(estimator: Any, examples: Any) -> Network:
     name = "images" if is_picture else "rows" if of_rows else "prepared"
     dtype = "uint8" if is_picture else "float32"
     return Network(
-        RowsOfNetwork(road, pixels, tuned),
+        road.backbone.name,
+        [RowsOfNetwork(road, pixels, tuned)],
         {name: torch.stack([first, samples[-1]])},
         {name: {0: _ANY}},
         [sample.numpy() for sample in samples],
@@ -214,7 +218,8 @@ def _of_texts(road: Road, samples: Sequence[Any], tuned: Mapping[str, Any]) -> N
         "even": padding_shows(backbone, module.network),
     }
     dynamic = {name: {0: _ANY, 1: _ANY} for name in batch}
-    return Network(module, batch, dynamic, list(samples), form, _tokenizer(backbone))
+    name = backbone.name
+    return Network(name, [module], batch, dynamic, list(samples), form, _tokenizer(backbone))
 
 
 def _tokenizer(backbone: Any) -> str:

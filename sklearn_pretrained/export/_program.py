@@ -121,9 +121,7 @@ def _program(network: Network, batch_size: int | None) -> torch.export.ExportedP
     sizes = _sizes(network, batch_size)
     given = {name: _of_size(tensor, batch_size) for name, tensor in network.batch.items()}
     with refused_in_words(network):
-        first = torch.export.export(
-            network.module.eval(), (), given, dynamic_shapes={"inputs": sizes}
-        )
+        first = torch.export.export(network.take(), (), given, dynamic_shapes={"inputs": sizes})
         module = _without_what_is_not_read(first.module(check_guards=False))
         # A program keeps what it was traced with: here no item of the user's.
         blank = {name: torch.ones_like(tensor) for name, tensor in given.items()}

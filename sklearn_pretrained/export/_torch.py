@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,10 +16,19 @@ PURPOSE = "export_onnx"
 EXTRA = "sklearn-pretrained[onnx]"
 
 
-def graph_of_network(network: Network) -> Any:
-    """Export the network; what lies behind the last layer that is read is not in the graph."""
+def graph_of_network(network: Network, keep: Callable[[Any], Any]) -> Any:
+    """Export the network; what lies behind the last layer that is read is not in the graph.
+
+    Parameters
+    ----------
+    network : Network
+        Its module is used up.
+    keep : callable
+        Makes the graph of torch's program, and keeps its weights.
+    """
     need("onnxscript", install=EXTRA, purpose=PURPOSE)
-    made = _exported(network)
+    made = _exported(network, keep)
+    gc.collect()  # torch's programs hold each other, and with them the weights
     for node in made.graph.node:  # torch writes where its source lies on this machine
         del node.metadata_props[:]
         node.doc_string = ""
@@ -28,10 +39,10 @@ def graph_of_network(network: Network) -> Any:
 
 
 @quiet
-def _exported(network: Network) -> Any:
+def _exported(network: Network, keep: Callable[[Any], Any]) -> Any:
     with refused_in_words(network):
         program = torch.onnx.export(
-            network.module.eval(),
+            network.take(),
             (),
             kwargs=dict(network.batch),
             dynamo=True,
@@ -41,4 +52,4 @@ def _exported(network: Network) -> Any:
             verbose=False,
         )
     assert program is not None
-    return program.model_proto
+    return keep(program.model)
