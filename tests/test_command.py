@@ -180,14 +180,35 @@ def test_files_that_cannot_be_opened_are_one_line(tmp_path):
         assert "Traceback" not in done.stderr
 
 
-def test_the_extra_is_named_where_the_library_of_commands_is_missing():
-    """In one line that pip takes."""
+def without(missing, *words):
+    """Run a command where packages are not installed; return what it says."""
     program = (
-        "import sys, runpy; sys.modules['typer'] = None\n"
+        f"import sys, runpy; sys.modules.update(dict.fromkeys({missing!r}))\n"
         "runpy.run_module('sklearn_pretrained', run_name='__main__')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
+    assert "Traceback" not in done.stderr
+    return done.stderr
 
-    assert "pip install 'sklearn-pretrained[command]'" in done.stderr
+
+def test_the_extra_is_named_where_the_library_of_commands_is_missing():
+    """In one line that pip takes; where torch is missing, that does not bring it."""
+    assert "pip install 'sklearn-pretrained[command]'" in without(["typer"])
+    assert "pip install 'typer'" in without(["typer", "torch"])
+
+
+@pytest.mark.parametrize("missing", ["joblib", "torch"])
+def test_a_command_says_what_it_needs_where_only_files_are_run(missing, tmp_path):
+    """And which command needs no more than is there."""
+    (tmp_path / "p.joblib").touch()
+    words = {"joblib": f"export {tmp_path}/p.joblib x.onnx --examples .", "torch": "networks"}
+    said = without([missing], *words[missing].split())
+
+    assert f"needs all of sklearn-pretrained, and its dependency {missing} is not" in said
+    assert "Without them there is `predict`" in said

@@ -9,6 +9,7 @@ import inspect
 import sys
 import warnings
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from .. import exceptions
@@ -25,6 +26,11 @@ COMMANDS = (
 
 PROGRAM = "python -m sklearn_pretrained"
 
+_WHOLE = {
+    *("blake3", "joblib", "PIL", "safetensors", "sklearn"),
+    *("torch", "torchvision", "tqdm", "transformers", "xxhash"),
+}
+"""Modules that `pip install sklearn-pretrained` brings, of which `predict` needs Pillow alone."""
 _OURS = tuple(getattr(exceptions, name) for name in exceptions.__all__)
 _SPEAKING = (*_OURS, ValueError, TypeError, OSError)
 """Errors whose message says what is wrong with what was given."""
@@ -40,6 +46,8 @@ def main() -> None:
             _exit_with_usage(error)
         if "--traceback" in sys.argv:
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name in _WHOLE:
+            sys.exit(f"Error: {_without_the_whole(error.name)}")
         if isinstance(error, _SPEAKING):
             sys.exit(f"Error: {error}")
         sys.exit(
@@ -61,8 +69,22 @@ def _exit_with_usage(error: Any) -> NoReturn:
     sys.exit(error.exit_code)
 
 
+def _without_the_whole(missing: str) -> str:
+    """Say what installs a package that is not there, where only files may be meant to run."""
+    if missing == "PIL":
+        return "Reading images needs Pillow. Install it with: pip install Pillow"
+    called = next((word for word in sys.argv[1:] if word in COMMANDS), "this")
+    return (
+        f"`{called}` needs all of sklearn-pretrained, and its dependency {missing} is not "
+        "installed. Install them with: pip install sklearn-pretrained (in a clone: pip install .). "
+        "Without them there is `predict`, for files that `export` wrote."
+    )
+
+
 def _app() -> Any:
-    typer = need("typer", install="sklearn-pretrained[command]", purpose="The command line")
+    # Where exported files run alone, the extra would bring torch.
+    install = "sklearn-pretrained[command]" if find_spec("torch") else "typer"
+    typer = need("typer", install=install, purpose="The command line")
     app = typer.Typer(
         name=PROGRAM,
         help="Features of images and texts from pretrained networks.",
