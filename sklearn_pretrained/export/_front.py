@@ -113,7 +113,8 @@ def _with(front: Any, name: str, feeds: dict[str, str], prefix: str, model: Any)
     whole.CopyFrom(model)
     for field in ("node", "input", "output"):
         whole.graph.ClearField(field)
-    nodes = [onnx.helper.make_node("Identity", [given], [read]) for read, given in fed.items()]
+    make = onnx.helper.make_node
+    nodes = [make("Identity", [given], [read]) for read, given in fed.items() if given != read]
     whole.graph.node.extend([*front.graph.node, *nodes, *model.graph.node])
     whole.graph.initializer.extend(front.graph.initializer)
     others = (value for value in model.graph.input if value.name not in fed)
