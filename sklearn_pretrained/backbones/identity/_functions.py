@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...process import keep
 from ._code import UNTOLD, Reach, deeds, reach, reads_files
-from ._origin import is_installed, is_of_users_extension, is_package, is_packages_class
+from ._origin import (
+    can_be_written,
+    is_installed,
+    is_of_users_extension,
+    is_package,
+    is_packages_class,
+)
 
 if TYPE_CHECKING:
     from ._reader import Reader
@@ -36,13 +42,14 @@ def read_code(reader: Reader, code: types.CodeType) -> None:
 
 def read_function(reader: Reader, function: types.FunctionType) -> None:
     """Say a function's code and what it holds; of a user's function, all that it reads too."""
-    code = function.__code__
-    reader.parts("function", code, function.__defaults__, function.__kwdefaults__)
-    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+    code, defaults, keywords, closure, held, *_ = reader.ask(_made_of, function)
+    reader.watch.mapping(held)
+    reader.parts("function", code, defaults, keywords)
+    cells = dict(zip(code.co_freevars, closure or (), strict=True))
     if reader.before is not None:
         cells.pop("__class__", None)  # of a method, which is read with its class
     reader.parts("closure", *cells.values())
-    reader.fields("attributes", function.__dict__)
+    reader.fields("attributes", held)
     if is_installed(code.co_filename):
         reader.say_package(function.__module__)
         reader.say(function.__module__, function.__qualname__)
@@ -58,21 +65,37 @@ def read_function(reader: Reader, function: types.FunctionType) -> None:
     ):
         reader.say_untold(function)
     attributes = None if reads.asks_by_name else reads.attributes
-    builtins: dict[str, Any] = function.__builtins__  # type: ignore[attr-defined, unused-ignore]
-    for name in reads.names:
+    for name, value in zip(reads.names, reader.ask(_globals, function, reads.names), strict=True):
         reader.say("global", name)
-        value = function.__globals__.get(name, builtins.get(name))
         if isinstance(value, types.ModuleType):
             read_module(reader, value, attributes)
         else:
             reader.read(value)
-    for name, ups in reads.imports:
-        module = sys.modules.get(_absolute(name, ups, function))
+    imported = reader.ask(_imported, function, reads.imports)
+    for (name, ups), module in zip(reads.imports, imported, strict=True):
         reader.say("import", name, ups)
         if module is not None:
             read_module(reader, module, attributes)
         elif name.partition(".")[0] not in sys.stdlib_module_names:
             reader.say_untold(function)
+
+
+def _made_of(function: types.FunctionType) -> tuple[Any, ...]:
+    return (
+        *(function.__code__, function.__defaults__, function.__kwdefaults__, function.__closure__),
+        *(function.__dict__, function.__module__, function.__qualname__, function.__name__),
+    )
+
+
+def _globals(function: types.FunctionType, names: tuple[str, ...]) -> tuple[Any, ...]:
+    builtins: dict[str, Any] = function.__builtins__  # type: ignore[attr-defined, unused-ignore]
+    return tuple(function.__globals__.get(name, builtins.get(name)) for name in names)
+
+
+def _imported(
+    function: types.FunctionType, imports: tuple[tuple[str, int], ...]
+) -> tuple[Any, ...]:
+    return tuple(sys.modules.get(_absolute(name, ups, function)) for name, ups in imports)
 
 
 def _loads_files(function: types.FunctionType, reads: Reach) -> bool:
@@ -96,14 +119,14 @@ def read_module(
 ) -> None:
     """Say what a user's module holds under some names, or all; of a package's, whose it is."""
     # A process that multiprocessing spawned calls its parent's main module so.
-    reader.say("module", module.__name__.replace("__mp_main__", "__main__"))
+    called, _ = reader.ask(_place, module)
+    reader.say("module", called.replace("__mp_main__", "__main__"))
     if is_package(module):
-        reader.say_package(module.__name__)
+        reader.say_package(called)
         return
     held = vars(module)
-    if names is None or "__getattr__" in held:  # which gives names that are not there
-        names = {name for name in held if name == "__getattr__" or not name.startswith("__")}
-    for name in sorted(held.keys() & set(names)):
+    members = reader.ask(_members, module, names)
+    for name in members[: len(members) // 2]:
         if (id(module), name) in reader.members:
             continue
         reader.members.add((id(module), name))
@@ -112,6 +135,18 @@ def read_module(
             read_module(reader, held[name], names)
         else:
             reader.read(held[name])
+
+
+def _place(module: types.ModuleType) -> tuple[Any, ...]:
+    return module.__name__, vars(module).get("__file__")
+
+
+def _members(module: types.ModuleType, names: Iterable[str] | None) -> tuple[Any, ...]:
+    held = vars(module)
+    if names is None or "__getattr__" in held:  # which gives names that are not there
+        names = {name for name in held if name == "__getattr__" or not name.startswith("__")}
+    there = sorted(held.keys() & set(names))
+    return (*there, *(held[name] for name in there))
 
 
 def read_class(reader: Reader, kind: type) -> None:
@@ -130,26 +165,50 @@ def _read_kind(reader: Reader, kind: type) -> None:
     """Say whose a class and its bases are; of a user's, all that was written in them."""
     if type(kind) is not type:
         reader.read(type(kind))
+    reader.ask(_bases, kind)
     for base in kind.__mro__:
         held = vars(base)
-        if is_of_users_extension(base):
+        of_extension, of_package = reader.ask(_whose, base)
+        if of_extension:
             reader.say_untold(base)
-        elif is_packages_class(base):
+        elif of_package:
             reader.say("class", base.__module__, base.__qualname__)
             reader.say_package(base.__module__)
             changed = _changed(base)
             if changed:
                 reader.fields("changed", changed)
+                reader.watch.give_up()
+            _watch_package_class(reader, base)
             if base is kind and kind in reader.called.classes and reads_files(kind.__name__):
                 reader.say_file(kind)
         elif base is kind or reader.first(base):
-            reader.say("class", base.__name__)
+            reader.say("class", *reader.ask(_name, base))
+            reader.watch.mapping(held)
             written = {
                 name: value
                 for name, value in held.items()
                 if name not in _BESIDE and not reader.rests(base, name, value)
             }
             reader.fields("written", written)
+
+
+def _bases(kind: type) -> tuple[Any, ...]:
+    return (type(kind), *kind.__mro__)
+
+
+def _name(kind: type) -> tuple[str]:
+    return (kind.__name__,)
+
+
+def _whose(kind: type) -> tuple[bool, ...]:
+    return is_of_users_extension(kind), is_packages_class(kind)
+
+
+def _watch_package_class(reader: Reader, kind: type) -> None:
+    if can_be_written(kind):
+        reader.watch.mapping(vars(kind), names=False)
+        held = (getattr(value, "__func__", value) for value in vars(kind).values())
+        reader.watch.functions(f for f in held if isinstance(f, types.FunctionType))
 
 
 def _changed(kind: type) -> dict[str, Any]:

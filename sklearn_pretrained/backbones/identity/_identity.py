@@ -20,6 +20,7 @@ from ._kinds import KINDS, WHOLE
 from ._origin import version
 from ._past import Called
 from ._reader import Reader
+from ._watch import Watch
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ class Identity:
         return f"{self.told}+{self.own}" if self.own else self.told
 
 
-def identity(value: Any, *, apart: Mapping[int, str] = types.MappingProxyType({})) -> Identity:
+def identity(
+    value: Any,
+    *,
+    apart: Mapping[int, str] = types.MappingProxyType({}),
+    watch: Watch | None = None,
+) -> Identity:
     """Look at a value: code, attributes, what functions have captured and read, arrays, hooks.
 
     Parameters
@@ -57,9 +63,11 @@ def identity(value: Any, *, apart: Mapping[int, str] = types.MappingProxyType({}
     value : object
     apart : dict of int to str
         Tensors whose numbers are told in another way, by their ``id``, and their names.
+    watch : Watch or None, default=None
+        Told of all that is looked at.
     """
     hasher = hashlib.sha256()
-    reader = Reader(hasher.update, KINDS, WHOLE, apart)
+    reader = Reader(hasher.update, KINDS, WHOLE, apart, watch=watch)
     try:
         reader.read(value)
         last = _look_again(value, apart) if reader.untold or reader.untold_by_all else reader

@@ -10,7 +10,7 @@ import threading
 import types
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,30 +35,62 @@ _HOOKS = {
     "_forward_pre_hooks": ("_forward_pre_hooks_with_kwargs",),
 }
 _HELD_APART = _OF_TRAINING.union(_HOOKS, *_HOOKS.values())
+_LOOKED_INTO = {
+    *_HOOKS,
+    *(flag for flags in _HOOKS.values() for flag in flags),
+    *("_state_dict_hooks", "_state_dict_pre_hooks", "_non_persistent_buffers_set"),
+}
 _TORCHS_OWN = ("aten.", "prims.", "prim.", "torchvision.")
 
 
 def _attributes(*names: str) -> Read:
     """Read a value by some of its attributes."""
 
+    def look(value: Any) -> tuple[Any, ...]:
+        return tuple(getattr(value, name, None) for name in names)
+
     def read(reader: Reader, value: Any) -> None:
-        reader.parts(type(value).__name__, *(getattr(value, name, None) for name in names))
+        reader.parts(type(value).__name__, *reader.ask(look, value))
 
     return read
 
 
 def _word(say: Callable[[Any], object]) -> Read:
-    """Read a value by one word."""
+    """Read a value that never changes by one word."""
     return lambda reader, value: reader.say(type(value).__name__, say(value))
 
 
 def _held(find: Callable[[Any], Iterable[Any]]) -> Read:
     """Read a value by the parts that it holds."""
-    return lambda reader, value: reader.parts(type(value).__name__, *find(value))
+
+    def look(value: Any) -> tuple[Any, ...]:
+        return tuple(find(value))
+
+    return lambda reader, value: reader.parts(type(value).__name__, *reader.ask(look, value))
+
+
+def _read_mapping(reader: Reader, held: Mapping[Any, Any]) -> None:
+    reader.watch.mapping(held)
+    kind = OrderedDict if isinstance(held, OrderedDict) else dict
+    reader.parts(type(held).__name__, *kind.keys(held), *kind.values(held))
+
+
+def _read_list(reader: Reader, values: list[Any]) -> None:
+    reader.watch.collection(values)
+    reader.parts(type(values).__name__, *list.__iter__(values))
+
+
+def _read_bytearray(reader: Reader, value: bytearray) -> None:
+    reader.watch.give_up()
+    reader.say(type(value).__name__, bytes(value))
+
+
+def _holder(function: types.BuiltinFunctionType) -> tuple[Any, ...]:
+    return (function.__self__,)
 
 
 def _read_builtin(reader: Reader, function: types.BuiltinFunctionType) -> None:
-    holder = function.__self__
+    (holder,) = reader.ask(_holder, function)
     reader.say("builtin", function.__module__, function.__qualname__)
     if is_of_users_extension(function):
         reader.say_untold(function)
@@ -68,8 +100,9 @@ def _read_builtin(reader: Reader, function: types.BuiltinFunctionType) -> None:
         reader.read(holder)
 
 
-def _read_set(reader: Reader, values: Iterable[Any]) -> None:
+def _read_set(reader: Reader, values: Collection[Any]) -> None:
     """Say the members, in an order that does not depend on their addresses."""
+    reader.watch.collection(values)
     digests = []
     for value in values:
         hasher = hashlib.sha256()
@@ -80,6 +113,7 @@ def _read_set(reader: Reader, values: Iterable[Any]) -> None:
 
 def _read_array(reader: Reader, array: np.ndarray) -> None:
     """Say an array's numbers, or the objects that it holds."""
+    reader.watch.give_up()
     reader.say("array", str(array.dtype), array.dtype.str, array.shape)
     plain = np.asarray(array)
     if array.dtype.hasobject:
@@ -93,6 +127,7 @@ def _read_tensor(reader: Reader, tensor: Tensor) -> None:
     if id(tensor) in reader.apart:
         reader.say("weight", reader.apart[id(tensor)])
         return
+    reader.watch.give_up()
     reader.say("tensor", str(tensor.dtype), tuple(tensor.shape))
     try:
         feed(tensor, reader.write)
@@ -102,8 +137,12 @@ def _read_tensor(reader: Reader, tensor: Tensor) -> None:
 
 def _read_network(reader: Reader, module: nn.Module) -> None:
     """Say what a module is, apart from what only training needs."""
+    reader.watch.owner(module)
     read_kind_of(reader, module)
     held = vars(module)
+    for name in _LOOKED_INTO & held.keys():
+        look = reader.watch.collection if isinstance(held[name], set) else reader.watch.mapping
+        look(held[name])
     reader.fields("held", {name: held[name] for name in held.keys() - _HELD_APART})
     for hooks, flags in _HOOKS.items():
         for number, hook in held.get(hooks, {}).items():
@@ -119,9 +158,13 @@ def _read_operator(reader: Reader, operator: Any) -> None:
         reader.say_untold(operator)
 
 
+def _name(value: Any) -> tuple[Any, ...]:
+    return (getattr(value, "name", ""),)
+
+
 def _read_name(reader: Reader, value: Any) -> None:
     """Say the name of what holds nothing that could move a row."""
-    reader.say(type(value).__name__, getattr(value, "name", ""))
+    reader.say(type(value).__name__, *reader.ask(_name, value))
 
 
 _descriptor = _attributes("__objclass__", "__name__")
@@ -148,15 +191,15 @@ KINDS: dict[type, Read] = {
     functools.partial: _attributes("func", "args", "keywords", "__dict__"),
     type(functools.cache(len)): _attributes("__wrapped__"),
     weakref.ref: _held(lambda reference: [reference()]),
-    list: _held(list.__iter__),
+    list: _read_list,
     tuple: _held(tuple.__iter__),
-    dict: _held(lambda held: (*dict.keys(held), *dict.values(held))),
-    OrderedDict: _held(lambda held: (*OrderedDict.keys(held), *OrderedDict.values(held))),
+    dict: _read_mapping,
+    OrderedDict: _read_mapping,
     set: _read_set,
     frozenset: _read_set,
     str: _word(str.__str__),
     bytes: _word(lambda value: bytes(memoryview(value))),
-    bytearray: _word(bytes),
+    bytearray: _read_bytearray,
     int: _word(int.__int__),
     float: _word(float.__float__),
     complex: _word(lambda value: (value.real, value.imag)),

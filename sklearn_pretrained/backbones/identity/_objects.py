@@ -18,12 +18,14 @@ _ITERATORS = slice(3, 5)  # where `__reduce_ex__` gives the items of lists and d
 def read_own(reader: Reader, value: Any, base: type = object) -> None:
     """Say what an object has besides what one of a base class would have."""
     kind = type(value)
+    reader.watch.owner(value)
     read_kind_of(reader, value)
     reader.fields("stored", getattr(value, "__dict__", {}))
     slots = _slots(kind)
     for slot in slots:
-        reader.parts(f"slot {slot.__name__}", *_filled(slot, value))
+        reader.parts(f"slot {slot.__name__}", *reader.ask(_filled, slot, value))
     if _hides_something(kind, base, len(slots)):
+        reader.watch.give_up()
         _read_pickled(reader, value)
 
 
@@ -59,11 +61,11 @@ def _slots(kind: type) -> list[types.MemberDescriptorType]:
     ]
 
 
-def _filled(slot: types.MemberDescriptorType, value: Any) -> list[Any]:
+def _filled(slot: types.MemberDescriptorType, value: Any) -> tuple[Any, ...]:
     try:
-        return [slot.__get__(value)]
+        return (slot.__get__(value),)
     except AttributeError:
-        return []
+        return ()
 
 
 def _hides_something(kind: type, base: type, n_slots: int) -> bool:

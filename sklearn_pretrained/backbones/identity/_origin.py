@@ -33,9 +33,14 @@ def is_package(module: types.ModuleType) -> bool:
     return module.__name__ in sys.builtin_module_names
 
 
+def can_be_written(kind: type) -> bool:
+    """Tell a class in which anything can be put from those that C code defines for good."""
+    return bool(kind.__flags__ & _WRITTEN_TYPE)
+
+
 def is_packages_class(kind: type) -> bool:
     """Tell whether a class is the one that a package holds under its name."""
-    if not kind.__flags__ & _WRITTEN_TYPE:
+    if not can_be_written(kind):
         return True
     module = sys.modules.get(kind.__module__)
     if module is None or not is_package(module):
@@ -48,7 +53,7 @@ def is_packages_class(kind: type) -> bool:
 
 def is_of_users_extension(value: type | types.BuiltinFunctionType) -> bool:
     """Tell C code of the user's own, which may be compiled anew under the same name."""
-    if isinstance(value, type) and value.__flags__ & _WRITTEN_TYPE:
+    if isinstance(value, type) and can_be_written(value):
         return False
     path = getattr(sys.modules.get(value.__module__ or ""), "__file__", None)
     return isinstance(path, str) and not is_installed(path)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ._origin import top
 from ._past import Called
+from ._watch import Watch
 
 Read = Callable[..., None]
 # Values that say all by being printed. Whether a constant is one object or two makes no odds.
@@ -31,6 +32,8 @@ class Reader:
         Tensors whose numbers are told in another way, by their ``id``.
     before : Called or None, default=None
         What an earlier look at the same value found to be called; code that is not is left out.
+    watch : Watch or None, default=None
+        Told of all that is looked at.
 
     Attributes
     ----------
@@ -53,8 +56,11 @@ class Reader:
         whole: Collection[type],
         apart: Mapping[int, str],
         before: Called | None = None,
+        *,
+        watch: Watch | None = None,
     ) -> None:
         self.write, self.before, self.called = write, before, Called()
+        self.watch = watch or Watch(None)
         self._kinds, self._whole, self.apart = kinds, whole, apart
         self._seen: dict[int, tuple[int, Any]] = {}  # keeps values alive: no id is used twice
         self.members: set[tuple[int, str]] = set()
@@ -64,7 +70,7 @@ class Reader:
 
     def within(self, write: Callable[[Any], Any]) -> Reader:
         """Return a reader of one part, which says it to another hash."""
-        part = Reader(write, self._kinds, self._whole, self.apart, self.before)
+        part = Reader(write, self._kinds, self._whole, self.apart, self.before, watch=self.watch)
         part.untold, part.untold_by_all = self.untold, self.untold_by_all
         part.packages, part.called = self.packages, self.called
         return part
@@ -74,6 +80,12 @@ class Reader:
         for word in words:
             data = word if isinstance(word, bytes) else repr(word).encode()
             self.write(b"%d:%b" % (len(data), data))
+
+    def ask(self, look: Callable[..., tuple[Any, ...]], *args: Any) -> tuple[Any, ...]:
+        """Return what a function finds, which is watched."""
+        found = look(*args)
+        self.watch.asked(look, args, found)
+        return found
 
     def parts(self, kind: str, *values: Any) -> None:
         """Say values in their order."""
@@ -125,7 +137,9 @@ class Reader:
         kind = type(value)
         if kind in _PLAIN:
             self.say(kind.__name__, value)
-        elif kind in _CONSTANT or self.first(value):
+            return
+        self.watch.meet(value)
+        if kind in _CONSTANT or self.first(value):
             base = next(base for base in kind.__mro__ if base in self._kinds)
             self._kinds[base](self, value)
             if base is not kind and base not in self._whole:

@@ -12,7 +12,7 @@ import functools
 import itertools
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,12 +21,14 @@ from torch.nn.parameter import is_lazy
 
 from ...process import keep
 from .._backbone import Weights
+from .._glanced import Glanced
 from .._skeleton import random_network
-from .._tensors import glance
 from .._weights import LocalFile, digest_of, fill, read
 from ..identity import Identity, identity, owned
+from ._unmoved import apart_from_weights, forget, look, unmoved
 
-_seen: weakref.WeakKeyDictionary[nn.Module, tuple[object, str]] = weakref.WeakKeyDictionary()
+_seen: weakref.WeakKeyDictionary[nn.Module, tuple[Glanced | None, str]]
+_seen = weakref.WeakKeyDictionary()
 _made: OrderedDict[tuple[str, bool], tuple[Identity, str]] = OrderedDict()
 _MOST_MADE = 64
 keep(f"{__name__}._seen", "digests of your own networks", clear=_seen.clear, size=_seen.__len__)
@@ -42,29 +44,34 @@ class Given:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = _usable(module)
+        self._found = unmoved(module)
+        self.module = module if self._found is not None else _usable(module)
         self.weights: Weights = self
 
     def look_again(self) -> None:
         """Forget what is remembered of the module."""
         _seen.pop(self.module, None)
-        self.__dict__.pop("identity", None)
+        forget(self.module)
+        self._found = None
 
-    @functools.cached_property
+    @property
     def identity(self) -> Identity:
         """What the module is, apart from its weights."""
-        return _apart_from_weights(self.module)
+        if self._found is None:
+            self._found = look(self.module)
+        return self._found.identity
 
-    def _glance(self) -> object:
-        return glance(self.module.state_dict(keep_vars=True).items())
+    def _state(self) -> Mapping[str, Any]:
+        found = unmoved(self.module)
+        return self.module.state_dict(keep_vars=True) if found is None else found.state
 
     def digest(self) -> str:
         """Hash the weights; a module in which nothing seems to have changed is not hashed again."""
-        now = self._glance()
-        then, digest = _seen.get(self.module, (None, ""))
-        if now is None or now != then:
-            digest = digest_of(self.module)
-            _seen[self.module] = now, digest
+        state = self._state()
+        glanced, digest = _seen.get(self.module, (None, ""))
+        if glanced is None or not glanced.is_still(state):
+            glanced, digest = Glanced.of(state), digest_of(self.module)
+            _seen[self.module] = glanced, digest
         return digest
 
     def describe(self) -> str:
@@ -78,9 +85,9 @@ class Given:
     def build(self) -> nn.Module:
         """Copy the module, and look at all of it."""
         self.look_again()
-        now = self._glance()
+        glanced = Glanced.of(self._state())
         copied = copy.deepcopy(self.module)
-        _seen[self.module] = now, digest_of(copied)
+        _seen[self.module] = glanced, digest_of(copied)
         return copied
 
 
@@ -115,7 +122,8 @@ class Made:
         """Call the function, and remember what it made."""
         # The function may return a network that somebody else holds.
         self._network = copy.deepcopy(self._call())
-        found = owned(_apart_from_weights(self._network), self.factory)
+        state = self._network.state_dict(keep_vars=True)
+        found = owned(apart_from_weights(self._network, state), self.factory)
         self.__dict__.pop("_key", None)
         _made[self._key] = found, "" if self.file else digest_of(self._network)
         if len(_made) > _MOST_MADE:
@@ -157,12 +165,6 @@ class Made:
 
 def _name(factory: Any) -> str:
     return getattr(factory, "__qualname__", type(factory).__qualname__)
-
-
-def _apart_from_weights(module: nn.Module) -> Identity:
-    state = module.state_dict(keep_vars=True)
-    apart = {id(tensor): name for name, tensor in state.items() if isinstance(tensor, Tensor)}
-    return identity(module, apart=apart)
 
 
 def _skeleton(module: nn.Module) -> nn.Module:

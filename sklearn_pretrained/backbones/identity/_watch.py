@@ -1,0 +1,130 @@
+"""What a reader looked at → whether any of it has changed since, in one pass over flat lists.
+
+Rows of a network are asked for one by one, and to read the network anew each time would cost more
+than a row. All that a reader sees is either fixed, such as a text, or comes out of something that
+holds it: a dictionary, an attribute, a cell. Where each of these still holds the very same objects,
+to read them all again would give the same words.
+"""
+
+from __future__ import annotations
+
+import types
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain
+from operator import attrgetter, is_
+from typing import Any
+
+_Look = Callable[..., tuple[Any, ...]]
+_COLLECTIONS = (list, set, frozenset, type({}.keys()), type({}.values()))
+_MAPPINGS = (dict, OrderedDict, types.MappingProxyType)
+_code = attrgetter("__code__")
+_dict = attrgetter("__dict__")
+
+
+class Watch:
+    """Collects what a reader looks at, and tells later whether it is as it was.
+
+    Parameters
+    ----------
+    root : object
+        What is read; it is not held, so that it can be forgotten.
+    """
+
+    def __init__(self, root: Any) -> None:
+        self._root, self._root_kind = id(root), type(root)
+        self._root_held: Any = None
+        self._met = 0
+        self.is_complete = True
+        self._objects: list[Any] = []
+        self._kinds: list[type] = []
+        self._owners: list[Any] = []
+        self._held: list[Any] = []
+        self._empty: list[Collection[Any]] = []
+        self._live: list[Collection[Any]] = []
+        self._sizes: list[int] = []
+        self._there: list[Any] = []
+        self._functions: list[types.FunctionType] = []
+        self._codes: list[types.CodeType] = []
+        self._asked: list[tuple[_Look, tuple[Any, ...], tuple[Any, ...]]] = []
+
+    def give_up(self) -> None:
+        """Learn of something whose changes do not show, such as the numbers of an array."""
+        self.is_complete = False
+
+    def meet(self, value: Any) -> None:
+        """Learn that a value is read; a network that holds itself could not be forgotten."""
+        if id(value) == self._root:
+            self._met += 1
+            self.is_complete &= self._met == 1
+
+    def owner(self, value: Any) -> None:
+        """Watch an object's class, and its attributes."""
+        held = getattr(value, "__dict__", None)
+        if held is not None:
+            self.mapping(held)
+        if id(value) == self._root:
+            self._root_held = held
+            return
+        self._objects.append(value)
+        self._kinds.append(type(value))
+        if held is not None:
+            self._owners.append(value)
+            self._held.append(held)
+
+    def mapping(self, held: Mapping[Any, Any], *, names: bool = True) -> None:
+        """Watch what is in a dictionary."""
+        self.is_complete &= type(held) in _MAPPINGS  # others may say what they like
+        if not held:
+            self._empty.append(held)
+            return
+        if names:
+            self.collection(_keys(held))
+        self.collection(_values(held))
+
+    def collection(self, values: Collection[Any]) -> None:
+        """Watch what is in a list or a set, or in a view of a dictionary."""
+        self.is_complete &= type(values) in _COLLECTIONS
+        if not values:
+            self._empty.append(values)
+            return
+        self._live.append(values)
+        self._sizes.append(len(values))
+        self._there += values
+
+    def functions(self, functions: Iterable[types.FunctionType]) -> None:
+        """Watch the code of functions, of which nothing else was looked at."""
+        for function in functions:
+            self._functions.append(function)
+            self._codes.append(function.__code__)
+
+    def asked(self, look: _Look, args: tuple[Any, ...], found: tuple[Any, ...]) -> None:
+        """Watch what a function returns."""
+        self._asked.append((look, args, found))
+
+    def is_still(self, root: Any) -> bool:
+        """Tell whether all is as it was, of the object that was read."""
+        return (
+            self.is_complete
+            and type(root) is self._root_kind
+            and getattr(root, "__dict__", None) is self._root_held
+            and not any(self._empty)
+            and list(map(len, self._live)) == self._sizes
+            and all(map(is_, chain.from_iterable(self._live), self._there))
+            and all(map(is_, map(type, self._objects), self._kinds))
+            and all(map(is_, map(_dict, self._owners), self._held))
+            and all(map(is_, map(_code, self._functions), self._codes))
+            and all(_is_same(look(*args), found) for look, args, found in self._asked)
+        )
+
+
+def _keys(held: Mapping[Any, Any]) -> Any:
+    return dict.keys(held) if isinstance(held, dict) else held.keys()
+
+
+def _values(held: Mapping[Any, Any]) -> Any:
+    return dict.values(held) if isinstance(held, dict) else held.values()
+
+
+def _is_same(now: tuple[Any, ...], then: tuple[Any, ...]) -> bool:
+    return len(now) == len(then) and all(map(is_, now, then))
