@@ -71,7 +71,7 @@ def _held(find: Callable[[Any], Iterable[Any]]) -> Read:
 
 def _read_mapping(reader: Reader, held: Mapping[Any, Any]) -> None:
     reader.watch.mapping(held)
-    kind = OrderedDict if isinstance(held, OrderedDict) else dict
+    kind: Any = OrderedDict if isinstance(held, OrderedDict) else dict
     reader.parts(type(held).__name__, *kind.keys(held), *kind.values(held))
 
 

@@ -16,7 +16,8 @@ from operator import attrgetter, is_
 from typing import Any
 
 _Look = Callable[..., tuple[Any, ...]]
-_COLLECTIONS = (list, set, frozenset, type({}.keys()), type({}.values()))
+_NONE: dict[Any, Any] = {}
+_COLLECTIONS = (list, set, frozenset, type(_NONE.keys()), type(_NONE.values()))
 _MAPPINGS = (dict, OrderedDict, types.MappingProxyType)
 _code = attrgetter("__code__")
 _dict = attrgetter("__dict__")
