@@ -159,6 +159,23 @@ def test_a_table_of_texts(to, tmp_path):
     assert relative_error(features.X, texts().fit_transform(written)) < 1e-6
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(TEXTS, pa.large_string()),
+        pa.array(TEXTS, pa.string_view()),
+        pa.array(TEXTS).dictionary_encode(),
+    ],
+    ids=str,
+)
+def test_texts_are_texts_however_arrow_keeps_them(column, to, tmp_path):
+    """They are carried along too."""
+    pq.write_table(pa.table({"text": column}), tmp_path / "texts.parquet")
+    featurize(tmp_path / "texts.parquet", texts(), to)
+
+    assert read_features(to).table.column("text").to_pylist() == TEXTS
+
+
 def test_several_tables_are_read_one_after_the_other(to, tmp_path):
     """A glob of them; files of features do not end where they do."""
     for i in range(3):
@@ -188,6 +205,7 @@ def test_whatever_transform_takes(to):
         ("table.csv", {"column": "z"}, "has the columns 'a', 'b'. It has no column 'z'"),
         ("table.csv", {}, "Pass the column of the items"),
         ("table.csv", {"column": "a", "key": "z"}, "has no column 'z'"),
+        ("rows.csv", {"column": "a"}, "has a column 'row', which is the name of the numbers"),
         ("notes.txt", {}, "neither a folder or glob of images nor a table"),
         ("table.csv", {"column": "a", "dtype": "int8"}, "dtype must be 'float32' or 'float16'"),
         ("table.csv", {"column": "a", "rows_per_file": 0}, "rows_per_file must be a positive"),
@@ -196,6 +214,7 @@ def test_whatever_transform_takes(to):
 def test_what_cannot_be_a_source_is_refused(source, parameters, said, to, tmp_path):
     """With what it is, and what to pass."""
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "rows.csv").write_text("a,row\n1,2\n")
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.raises(ValueError, match=said):
         featurize(tmp_path / source, images(), to, **parameters)
@@ -309,6 +328,38 @@ def test_items_that_cannot_be_read_are_in_a_column(photos, to):
         assert featurize(photos, images(), to, rows_per_file=5).computed == 0
 
 
+def test_a_file_of_nothing_but_bad_items_stops_nothing(to, tmp_path):
+    """Neither the run that wrote it, nor who uses the folder as a cache."""
+    pq.write_table(pa.table({"text": [None, None, *TEXTS]}), tmp_path / "texts.parquet")
+    with pytest.warns(BadItemWarning, match="2 of 13"):
+        done = featurize(tmp_path / "texts.parquet", texts(), to, column="text", rows_per_file=2)
+
+    assert (done.rows, done.bad, done.computed) == (13, 2, 11)
+    cached = texts().set_params(cache=f"{to}/").fit(TEXTS)
+    cached.transform(TEXTS)
+    assert cached.counts_.computed == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits here")
+def test_x_that_does_not_fit_on_the_disk_is_an_error(photos, to):
+    """And not the end of the process."""
+    import resource
+
+    featurize(photos, images(), to)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            read_features(to, mmap=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+    assert [*to.glob("*.npy*")] == [*to.glob(".*.tmp")] == []
+    assert read_features(to, mmap=True).X.shape == read_features(to).X.shape
+
+
 def test_progress_is_shown(photos, to, capsys):
     """With the number of rows, the rate and the time left."""
     featurize(photos, images(), to, verbose=True, rows_per_file=5)
@@ -390,6 +441,15 @@ def test_what_is_not_finished_is_not_read(photos, to):
     (to / "manifest.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"has not finished \(3 files so far\)"):
         read_features(to)
+    (to / "manifest.json").write_text('{"format": 1, "rows"')
+    with pytest.raises(OSError, match=r"manifest.json is damaged .* Call featurize again"):
+        read_features(to)
+    featurize(photos, images(), to, rows_per_file=5)
+    min(to.glob("part-*")).unlink()
+    with pytest.raises(FileNotFoundError, match=r"part-.* is missing. Call featurize again"):
+        read_features(to)
+    with pytest.raises(NotADirectoryError, match="is a file; features are written to a folder"):
+        featurize(photos, images(), to / "manifest.json")
 
 
 def test_a_search_over_kept_layers_forwards_nothing(photos, to, forwarded):

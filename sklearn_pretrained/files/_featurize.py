@@ -79,6 +79,8 @@ def featurize(
     texts = isinstance(featurizer, PretrainedTextFeaturizer)
     found = find(source, column=column, key=key, texts=texts)
     folder = Path(to).expanduser().absolute()
+    if folder.is_file():
+        raise NotADirectoryError(f"to={str(to)!r} is a file; features are written to a folder.")
     whole = None if isinstance(source, str | os.PathLike) else source
     run = Run(found, folder, featurizer, whole, dtype)
     with Bar(found.said, found.count, shown=verbose) as bar:

@@ -147,7 +147,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 "Call it again with the same source, and it continues."
             )
         raise FileNotFoundError(f"{folder} holds no features: there is no {MANIFEST} in it.")
-    facts = json.loads(place.read_text(encoding="utf-8"))
+    try:
+        facts = dict(json.loads(place.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise OSError(
+            f"{place} is damaged ({error}). Call featurize again to rewrite it."
+        ) from error
     if facts.get("format") != FORMAT:
         raise ValueError(
             f"{place} has the format {facts.get('format')}, and this version of "

@@ -137,35 +137,45 @@ def _read(
     top: Path, facts: dict[str, Any], chosen: list[str], shape: tuple[int, int], *, mmap: bool
 ) -> tuple[NDArray[Any], Any]:
     pa, _ = arrow()
+    carried = []
+    if not mmap:
+        X = np.empty(shape, facts["dtype"])
+        start = 0
+        for rows, others in _parts_of(top, facts, chosen):
+            X[start : start + len(rows)] = rows
+            start += len(rows)
+            carried.append(others)
+        return X, pa.concat_tables(carried)
     said = f"{facts['recipe']}{[part['name'] for part in facts['parts']]}{chosen}"
     place = top / f"X-{hashlib.sha256(said.encode()).hexdigest()[:16]}.npy"
-    is_there = mmap and place.exists()
-    temporary = top / f".{place.name}.{secrets.token_hex(8)}.tmp"
-    X: Any = None
-    if mmap and not is_there:
-        X = np.lib.format.open_memmap(temporary, "w+", facts["dtype"], shape)
-    elif not mmap:
-        X = np.empty(shape, facts["dtype"])
-    carried = []
-    start = 0
-    try:
-        for part, n in _portions(top, facts, chosen if X is not None else []):
-            if X is not None:
-                X[start : start + n] = matrix(part, chosen)
-                part = part.drop_columns(list(dict.fromkeys(chosen)))  # noqa: PLW2901  the rest
-            carried.append(part)
-            start += n
-        if mmap and not is_there:
-            X.flush()
+    if place.exists():
+        carried = [others for _, others in _parts_of(top, facts, [])]
+    else:
+        temporary = top / f".{place.name}.{secrets.token_hex(8)}.tmp"
+        head = {"descr": np.dtype(facts["dtype"]).str, "fortran_order": False, "shape": shape}
+        try:
+            # Written, not mapped: a full disk is an error then, and not the end of the process.
+            with open(temporary, "wb") as file:
+                np.lib.format.write_array_header_1_0(file, head)
+                for rows, others in _parts_of(top, facts, chosen):
+                    file.write(np.ascontiguousarray(rows, facts["dtype"]).data)
+                    carried.append(others)
             temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if mmap:
-        X = np.load(place, mmap_mode="r")
-    return X, pa.concat_tables(carried)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return np.load(place, mmap_mode="r"), pa.concat_tables(carried)
 
 
-def _portions(top: Path, facts: dict[str, Any], chosen: list[str]) -> Iterator[tuple[Any, int]]:
+def _parts_of(
+    top: Path, facts: dict[str, Any], chosen: list[str]
+) -> Iterator[tuple[NDArray[Any], Any]]:
+    """Yield the features that were chosen and the other columns, part by part."""
+    for part in _tables(top, facts, chosen):
+        rows = matrix(part, chosen) if chosen else np.empty((len(part), 0), facts["dtype"])
+        yield rows, part.drop_columns(list(dict.fromkeys(chosen)))
+
+
+def _tables(top: Path, facts: dict[str, Any], chosen: list[str]) -> Iterator[Any]:
     _, parquet = arrow()
     outputs = {name for name, _ in facts["outputs"]}
     for part in facts["parts"]:
@@ -176,13 +186,15 @@ def _portions(top: Path, facts: dict[str, Any], chosen: list[str]) -> Iterator[t
                 others = [n for n in names if n not in outputs and n not in _parts.OURS[:2]]
                 table = file.read([*others, *dict.fromkeys(chosen)], use_threads=False)
                 head = head_of(file.schema_arrow)
-        except FileNotFoundError:
-            raise
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{path} is missing. Call featurize again to write it."
+            ) from error
         except Exception as error:
             raise OSError(_damaged(path, str(error))) from error
         if head is None or head.bundle.recipe != facts["recipe"] or len(table) != part["rows"]:
             raise OSError(_damaged(path, "it differs from the manifest"))
-        yield table.replace_schema_metadata(None), len(table)
+        yield table.replace_schema_metadata(None)
 
 
 def _damaged(path: Path, why: str) -> str:

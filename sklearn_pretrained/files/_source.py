@@ -128,6 +128,11 @@ def _of_tables(
     items = _choose(names, column, said)
     if key is not None and key not in names:
         raise ValueError(f"{said!r} has no column {key!r}; it has {', '.join(map(repr, names))}.")
+    if key is None and ROW in names:
+        raise ValueError(
+            f"{said!r} has a column {ROW!r}, which is the name of the numbers of the rows. Pass "
+            "it, or another column that names the items, as key=, or rename it."
+        )
     base, *others = dict.fromkeys(str(Path(path).parent) for path in paths)
 
     def portions(n: int) -> Iterator[Portion]:
@@ -143,9 +148,8 @@ def _of_tables(
                         "once for each folder."
                     )
                 values = [os.path.join(base, v) if isinstance(v, str) else v for v in values]  # noqa: PTH118
-            held = part.schema.field(items).type
             # Images themselves are not copied.
-            is_text = pa.types.is_string(held) or pa.types.is_large_string(held)
+            is_text = _is_text(part.schema.field(items).type)
             carried = part if is_text else part.drop_columns([items])
             row = pa.array(range(start, start + len(part)), pa.int64())
             called = [f"Row {start + k} of {said}" for k in range(len(part))]
@@ -155,6 +159,14 @@ def _of_tables(
             yield Portion(values, carried, called)
 
     return Source(portions, table.count, key or ROW, said)
+
+
+def _is_text(kind: Any) -> bool:
+    pa, _ = arrow()
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    views = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_one(kind) for is_one in views)
 
 
 def _choose(names: list[str], column: str | None, said: str) -> str:

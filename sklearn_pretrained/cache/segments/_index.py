@@ -41,6 +41,8 @@ class Index:
     def add(self, file: int, digests: Sequence[bytes | None]) -> None:
         """Note the rows of a file; those without a digest cannot be found."""
         places = np.array([k for k, digest in enumerate(digests) if digest is not None], np.uint32)
+        if not len(places):  # no item of the file could be read
+            return
         starts = _starts([digest for digest in digests if digest is not None])
         run = _Run(starts, np.full(len(places), file, np.uint32), places)
         self._runs.append(run.taken(np.argsort(starts, kind="stable")))
