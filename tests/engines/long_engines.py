@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pytest
 from dask import config
 
-from sklearn_pretrained import PretrainedTextFeaturizer
 from sklearn_pretrained.engines import dask as on_dask
 from sklearn_pretrained.engines import huggingface as on_datasets
 from sklearn_pretrained.engines import ray as on_ray
@@ -105,7 +104,7 @@ def expected(kind: str) -> Any:
 
 KINDS = {
     "pictures": lambda: (things.featurizer(preprocessing=things.prepare_photo), photos()),
-    "texts": lambda: (PretrainedTextFeaturizer(layer=1, cache=None).fit(texts()), texts()),
+    "texts": lambda: (things.text_featurizer(texts()), texts()),
 }
 
 
