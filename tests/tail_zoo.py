@@ -26,6 +26,7 @@ from sklearn_pretrained import backbones
 from sklearn_pretrained.exceptions import LayerError
 from sklearn_pretrained.layers import plan
 from sklearn_pretrained.tails import WatchedNetwork
+from sklearn_pretrained.tails._find import nearest
 from tests import text_zoo, timm_zoo, tower_zoo, vision_zoo, zoo
 
 
@@ -41,11 +42,14 @@ class Found:
         Those that it cannot be run from, and why.
     trained : list of int
         How many parameters each tail has.
+    instead : list of str
+        Where it can be run from none of them, the layers that are named instead.
     """
 
     stages: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     trained: list[int] = field(default_factory=list)
+    instead: list[str] = field(default_factory=list)
 
 
 def compare(backbone: Any) -> Found:
@@ -64,6 +68,8 @@ def compare(backbone: Any) -> Found:
             found.trained.append(len(watched.tail(layer).trained))
         except LayerError as error:
             found.refused[name] = str(error)
+    if found.refused and not found.trained:
+        found.instead = nearest(watched, made, made.layers[next(iter(found.refused))])
     return found
 
 
@@ -119,17 +125,25 @@ def table(source: str, chosen: list[str]) -> Iterator[Found]:
         )
         for stage, reason in found.refused.items():
             print(f"{'':41} {stage}: {reason}", flush=True)
+        if found.instead:
+            print(f"{'':41} from {', '.join(found.instead)} instead", flush=True)
         yield found
 
 
 def main(arguments: list[str]) -> int:
-    """Print the tables; the exit status counts the networks that cannot be run from any stage."""
+    """Print the tables; the exit status counts the networks that cannot be run from anywhere."""
     wrong = 0
     for source in arguments[:1] or SOURCES:
         networks = list(table(source, arguments[1:]))
-        wrong += sum(not one.trained for one in networks)
+        wrong += sum(not (one.trained or one.instead) for one in networks)
         fine = sum(not one.refused for one in networks)
-        print(f"{source}: {fine} of {len(networks)} from all their stages", flush=True)
+        some = sum(bool(one.trained) for one in networks)
+        other = sum(bool(one.instead) for one in networks)
+        print(
+            f"{source}: {fine} of {len(networks)} from all their stages, {some} from some, {other} "
+            "from other layers alone",
+            flush=True,
+        )
     return wrong
 
 

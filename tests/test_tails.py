@@ -174,6 +174,22 @@ def test_a_layer_beside_a_way_around_is_refused_and_its_neighbours_are_named():
         tail_of(backbone, "2.layer", [(output, "flatten")], device=CPU)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("XLM", r"later layers also use 'layer_norm2.0'. .* that can: 'layer_norm2.0'"),
+        ("Longformer", "pads texts to other lengths than their own"),
+    ],
+)
+def test_an_encoder_that_no_stage_can_be_trained_from_says_why_and_where_else(name, said):
+    """Other layers are named where no main stage can be; no words of torch are passed on."""
+    backbone = find("texts", name)
+    read = plan(backbone).layers["penultimate"]
+
+    with pytest.raises(LayerError, match=said):
+        tail_of(backbone, "hidden_1", [(read, "mean")], device=CPU)
+
+
 def test_a_layer_above_what_is_read_is_refused():
     """There is nothing between the two."""
     backbone = backbones.find("resnet18", weights=None)

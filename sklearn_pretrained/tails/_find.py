@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ._tail import Tail
 from ._watched import Outputs, WatchedNetwork
 
 _NEAR = 3  # layers that are named instead of one that cannot be
+_TRIED = 12
 
 
 def tail_of(backbone: Backbone, asked: Any, outputs: Outputs, *, device: torch.device) -> Tail:
@@ -33,7 +35,7 @@ def tail_of(backbone: Backbone, asked: Any, outputs: Outputs, *, device: torch.d
     try:
         return watched.tail(layer)
     except LayerError as error:
-        able = _nearest(watched, made, layer)
+        able = nearest(watched, made, layer)
         instead = ", ".join(map(repr, able)) or "none of its neighbours"
         raise LayerError(
             f"{backbone.name} cannot be run from {layer.name!r} on: {error}. The nearest layers "
@@ -41,14 +43,21 @@ def tail_of(backbone: Backbone, asked: Any, outputs: Outputs, *, device: torch.d
         ) from error
 
 
-def _nearest(watched: WatchedNetwork, made: Plan, layer: Layer) -> list[str]:
-    """Find main stages near a layer that have a tail."""
-    by_nearness = sorted(made.stages, key=lambda name: abs(made.layers[name].cost - layer.cost))
-    found = []
-    for name in by_nearness[: 2 * _NEAR]:
+def nearest(watched: WatchedNetwork, made: Plan, layer: Layer) -> list[str]:
+    """Find main stages near a layer that have a tail; where none has, other layers."""
+    others = [name for name in made.layers if name not in made.stages]
+    return _able(watched, made, layer, made.stages) or _able(watched, made, layer, others)
+
+
+def _able(watched: WatchedNetwork, made: Plan, layer: Layer, names: Collection[str]) -> list[str]:
+    by_nearness = sorted(names, key=lambda name: abs(made.layers[name].cost - layer.cost))
+    found: list[str] = []
+    for name in by_nearness[:_TRIED]:
         try:
             watched.tail(made.layers[name])
         except LayerError:
             continue
         found.append(name)
-    return found[:_NEAR]
+        if len(found) == _NEAR:
+            break
+    return found

@@ -160,6 +160,8 @@ class WatchedNetwork:
         finally:
             script.remove()
         if mask is not None and activation.ndim == 3:  # noqa: PLR2004
+            if activation.shape[1] != mask.shape[1]:
+                raise LayerError("the network pads texts to other lengths than their own")
             activation = activation * mask[:, :, None]
         return activation, torch.cat([x.float() for x in found], dim=1)
 
