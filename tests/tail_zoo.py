@@ -4,8 +4,9 @@
     python -m tests.tail_zoo torchvision            # or timm, images, texts, towers
     python -m tests.tail_zoo torchvision resnet18   # these of a source
 
-Random weights. A tail is made only where it gives the whole network's result to 1e-5, so what the
-table tells is from where each network can be run, and why not from elsewhere.
+Random weights, which are set apart where two items would get the same row. A tail is made only
+where it gives the whole network's result to 1e-5, so what the table tells is from where each
+network can be run, and why not from elsewhere.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from sklearn_pretrained.tails import WatchedNetwork
 from sklearn_pretrained.tails._find import nearest
 from tests import text_zoo, timm_zoo, tower_zoo, vision_zoo, zoo
 
+_APART = 1e-3
+
 
 @dataclass
 class Found:
@@ -44,12 +47,15 @@ class Found:
         How many parameters each tail has.
     instead : list of str
         Where it can be run from none of them, the layers that are named instead.
+    says_nothing : bool
+        Whether two items have the same row whatever the weights, so that equality is no proof.
     """
 
     stages: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     trained: list[int] = field(default_factory=list)
     instead: list[str] = field(default_factory=list)
+    says_nothing: bool = False
 
 
 def compare(backbone: Any) -> Found:
@@ -58,7 +64,7 @@ def compare(backbone: Any) -> Found:
     read = made.layers["output" if backbone.has_head else "penultimate"]
     pooling = "mean" if "mean" in read.allowed(["mean"]) else "flatten"
     watched = WatchedNetwork(backbone, [(read, pooling)], torch.device("cpu"))
-    found = Found()
+    found = Found(says_nothing=not _set_apart(watched))
     for name in made.stages:
         layer = made.layers[name]
         if (layer.module, layer.side) == (read.module, read.side):
@@ -71,6 +77,20 @@ def compare(backbone: Any) -> Found:
     if found.refused and not found.trained:
         found.instead = nearest(watched, made, made.layers[next(iter(found.refused))])
     return found
+
+
+def _set_apart(watched: WatchedNetwork) -> bool:
+    """Give a network weights with which two items have rows of their own; tell whether any do."""
+    (layer, _), samples = watched.outputs[0], watched.backbone.example()
+    batch = watched.backbone.collate(samples, watched.device, torch.float32)
+    for gain in (None, 1.0, 1.8):
+        if gain is not None:
+            torch.manual_seed(0)
+            vision_zoo.spread(watched.network, gain)
+        first, second = watched._whole(layer, batch, watched.backbone.mask(batch))[1]
+        if float((first - second).norm()) > _APART * float(first.norm()):
+            return True
+    return False
 
 
 def _of_torchvision(name: str) -> Any:
@@ -125,6 +145,8 @@ def table(source: str, chosen: list[str]) -> Iterator[Found]:
         )
         for stage, reason in found.refused.items():
             print(f"{'':41} {stage}: {reason}", flush=True)
+        if found.says_nothing:
+            print(f"{'':41} two items have the same row, so that nothing was compared", flush=True)
         if found.instead:
             print(f"{'':41} from {', '.join(found.instead)} instead", flush=True)
         yield found

@@ -57,6 +57,29 @@ def test_a_network_runs_from_any_of_its_main_stages(source, name):
     assert found.trained[0] > 0
 
 
+class Blind(nn.Module):
+    """Gives the same row for all items, as some pretrained heads do before they are trained."""
+
+    def __init__(self, *, forever: bool) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(4, 4), nn.Linear(4, 4)
+        nn.init.zeros_(self.head.weight)
+        self._forever = forever
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run both layers."""
+        x = self.head(self.first(x))
+        return torch.zeros_like(x) if self._forever else x
+
+
+@pytest.mark.parametrize("forever", [False, True])
+def test_the_table_of_tails_compares_rows_that_differ(forever):
+    """Weights that hide the items are replaced; where that does not help, the table says so."""
+    backbone = backbones.own.ModuleBackbone(Blind(forever=forever), shape=(4,))
+
+    assert tail_zoo.compare(backbone).says_nothing is forever
+
+
 def test_a_tail_gives_the_whole_networks_result_for_any_number_of_items():
     """More items than it was proved on, and one alone."""
     network = make_convnet().eval()
