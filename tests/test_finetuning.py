@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -442,6 +443,15 @@ def test_rows_of_a_group_are_held_out_together(small, digits, monkeypatch):
     assert len(seen[0]) == 21
     if estimator.best_epoch_:
         assert len(seen[1]) == 30  # then all rows are trained on
+
+
+def test_verbose_shows_how_far_training_is(small, digits, capsys):
+    """A bar over the epochs, with the time that is left; without verbose nothing is written."""
+    tuned(small).fit(*digits)
+    assert capsys.readouterr().err == ""
+    tuned(small, verbose=True).fit(*digits)
+
+    assert re.search(r"training: 100%.* 4/4 .*epoch", capsys.readouterr().err)
 
 
 def test_patience_ends_it_early(small, digits):
