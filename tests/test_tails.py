@@ -247,9 +247,25 @@ class CountsItems(nn.Module):
         return self.second(x) if len(x) % 2 else x
 
 
+class CutsUp(nn.Module):
+    """Reads the halves of an item one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 2), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Cut in two, and put together."""
+        return self.second(self.first(x.reshape(-1, 2)).reshape(-1, 4))
+
+
 @pytest.mark.parametrize(
     ("network", "said"),
-    [(LooksBack, "differs from the whole network"), (CountsItems, "takes a different path")],
+    [
+        (LooksBack, "differs from the whole network"),
+        (CountsItems, "takes a different path"),
+        (CutsUp, "it gives 8 rows for 4 items"),
+    ],
 )
 def test_a_network_that_a_layer_does_not_decide_is_refused(network, said):
     """Neither one that reads its input again, nor one that depends on the batch."""

@@ -111,6 +111,11 @@ class WatchedNetwork:
         lengths = None if mask is None else [int(n) for n in mask.sum(1)]
         try:
             activation, whole = self._whole(layer, batch, mask)
+            if len(activation) != len(samples):
+                raise LayerError(
+                    f"it gives {len(activation)} rows for {len(samples)} items, and which of them "
+                    "belong to an item is not known"
+                )
             tail = self._settled(cut, layer, batch, activation, lengths)
             self._fold(tail, activation, whole)
             with torch.inference_mode():
