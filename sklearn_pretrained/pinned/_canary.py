@@ -58,8 +58,8 @@ class Canary:
         The precision.
     then : list of str or None
         What was recorded, one for each output.
-    differ : str
-        What is of another version than then, in words.
+    differ : callable
+        Says what is of another version than then.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Canary:
         recipe: str,
         dtype: str,
         then: list[str] | None,
-        differ: str,
+        differ: Callable[[], str],
     ) -> None:
         self._item, self._names = item, [key(output) for output in outputs]
         self._recipe, self._dtype, self._then, self._differ = recipe, dtype, then, differ
@@ -91,7 +91,7 @@ class Canary:
                 raise ProvenanceError(
                     "The network cannot read the canary, a fixed item that it could read at fit, "
                     "so its rows cannot be compared with those at fit: "
-                    f"{type(error).__name__}: {error}. {self._differ} {_REMEDY}"
+                    f"{type(error).__name__}: {error}. {self._differ()} {_REMEDY}"
                 ) from error
             # A network of one's own may read nothing but its own kind of item.
             warn_unreadable(self._recipe, backbone.name, error)
@@ -160,7 +160,7 @@ class Canary:
                 "The network does not give the rows that it gave at fit: the row of the canary, a "
                 f"fixed item, differs by {moved[1]:.1e} of its norm at "
                 f"{self._names[moved[0]]} (allowed for {self._dtype}: "
-                f"{PRECISIONS[self._dtype].machine:.0e}). {self._differ} {_REMEDY}"
+                f"{PRECISIONS[self._dtype].machine:.0e}). {self._differ()} {_REMEDY}"
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,12 @@ def check_parameters(now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
 
 
 def check_recipe(
-    now: Mapping[str, Any], then: Mapping[str, Any], *, name: str, only_common: bool, differ: str
+    now: Mapping[str, Any],
+    then: Mapping[str, Any],
+    *,
+    name: str,
+    only_common: bool,
+    differ: Callable[[], str],
 ) -> None:
     """Refuse a network that is prepared otherwise than it was at fit.
 
@@ -66,7 +71,7 @@ def check_recipe(
         if then.get(fact) != now.get(fact) or (fact in then) != (fact in now):
             raise ProvenanceError(
                 f"{name} is not prepared as it was at fit: {fact} was {was}, but is now {is_}."
-                f"{_MEANING.get(fact, '')} {differ} Restore the files, objects and versions used "
+                f"{_MEANING.get(fact, '')} {differ()} Restore the files, objects and versions used "
                 f"at fit, {_REMEDY}"
             )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -171,9 +173,10 @@ class PinnedState:
     def _check_recipe(self, backbone: Backbone) -> dict[str, Any]:
         """Return the recipe; refuse a network that was prepared otherwise at fit."""
         recipe = backbone.facts()
-        then, now = self._provenance.get("preprocessing"), plain(recipe)
-        if then is None:
+        then = self._provenance.get("preprocessing")
+        if then is None or json.dumps(recipe) == json.dumps(then):
             return recipe
+        now = plain(recipe)
         if not hasattr(self, "_fitted_here"):
             # Another Python, or another process, may print the same code otherwise.
             then, now = (
@@ -189,7 +192,7 @@ class PinnedState:
             then,
             name=backbone.name,
             only_common=not is_of_this_version(self._provenance),
-            differ=differences(self._provenance["versions"]),
+            differ=functools.partial(differences, self._provenance["versions"]),
         )
         return recipe
 
@@ -218,7 +221,7 @@ class PinnedState:
             recipe=recipe,
             dtype=self.dtype_,
             then=self._provenance.get("canary"),
-            differ=differences(self._provenance.get("versions", {})),
+            differ=functools.partial(differences, self._provenance.get("versions", {})),
         )
 
     def _keep_canary(self, canary: Canary | None) -> None:

@@ -17,6 +17,9 @@ _DEVICES = ("cpu", "cuda", "mps")
 def without_autocast() -> Iterator[None]:
     """Switch off what would compute in another precision than the recipe names."""
     on = [name for name in _DEVICES if torch.is_autocast_enabled(name)]
+    if not on:
+        yield
+        return
     with contextlib.ExitStack() as off:
         for name in on:
             off.enter_context(torch.autocast(name, enabled=False))

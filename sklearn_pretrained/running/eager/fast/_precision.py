@@ -110,17 +110,15 @@ class _Exact:
 
 
 _exact, _exact_on_gpus = _Exact(_unrounded), _Exact(_unrounded_on_gpus)
+_free = contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def full_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Keep a network's own precision: float32 is not rounded, and autocast is off."""
-    with contextlib.ExitStack() as kept:
-        kept.enter_context(without_autocast())
-        if dtype == torch.float32:
-            kept.enter_context(_exact)
-            if device.type == "cuda":
-                kept.enter_context(_exact_on_gpus)
+    of_float32 = _exact if dtype == torch.float32 else _free
+    of_gpus = _exact_on_gpus if dtype == torch.float32 and device.type == "cuda" else _free
+    with without_autocast(), of_float32, of_gpus:
         yield
 
 
