@@ -159,6 +159,29 @@ def test_without_targets_the_answers_must_agree(numbers, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_with_targets_the_score_decides_and_not_the_agreement(numbers, tmp_path):
+    """Other answers are written if as many are right; fewer by more than min_agreement are not."""
+    pipeline, X, _ = numbers
+    X = np.random.default_rng(1).normal(size=(4000, X.shape[1])).astype(np.float32)
+    X = X[np.argsort(np.abs(pipeline.decision_function(X)))[:60]]  # whose labels move
+    path, options = tmp_path / "x.onnx", {"examples": X, "weights": "int8"}
+    with pytest.raises(ExportError, match="pass the targets as y, so that the score decides, or"):
+        export_onnx(pipeline, path, **options)
+    export_onnx(pipeline, path, **options, min_agreement=0)
+    found, wanted = load(path).predict(X), pipeline.predict(X)
+    path.unlink()
+    with pytest.raises(ExportError, match=r"it may be 1.0% less \(1 - min_agreement\). Nothing"):
+        export_onnx(pipeline, path, **options, y=wanted)
+    assert list(tmp_path.iterdir()) == []
+    report = export_onnx(pipeline, path, **options, y=found)["report"]
+
+    np.testing.assert_allclose(
+        told(report, "weights")["predict"]["agreement"], np.mean(found == wanted)
+    )
+    assert told(report, "score")["predict"]["score"] == 1.0
+    np.testing.assert_allclose(told(report, "score")["predict"]["allowed"], 0.01)
+
+
 @pytest.mark.parametrize(
     ("how", "says"),
     [

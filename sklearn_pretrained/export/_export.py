@@ -63,6 +63,7 @@ def export_onnx(
     y : array-like, default=None
         Targets of the examples. The report then has the score of the file beside that of the
         pipeline, as ``pipeline.score(examples, y)`` gives it: the accuracy, or R² of regressors.
+        It decides about ``weights`` in place of the agreement.
     tolerance : float, default=1e-4
         Allowed difference of a row, relative to its norm. Probabilities, decision values and
         predicted numbers may differ by ten times as much; labels must be equal.
@@ -80,15 +81,15 @@ def export_onnx(
         How large weights are stored. "float16" makes a file of half the size, scikit-learn's
         steps included, which computes in float32 as before. "int8" makes one of about a quarter,
         whose networks compute in 8 bits, calibrated on up to 128 of the examples. Rows of both
-        differ by more than ``tolerance``, so that ``min_agreement`` or ``min_score`` decides,
-        after every step has been proven in float32.
+        differ by more than ``tolerance``, so that ``min_agreement`` decides, or the score if ``y``
+        is given, after every step has been proven in float32.
     min_agreement : float, default=0.99
         Where the graph cannot do quite the same, as with "bytes", "text" and fewer bits, the share
         of examples that must get the same label; of pipelines that give numbers, the share of
         their variance (R²) that must be the same.
     min_score : float, default=None
-        The least score on ``examples`` and ``y`` with which the file is written. It decides about
-        ``weights`` in place of ``min_agreement``.
+        The least score on ``examples`` and ``y`` with which the file is written. None is the
+        pipeline's own, less ``1 - min_agreement``.
 
     Returns
     -------
@@ -169,11 +170,13 @@ def export_onnx(
             runtime = ExportedPipeline(kept.graph)
             facts = runtime.facts_
             expected = {name: wanted for part in found for name, wanted in part.expected.items()}
-            least = min_agreement if min_score is None else 0.0
+            least = min_agreement if targets is None else 0.0
             facts["report"] += check_weights(runtime, samples, expected, least)
         facts["report"] += check_raw(runtime, fed, examples, min_agreement)
         if targets is not None:
-            facts["report"].append(check_score(runtime, samples, found[-1], targets, min_score))
+            last, lost = found[-1], 1 - min_agreement
+            score = check_score(runtime, samples, last, targets, least=min_score, lost=lost)
+            facts["report"].append(score)
         del runtime
         kept.write_as_one(_with(model, facts, tokenizers))
     return facts

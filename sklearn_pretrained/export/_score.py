@@ -13,6 +13,7 @@ from ..exceptions import ExportError
 from ..exported import ExportedPipeline
 from ._parts import Part
 
+_ROUNDING = 1e-9
 Facts = dict[str, Any]
 
 
@@ -49,7 +50,9 @@ def check_score(
     samples: Any,
     last: Part,
     targets: NDArray[Any],
+    *,
     least: float | None,
+    lost: float,
 ) -> Facts:
     """Score the file as scikit-learn's ``score`` does: the accuracy, or R² of regressors.
 
@@ -63,24 +66,32 @@ def check_score(
     targets : ndarray
     least : float or None
         The score that is asked for.
+    lost : float
+        How much less than the pipeline's it may be, where none is asked for.
     """
     wanted = last.expected["predict"]
     found = np.asarray(runtime.outputs(samples, "predict")["predict"]).reshape(wanted.shape)
     numbers = is_regressor(getattr(last, "estimator", None))
     score = r2_score if numbers else _accuracy
     ours, theirs = float(score(targets, found)), float(score(targets, wanted))
-    if least is not None and not ours >= least:
+    most = lost if least is None else theirs - least
+    if not theirs - ours <= most + _ROUNDING:
         name, told = ("R²", "{:.3f}") if numbers else ("accuracy", "{:.1%}")
+        if least is None:
+            asked = f"it may be {told.format(lost)} less (1 - min_agreement)"
+            instead = "say by min_score what is enough"
+        else:
+            asked, instead = f"min_score={least:g} is asked for", "ask for less"
         raise ExportError(
             f"On the examples the {name} of the file is {told.format(ours)}, that of the pipeline "
-            f"is {told.format(theirs)}, and min_score={least:g} is asked for. Nothing was written. "
-            "Use weights of more bits, or ask for less."
+            f"is {told.format(theirs)}, and {asked}. Nothing was written. Use weights of more "
+            f"bits, or {instead}."
         )
     return {
         "step": "score",
         "output": "predict",
         "largest": abs(theirs - ours),
-        "allowed": None if least is None else max(0.0, theirs - least),
+        "allowed": max(0.0, most),
         "score": ours,
         "score_of_pipeline": theirs,
         "examples": len(targets),
