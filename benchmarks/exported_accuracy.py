@@ -3,6 +3,7 @@
     python benchmarks/exported_accuracy.py DATA            # flowers, SIB-200 and SMS
     python benchmarks/exported_accuracy.py DATA sms        # one of them
     python benchmarks/exported_accuracy.py DATA --write    # and both tables into docs/export.md
+    python benchmarks/exported_accuracy.py DATA sms --write    # its lines of both tables
 
 DATA holds `flowers/{train,test}/CLASS/*.jpg`, `sib200_english/{train,test}.tsv` and
 `sms_spam/SMSSpamCollection`. Photos are read from their files, texts as strings, by the exported
@@ -164,6 +165,14 @@ def sms(data):
     yield "SMS: MiniLM, LogisticRegression", _minilm(list(X), y), list(X), list(X_test), y_test
 
 
+def merged(name, columns, lines, key):
+    """Put lines beside those of other pipelines that the page has."""
+    place = columns.index(key)
+    known = {line[place] for line in lines}
+    others = [line for line in exported_page.rows(name, columns) if line[place] not in known]
+    return sorted([*others, *lines], key=lambda line: line[place].partition(":")[0].casefold())
+
+
 TASKS = {"flowers": (flowers, "images"), "sib200": (sib200, "texts"), "sms": (sms, "texts")}
 
 
@@ -183,6 +192,8 @@ def main(data, *chosen, write=False):
         packages = ("onnxruntime", "onnxruntime-extensions", "scikit-learn", "torch")
         command = "python benchmarks/exported_accuracy.py shared/data --write"
         told = exported_page.head(command, *packages)
+        lines = merged("accuracy", COLUMNS, lines, "pipeline")
+        choices = merged("options", CHOICE_COLUMNS, choices, "pipeline")
         exported_page.put("accuracy", f"{exported_page.table(COLUMNS, lines)}\n\n{told}")
         exported_page.put("options", exported_page.table(CHOICE_COLUMNS, choices))
     return sum(line[COLUMNS.index("goals")] == "missed" for line in lines)

@@ -23,6 +23,14 @@ def table(columns, rows):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def rows(name, columns):
+    """Read the rows of a table of the page, if it has these columns."""
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+    found = PAGE.read_text().split(start)[1].split(end)[0].splitlines()
+    cells = [line[2:-2].split(" | ") for line in found if line.startswith("| ")]
+    return cells[2:] if cells and cells[0] == list(columns) else []
+
+
 def put(name, text):
     """Replace what lies between the marks."""
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"

@@ -25,7 +25,6 @@ FIRST = SECTIONS.pop("Write the file")[0][1]
 BLOCKS = {title: code for title, blocks in SECTIONS.items() for kind, code in blocks}
 ABSENT = {
     "MLflow": "mlflow, a server with a hundred dependencies, isn't in the extra test",
-    "Smaller files": "what it names is a network's accuracy on photos that the page hasn't",
 }
 # Those of one line; the longer one wants folders of labelled photos.
 COMMANDS = re.findall(r"^python -m sklearn_pretrained [^\\\n]*$", PAGE, flags=re.MULTILINE)
