@@ -77,7 +77,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_pretrained import ModuleFeaturizer, export_onnx
 from sklearn_pretrained.exceptions import ExportError
-from sklearn_pretrained.export import _graph
+from sklearn_pretrained.export import _graph, _mixtures
 from sklearn_pretrained.export._standins import numbers_for_truths
 from sklearn_pretrained.exported import load
 
@@ -326,6 +326,32 @@ def test_what_is_converted_otherwise_is_refused(case, network, data, tmp_path):
     with pytest.raises(ExportError, match=says):
         export_onnx(pipeline, tmp_path / "no.onnx", examples=X[:20])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_examples_that_do_not_show_what_differs_are_mixed(network, data, tmp_path):
+    """Each step must agree between them as well."""
+    X, targets = data
+    heads = [("one", LR), ("two", GaussianNB()), ("three", LinearSVC())]
+    pipeline = make_pipeline(network, VotingClassifier(heads)).fit(X, targets["two"])
+    export_onnx(pipeline, tmp_path / "any.onnx", examples=X, tolerance=np.inf)
+    agree = load(tmp_path / "any.onnx").predict(X) == pipeline.predict(X)
+    assert 20 < agree.sum() < len(X)
+
+    with pytest.raises(ExportError, match=r"'votingclassifier' differs: for mixtures of the exam"):
+        export_onnx(pipeline, tmp_path / "no.onnx", examples=X[agree])
+    assert not (tmp_path / "no.onnx").exists()
+
+
+def test_mixtures_lie_between_the_examples():
+    """Columns that are the same for all stay so, as those of units that are never active."""
+    rows = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    rows[:, 2] = 0
+    mixed = _mixtures.mixtures(rows)
+
+    assert mixed.dtype == np.float32
+    assert (mixed[:, 2] == 0).all()
+    assert not (mixed[:, None] == rows).all(axis=2).any()
+    assert np.abs(mixed).max() < 1.5 * np.abs(rows).max()
 
 
 def test_this_release_of_skl2onnx_makes_nodes_where_truths_become_numbers():

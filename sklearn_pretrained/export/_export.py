@@ -22,6 +22,7 @@ from ._facts import classes, feature_names, kinds, licence, provenance
 from ._front import check_pixels, fronts, joined, with_samples
 from ._graph import Graph
 from ._inputs import Input, form_of, inputs_of, samples_of
+from ._mixtures import check_mixtures
 from ._parts import Part, parts
 from ._proof import check_preparation, check_step, check_weights, choose_form
 from ._raw_proof import check_raw, check_strings
@@ -159,6 +160,7 @@ def export_onnx(
         samples = samples_of(fed)
         facts["report"] += check_pixels(runtime, fed, prepared)
         _prove(runtime, samples, found, tolerance)
+        check_mixtures(graph.steps, tolerance)
         facts["report"] += check_strings(runtime, fed, examples, tolerance)
         if weights != AS_THEY_ARE:
             # Every step is proven, and only its weights are others from here on.

@@ -45,6 +45,8 @@ class Graph:
         What the file says of its outputs.
     computing : list of str
         The names of the networks' nodes.
+    steps : list of (Step, ModelProto)
+        Each with the graph of it alone.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Graph:
     ) -> None:
         self._onnx = need("onnx", install=EXTRA, purpose=PURPOSE)
         self.outputs: Facts = {}
+        self.steps: list[tuple[Step, Any]] = []
         self.ports: dict[str, list[Port]] = {}
         self._read: dict[str, str] = {}
         self.model: Any = None
@@ -114,6 +117,7 @@ class Graph:
             made = make(
                 part.name, part.estimator, ports, self.model, transforms=part.rows is not None
             )
+        self.steps.append((part, made))
         fed = [value.name for value in made.graph.input]
         self._append(made, {name: port.tensor for name, port in zip(fed, ports, strict=True)})
         return [
