@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ..exceptions import LayerError
 from ..layers import Layer
@@ -36,6 +36,10 @@ class Cut:
 
     def _is_early(self, run: Run) -> bool:
         return run.ended <= self._moment
+
+    def standing(self) -> list[Key]:
+        """List what has a stand-in, in the order of the network."""
+        return [key for key in self._runs if key in self.stubs]
 
     def parts(self, key: Key) -> set[Key]:
         """List the runs right inside of one."""
@@ -82,3 +86,13 @@ def reading(layers: Sequence[Layer]) -> dict[Key, Act]:
     for i, layer in enumerate(layers):
         acts.setdefault((layer.module, layer.calls), Act()).reads.append((i, layer.side))
     return acts
+
+
+def passing_of(keys: list[Key], passes: Callable[[Collection[Key]], bool]) -> list[Key]:
+    """Find which of some pass, in their order; nearly all do not, so halves are tried."""
+    if not keys or not passes(keys):
+        return []
+    if len(keys) == 1:
+        return keys
+    half = len(keys) // 2
+    return passing_of(keys[:half], passes) + passing_of(keys[half:], passes)

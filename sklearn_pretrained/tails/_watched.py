@@ -13,7 +13,7 @@ from ..exceptions import LayerError
 from ..layers import Layer
 from ..running.eager.packed import padding_shows
 from ..taps import WHOLE, is_changed_behind, pool
-from ._cut import Cut, reading
+from ._cut import Cut, passing_of, reading
 from ._folded import Folded
 from ._forms import Size, forms
 from ._runs import Key, Run, watch
@@ -208,11 +208,11 @@ class WatchedNetwork:
                 cheap = tail.cheap = False
             if not passes(None):
                 return tail
-            passing = [key for key in cut.stubs if passes({key})]
+            passing = passing_of(cut.standing(), passes)
             if not passing:  # none alone
                 break
             self.release()
-            for key in passing:
+            for key in reversed(passing):  # the nearest first
                 if not cut.parts(key) and not self._is_fixed(key, batch, lengths):
                     raise LayerError(f"later layers also use {key[0]!r}")
                 cut.open(key)
