@@ -35,7 +35,15 @@ exclude_patterns = [
     *("sg_execution_times.rst", "auto_examples/**sg_execution_times.rst"),
 ]
 myst_heading_anchors = 3
+templates_path = ["_templates"]
 autosummary_generate = True
+# Methods of scikit-learn's estimators, which its own pages describe.
+autosummary_context = {
+    "scikit_learn": [
+        *("get_metadata_routing", "get_params", "score", "set_output", "set_params"),
+        *("set_fit_request", "set_score_request", "set_transform_request"),
+    ]
+}
 numpydoc_show_class_members = False
 autodoc_default_options = {"members": True, "inherited-members": False}
 suppress_warnings = ["config.cache"]

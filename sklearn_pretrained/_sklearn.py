@@ -106,8 +106,8 @@ class Documented:
 
     _doc_link_module = "sklearn_pretrained"
     _doc_link_template = (
-        "https://sklearn-pretrained.readthedocs.io/en/latest/api.html"
-        "#{estimator_module}.{estimator_name}"
+        "https://sklearn-pretrained.readthedocs.io/en/latest/generated/"
+        "{estimator_module}.{estimator_name}.html"
     )
 
 

@@ -47,7 +47,7 @@ def test_names_lead_to_this_packages_reference():
     html = PretrainedTextFeaturizer()._repr_html_()
 
     assert "sklearn-pretrained.readthedocs.io" in html
-    assert "api.html#sklearn_pretrained.PretrainedTextFeaturizer" in html
+    assert "generated/sklearn_pretrained.PretrainedTextFeaturizer.html" in html
 
 
 def test_what_a_user_named_is_escaped(tmp_path):
