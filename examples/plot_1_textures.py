@@ -1,17 +1,17 @@
 """
-A strong classifier of photographs in three lines
-=================================================
+Classify photographs in three lines
+===================================
 
-Photographs of brick, grass and gravel are cut into patches. Few of them are labelled. The features
-of a frozen MobileNetV2, whose weights come with the package, tell the textures apart where raw
-pixels cannot.
+Photographs of brick, grass and gravel are cut into patches, of which only eight per class are
+labelled. A logistic regression on the features of MobileNetV2, whose weights come with the package,
+tells the textures apart. On raw pixels, it cannot.
 """
 
 # %%
 # The patches
 # -----------
-# Training patches come from the upper part of each photograph, test patches from the lower part, so
-# that none of the pixels that are tested was seen before. Each patch is small, 32×32 pixels.
+# Training patches of 32×32 pixels come from the upper part of each photograph, and test patches
+# from the lower part, so that they have no pixels in common.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,8 +36,8 @@ for name in names:
 # %%
 # The classifier
 # --------------
-# The featurizer resizes and normalises each patch as MobileNetV2 was trained on, runs the network
-# up to what its own classifier would read, and gives 1,280 features.
+# The featurizer resizes and normalises each patch as MobileNetV2 expects it, runs the network
+# without its last layer, and returns 1,280 features.
 
 pipeline = make_pipeline(PretrainedImageFeaturizer(), LogisticRegression(max_iter=1000))
 pipeline.fit(X_train, y_train)
@@ -48,8 +48,8 @@ pixel_score = pixels.score(np.stack(X_test).reshape(144, -1) / 255, y_test)
 print(f"pretrained features {score:.3f}, raw pixels {pixel_score:.3f}")
 
 # %%
-# What it got right
-# -----------------
+# Predictions
+# -----------
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 montage = np.vstack([np.hstack(X_test[i * 48 : i * 48 + 6]) for i in range(3)])
@@ -58,5 +58,5 @@ left.set(xticks=[], yticks=[16, 48, 80], yticklabels=names, title="Test patches"
 ConfusionMatrixDisplay.from_predictions(
     y_test, pipeline.predict(X_test), ax=right, colorbar=False, cmap="Blues"
 )
-right.set_title(f"{score:.1%} right (raw pixels: {pixel_score:.1%})")
+right.set_title(f"accuracy {score:.1%} (raw pixels: {pixel_score:.1%})")
 plt.show()

@@ -1,11 +1,11 @@
 """
-Which layer is best? One pass tells
-===================================
+Which layer is best?
+====================
 
-Early layers see edges, late layers see objects, and which of them separates *your* classes is a
-question for cross-validation. Here every main stage of MobileNetV2 is tried on small textures: the
-best comes early, at a third of the cost of the last. The network sees each image once, whatever the
-number of layers, folds and heads.
+Early layers of a network respond to edges, late ones to objects. Which of them separates *your*
+classes best is a question for cross-validation. Here, all main stages of MobileNetV2 are compared
+on small textures, and an early layer is best, at a third of the cost of the last one. Each image
+goes through the network once, whatever the number of layers, folds and classifiers.
 """
 
 # %%
@@ -32,8 +32,8 @@ X = [photo[i : i + 16, j : j + 16] for photo in photos for i, j in places]
 y = np.repeat(["brick", "grass", "gravel"], len(places))
 
 # %%
-# The layers, and what reaching each of them costs
-# ------------------------------------------------
+# The layers and their costs
+# --------------------------
 
 table = list_layers("mobilenet_v2")
 print(table)
@@ -41,7 +41,7 @@ print(table)
 # %%
 # The search
 # ----------
-# It is scikit-learn's own. Small patches need no large input: `image_size=64`.
+# This is an ordinary grid search. Small patches do not need a large input, so `image_size=64`.
 
 stages = list(table.plan.stages)
 pipeline = Pipeline(
@@ -57,7 +57,7 @@ search = GridSearchCV(
 ).fit(X, y)
 
 # %%
-# The refitted featurizer computed nothing: its rows were known from the search.
+# The refitted featurizer computed nothing, since its rows were cached during the search.
 
 best = search.best_estimator_["featurizer"]
 print(search.best_params_, f"{search.best_score_:.3f}", best.counts_)
@@ -65,8 +65,8 @@ print(search.best_params_, f"{search.best_score_:.3f}", best.counts_)
 # %%
 # Accuracy against cost
 # ---------------------
-# The star marks the cheapest layer within one standard error of the best: in production the forward
-# stops there.
+# The star marks the cheapest layer within one standard error of the best. In production, the
+# forward pass stops there.
 
 display = LayerScoreDisplay.from_search(search, score_name="cross-validated accuracy")
 display.ax_.set_title("Textures: every main stage of MobileNetV2")
@@ -79,10 +79,11 @@ plt.show()
 print(display)
 
 # %%
-# Estimates beside scores
-# -----------------------
-# `rank_features` needs no grid: it scores candidates by estimates, beside a cross-validated linear
-# model. With cached rows that model is as cheap, so believe it first.
+# Estimates and scores
+# --------------------
+# `RankingDisplay` compares a few layers by estimates that need no grid search, and by a
+# cross-validated linear model. With cached rows, that model is as cheap as the estimates, and more
+# reliable.
 
 candidates = {
     layer: PretrainedImageFeaturizer(image_size=64, layer=layer)
@@ -94,8 +95,8 @@ plt.show()
 # %%
 # Few labels, or many?
 # --------------------
-# Several searches are compared by cost. With a few labels of each kind instead of sixty, a layer
-# is harder to choose, and the errors say so. The network sees no image again.
+# Several searches can be shown in one figure. With only a few labels per class, it is harder to
+# choose a layer, as the error bars show. No image goes through the network again.
 
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
 few = [(train[::10], test) for train, test in folds.split(X, y)]

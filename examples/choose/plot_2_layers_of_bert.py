@@ -1,10 +1,10 @@
 """
-Layers and poolings of BERT, on real e-mails
-============================================
+Layers and poolings of BERT
+===========================
 
-Is the last layer of a BERT the best one for your task, and is its class token? Here all hidden
-states and three poolings are compared for telling unwanted e-mails from wanted ones. The network
-reads each e-mail once for the whole comparison.
+Is the last layer of BERT the best one for your task? Is the class token better than the mean? Here,
+all hidden states and three poolings are compared on spam detection. Each e-mail goes through the
+network once in the whole comparison.
 """
 
 # %%
@@ -29,12 +29,12 @@ except NameError:  # in the documentation's gallery
     here = Path.cwd().parent
 rows = [json.loads(line) for line in (here / "data" / "emails.jsonl").read_text().splitlines()]
 X, y = [row["text"] for row in rows], [row["label"] for row in rows]
-print(y.count("spam"), "unwanted:", X[-1][:60], "…")
+print(y.count("spam"), "of", len(y), "are spam:", X[-1][:60], "…")
 
 # %%
 # The search
 # ----------
-# Few labels are used for each fit, as in practice: the splits train on a fifth.
+# As often in practice, there are few labels: each split trains on a fifth of the e-mails.
 
 pipeline = Pipeline(
     [
@@ -57,8 +57,8 @@ print(search.best_params_, f"{search.best_score_:.3f}")
 print(search.best_estimator_["featurizer"].counts_)
 
 # %%
-# The curve
-# ---------
+# Accuracy by layer and pooling
+# -----------------------------
 
 results = search.cv_results_
 figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
@@ -74,14 +74,14 @@ for pooling in ("mean", "cls", "max"):
         means.append(results["mean_test_score"][top])
         spreads.append(results["std_test_score"][top])
     axes.errorbar(np.arange(7), means, yerr=spreads, marker="o", capsize=3, label=pooling)
-axes.set(xlabel="hidden state", ylabel="accuracy", title="Unwanted e-mails, 80 labels a fit")
+axes.set(xlabel="hidden state", ylabel="accuracy", title="Spam or not, 80 labels per fit")
 axes.legend(title="pooling")
 plt.show()
 
 # %%
-# Ship it
+# Save it
 # -------
-# The tuned pipeline is saved as its recipe: kilobytes.
+# The file of the tuned pipeline is a few kilobytes, since it does not contain the weights.
 
 joblib.dump(search.best_estimator_, "emails.joblib")
 print(Path("emails.joblib").stat().st_size, "bytes")

@@ -2,8 +2,8 @@
 How large must an image be?
 ===========================
 
-The time that a network takes grows with the square of its input's side. The last layer gains from
-small images made larger; an earlier one reads them as they are, for a tenth of the time.
+The time of a forward pass grows with the square of the image size. For the last layer, it helps to
+enlarge small images; an earlier layer does as well at a smaller size, in a tenth of the time.
 """
 
 # %%
@@ -45,6 +45,6 @@ for size in sizes:
 _, ax = plt.subplots(layout="constrained")
 for layer, colour, marker in zip(layers, ["#D55E00", "#0072B2"], "os", strict=True):
     ax.plot(sizes, scores[layer], color=colour, marker=marker, label=layer)
-ax.set(xlabel="side of the network's input (pixels)", ylabel="accuracy", xticks=sizes)
+ax.set(xlabel="image_size (pixels)", ylabel="accuracy", xticks=sizes)
 ax.legend(title="layer")
 plt.show()

@@ -2,14 +2,14 @@
 Features of a folder of files
 =============================
 
-`load_image_folder` lists the files of a folder, and the featurizer reads them one at a time. What
-cannot be read becomes a row of NaN, and with a cache no file is computed twice. How much does JPEG
-compression cost?
+`load_image_folder` lists the files of a folder, and the featurizer opens them when it needs them. A
+file that cannot be read becomes a row of NaN, and with a cache no row is computed twice. As an
+application, we measure how much accuracy JPEG compression costs.
 """
 
 # %%
-# A folder with a folder for each class
-# -------------------------------------
+# A folder for each class
+# -----------------------
 # The training files are nearly uncompressed. One of them is damaged.
 
 import tempfile
@@ -45,8 +45,8 @@ damaged = folder / "train" / "brick" / "000_000.jpg"
 damaged.write_bytes(damaged.read_bytes()[:100])
 
 # %%
-# Rows, and what could not be read
-# --------------------------------
+# Features, and a file that could not be read
+# -------------------------------------------
 
 train = load_image_folder(folder / "train")
 print(len(train.data), "files of", train.target_names)
@@ -61,7 +61,7 @@ good = ~np.isnan(rows).any(axis=1)
 head = LogisticRegression(max_iter=1000).fit(rows[good], train.target[good])
 
 # %%
-# Once more: the rows are in the cache, also for the next program.
+# The second time, all rows come from the cache file, which other programs can use too.
 
 featurizer.transform(train.data)
 print(featurizer.counts_)

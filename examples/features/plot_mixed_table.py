@@ -2,15 +2,16 @@
 A table of images, texts and numbers
 ====================================
 
-Each column has a featurizer of its own in scikit-learn's `ColumnTransformer`. Here no column
-suffices alone: the picture says which team a message is for, and the text whether it is spam.
+In a `ColumnTransformer`, each column of images or texts has its own featurizer. In this example, no
+single column is sufficient: the photograph tells which team a message is for, and the text whether
+it is spam.
 """
 
 # %%
-# Messages with a picture
-# -----------------------
-# Real e-mails, each with a small photograph and the hour at which it came. A team is asked for
-# bricks, for grass or for gravel; spam is for none of them.
+# Messages with a photograph
+# --------------------------
+# Each row has the text of a real e-mail, a small photograph and the hour of arrival. Messages are
+# for the team for brick, grass or gravel, unless they are spam.
 
 import json
 from pathlib import Path
@@ -53,8 +54,8 @@ table = pd.DataFrame(
 y = np.where([email["label"] == "spam" for email in emails], "spam", teams)
 
 # %%
-# Column by column, and all of them
-# ---------------------------------
+# Each column, and all of them
+# ----------------------------
 
 columns = {
     "hour": (StandardScaler(), ["hour"]),
@@ -74,9 +75,9 @@ for name, chosen in tried.items():
     print(f"{name:10} {scores[name].mean():.3f} ± {scores[name].std():.3f}")
 
 # %%
-# What each knows
-# ---------------
-# Rows are cached by column, so the last score needed no network.
+# Comparison
+# ----------
+# Rows are cached, so the last score did not run a network.
 
 _, ax = plt.subplots(layout="constrained")
 means, stds = zip(*((s.mean(), s.std()) for s in scores.values()), strict=True)

@@ -1,9 +1,9 @@
 """
-A network of your own
-=====================
+Use your own network
+====================
 
-A small autoencoder is trained on unlabelled digits. Its frozen encoder then feeds a classifier that
-sees few labels, through the same layers, pooling and checks as the pretrained networks.
+A small autoencoder is trained on unlabelled digits. A classifier with few labels then reads the
+features of its bottleneck. Layers, caching and checks work as for pretrained networks.
 """
 
 # %%
@@ -46,9 +46,9 @@ for _ in range(400):
 print(list_layers(network, shape=(64,)))
 
 # %%
-# A head on few labels
-# --------------------
-# The featurizer works on a frozen copy; the network stays yours to train.
+# A classifier with few labels
+# ----------------------------
+# The featurizer uses a frozen copy, so you can continue to train the network.
 
 sizes = [10, 20, 50, 100, 300]
 scores = {"pixels": [], "bottleneck, 24 features": []}

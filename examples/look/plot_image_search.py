@@ -2,7 +2,7 @@
 Image search
 ============
 
-A query and the images whose features are nearest to it: no index, no labels, two lines.
+Find the images whose features are nearest to those of a query, without labels.
 """
 
 # %%
@@ -29,17 +29,17 @@ for name, photo in photos.items():
         y.append(name)
 
 # %%
-# What is nearest to three of them?
-# ---------------------------------
-# Frames are blue where a crop is of the same photograph as the query, and orange where not.
+# The nearest neighbours of three crops
+# -------------------------------------
+# The frame is blue if a crop is from the same photograph as the query, and orange otherwise.
 
 featurizer = PretrainedImageFeaturizer().fit(X)
 display = NeighborsDisplay.from_estimator(featurizer, X, [0, 12, 80], y=y)
 print(display)
 
 # %%
-# All of them
-# -----------
+# All crops
+# ---------
 
 map_ = FeatureMapDisplay.from_estimator(featurizer, X, y, method="tsne", n_shown=40)
 print(map_)

@@ -2,14 +2,16 @@
 Duplicates that leak between folds
 ==================================
 
-Photographs that were saved twice, mirrored or cropped lie in training and test rows, and the score
-is too good. Groups of near duplicates, found in the same features, put them on one side.
+If copies of a photograph, such as mirrored or cropped ones, are in both the training and the test
+set, the score is too high. Near duplicates can be found by their features and kept on one side of a
+split.
 """
 
 # %%
-# Hard labels, and copies
-# -----------------------
-# Faces bear random labels, which nobody can learn. Half of them come twice, cropped or mirrored.
+# Random labels, and copies
+# -------------------------
+# The labels of these faces are random, so there is nothing to learn. Half of the faces occur twice,
+# the second time cropped or mirrored.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,9 +31,9 @@ rows = PretrainedImageFeaturizer(image_size=96, augment="flip").fit_transform(X)
 # %%
 # Which pairs are near duplicates?
 # --------------------------------
-# Pairs are shown from the nearest to the farthest. With the threshold that is chosen from the rows,
-# the last pairs are clearly copies, so it can be higher: these images have 25 × 25 pixels, and
-# one pixel less moves their features further than it does in large photographs.
+# Pairs are shown from the nearest to the farthest. With the default threshold, even the last pairs
+# are clearly copies, so a higher one can be tried. These images have only 25 × 25 pixels, and
+# cropping one of them changes the features more than in large photographs.
 
 display = DuplicatesDisplay.from_features(rows, items=X)
 print(display)
@@ -49,18 +51,17 @@ head = LogisticRegression(C=100, max_iter=2000)
 leaky = cross_val_score(head, rows, y, cv=KFold(5, shuffle=True, random_state=0))
 honest = cross_val_score(head, rows, y, groups=wider.groups, cv=GroupKFold(5))
 _, ax = plt.subplots(layout="constrained")
-ax.bar(["folds as they fall", "groups on one side"], [leaky.mean(), honest.mean()], color="#0072B2")
+ax.bar(["KFold", "GroupKFold"], [leaky.mean(), honest.mean()], color="#0072B2")
 ax.axhline(0.5, color="black", linestyle="--", label="chance: labels are random")
 ax.set(ylabel="accuracy", ylim=(0, 1))
 ax.legend()
 plt.show()
 
 # %%
-# A warning in three lines
-# ------------------------
-# Where training and test rows are given, copies that lie on both sides are counted before the score
-# is believed.
+# Check a given split
+# -------------------
+# If the training and test sets are given, count the test rows that have a copy in the training set.
 
 train, test = np.arange(len(X)) < 80, np.arange(len(X)) >= 80
 leaked = np.isin(wider.groups[test], wider.groups[train])
-print(f"{leaked.sum()} of {test.sum()} test rows have a copy in the training rows")
+print(f"{leaked.sum()} of {test.sum()} test rows have a copy in the training set")

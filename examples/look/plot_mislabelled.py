@@ -2,13 +2,14 @@
 Which labels are wrong?
 =======================
 
-A classifier that never saw a row is seldom sure of a wrong label. Cross-validated probabilities
-rank rows by how little their own label is believed; cached features make it a matter of seconds.
+A classifier that was trained without a row rarely predicts a wrong label for it with confidence. So
+the cross-validated probability of the given label ranks rows by how suspicious their labels are.
+With cached features, this takes seconds.
 """
 
 # %%
-# Textures, one label in twenty is wrong
-# --------------------------------------
+# Textures with 5% wrong labels
+# -----------------------------
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,21 +33,21 @@ y = truth.copy()
 y[spoilt] = [random.choice(names[names != label]) for label in truth[spoilt]]
 
 # %%
-# How much is each label believed?
-# --------------------------------
+# The probability of each given label
+# -----------------------------------
 
 pipeline = make_pipeline(PretrainedImageFeaturizer(image_size=64), LogisticRegression(C=0.1))
 proba = cross_val_predict(pipeline, X, y, cv=5, method="predict_proba")
 own = proba[np.arange(len(y)), np.searchsorted(names, y)]
 suspects = np.argsort(own)[: len(spoilt)]
 print(
-    f"{np.isin(suspects, spoilt).mean():.0%} of the {len(suspects)} most suspect labels are wrong"
+    f"{np.isin(suspects, spoilt).mean():.0%} of the {len(suspects)} most suspicious are wrong"
 )
 
 # %%
-# The most suspect ones
-# ---------------------
-# With the label that they bear, and what the classifier takes them for.
+# The most suspicious labels
+# --------------------------
+# Above each patch: its label, and what the classifier predicts.
 
 figure, axes = plt.subplots(2, 5, figsize=(9, 4.5), layout="constrained")
 for ax, i in zip(axes.flat, suspects, strict=False):

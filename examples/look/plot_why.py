@@ -2,13 +2,13 @@
 Why this class?
 ===============
 
-Behind a mean over positions a linear classifier is a sum, so that each place of an image, and each
-word of a text, has its exact part in the decision.
+If features are means over positions, the decision of a linear classifier is a sum over positions.
+So the contribution of each part of an image, and of each word of a text, is known exactly.
 """
 
 # %%
-# A classifier of photographs of two kinds
-# ----------------------------------------
+# A classifier of cats and cups
+# -----------------------------
 
 import json
 from pathlib import Path
@@ -39,8 +39,8 @@ pipeline.steps.append(("head", LogisticRegression(max_iter=1000)))
 pipeline.fit(X, y)
 
 # %%
-# Places that speak for the class are orange, those that speak against it purple. Both photographs
-# side by side are one image, and each half speaks for its own class.
+# Parts that speak for the class are orange, and parts that speak against it purple. The image shows
+# both photographs side by side, and each half speaks for its own class.
 
 both = np.hstack([data.chelsea()[:, 80:230], data.coffee()[50:350, 230:380]])
 _, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
@@ -49,8 +49,8 @@ for class_, ax in (("cat", left), ("cup", right)):
 print(display)
 
 # %%
-# And words
-# ---------
+# Words
+# -----
 
 try:
     here = Path(__file__).parent.parent

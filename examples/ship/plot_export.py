@@ -1,9 +1,9 @@
 """
-One file for everywhere, of 32 bits or 8
-========================================
+Export a pipeline to ONNX
+=========================
 
-A pipeline is written as one ONNX file that needs neither torch nor scikit-learn. Every file is
-compared with the pipeline before it is written. How much do smaller weights move the answers?
+A pipeline is written as one ONNX file that needs neither torch nor scikit-learn. The file is
+compared with the pipeline before it is written. Here we also compare 32-bit and 8-bit weights.
 """
 
 # %%
@@ -34,7 +34,8 @@ print(f"the pipeline: {pipeline.score(X_test, y):.3f}")
 # %%
 # Two files
 # ---------
-# `y` and `min_score` let a file of fewer bits be written if it scores at least that much.
+# With `y` and `min_score`, a file with 8-bit weights is only written if it scores at least that
+# much.
 
 folder = Path(tempfile.mkdtemp())
 here, said = pipeline.predict_proba(X_test), {}
@@ -49,8 +50,8 @@ for weights in ("float32", "int8"):
     )
 
 # %%
-# What the files say, beside what the pipeline says
-# -------------------------------------------------
+# Probabilities of the files and of the pipeline
+# ----------------------------------------------
 
 _, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True, layout="constrained")
 for ax, (weights, (there, size)) in zip(axes, said.items(), strict=True):

@@ -1,14 +1,15 @@
 """
-Label the most useful next
-==========================
+Active learning
+===============
 
-Rows are cached, so a classifier is fitted anew in no time after each label. Asking for the labels
-that it is least sure of needs fewer of them than asking at random.
+Which image should be labelled next? Features are computed once, so the classifier can be refitted
+in no time after each label. Asking for the labels of which it is least sure needs fewer labels than
+asking at random.
 """
 
 # %%
-# Patches of four textures, all unlabelled but eight
-# --------------------------------------------------
+# Patches of four textures, eight of them labelled
+# ------------------------------------------------
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,8 +31,8 @@ order = np.random.default_rng(0).permutation(len(X))
 pool, test = order[:300], order[300:]
 
 # %%
-# Two ways to ask
-# ---------------
+# Two ways to choose
+# ------------------
 
 
 def learn(ask, start=8, more=4, rounds=16):
@@ -64,8 +65,8 @@ print(
 # -----------------------
 
 _, ax = plt.subplots(layout="constrained")
-ax.plot(*chosen.T, color="#D55E00", marker="o", label="least sure first")
+ax.plot(*chosen.T, color="#D55E00", marker="o", label="least certain first")
 ax.plot(*drawn.T, color="#0072B2", marker="s", label="at random, mean of 10")
-ax.set(xlabel="labels", ylabel="accuracy on the others")
+ax.set(xlabel="labels", ylabel="test accuracy")
 ax.legend()
 plt.show()

@@ -1,15 +1,16 @@
 """
-Few shots
-=========
+Few-shot classification
+=======================
 
-Which head reads features best, with two to sixteen labelled images a class? A logistic regression
-does from the start; the mean of a class is close, and needs no tuning.
+Which classifier is best if there are only two to sixteen labelled images per class? Logistic
+regression is, from the start; the nearest class mean is close and needs no tuning.
 """
 
 # %%
 # Crops of eight photographs
 # --------------------------
-# Shots come from the left part of each photograph, and the images to name from the right one.
+# The labelled images (shots) come from the left part of each photograph, and the test images from
+# the right part.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,8 +44,8 @@ X_test, y_test = crops(40, 256, 512)
 test = normalize(featurizer.transform(X_test))
 
 # %%
-# Heads, over ten draws of the shots
-# ----------------------------------
+# Three classifiers, means of ten draws
+# -------------------------------------
 
 heads = {
     "nearest mean": NearestCentroid(),
@@ -65,7 +66,7 @@ for (name, head), colour, marker in zip(
         curve.append(np.mean([head.fit(shots[d], y[d]).score(test, y_test) for d in draws]))
     print(f"{name:20}", np.round(curve, 3))
     ax.plot(sizes, curve, color=colour, marker=marker, label=name)
-ax.set(xscale="log", xticks=sizes, xticklabels=sizes, xlabel="shots a class", ylabel="accuracy")
+ax.set(xscale="log", xticks=sizes, xticklabels=sizes, xlabel="labels per class", ylabel="accuracy")
 ax.minorticks_off()
 ax.legend()
 plt.show()

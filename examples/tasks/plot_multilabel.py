@@ -2,8 +2,8 @@
 Several labels per image
 ========================
 
-Mosaics of textures bear a label for each texture in them. scikit-learn's multilabel classifiers
-read the same features as any other.
+Mosaics of textures have one label for each texture in them. scikit-learn's multilabel classifiers
+use the same features as any other estimator.
 """
 
 # %%
@@ -44,8 +44,8 @@ X_train, Y_train = mosaics(150, 0, 256)
 X_test, Y_test = mosaics(150, 256, 512)
 
 # %%
-# One classifier a label
-# ----------------------
+# One classifier per label
+# ------------------------
 
 head = OneVsRestClassifier(LogisticRegression(max_iter=1000))
 pipeline = make_pipeline(PretrainedImageFeaturizer(image_size=96), head).fit(X_train, Y_train)
@@ -57,8 +57,8 @@ print(
 )
 
 # %%
-# Some of them
-# ------------
+# Predictions
+# -----------
 
 _, axes = plt.subplots(2, 4, figsize=(9, 5), layout="constrained")
 for ax, image, said, is_ in zip(axes.flat, X_test, found, Y_test, strict=False):

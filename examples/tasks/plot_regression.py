@@ -1,10 +1,10 @@
 """
-A number from an image
-=======================
+Regression on images
+=====================
 
-How far is the camera from the ground? Patches of gravel are cut at many distances, and ridge
-regression over features of a frozen network tells the distance of patches of a part that it never
-saw.
+How far is the camera from the ground? Patches of gravel are cut out at many distances. A ridge
+regression on features of a frozen network predicts the distance for a part of the ground that it
+has not seen.
 """
 
 # %%
@@ -28,7 +28,7 @@ random = np.random.default_rng(0)
 
 
 def patches(n, left, right):
-    """Cut patches of a part of the ground, and tell how far the camera was."""
+    """Cut patches out of a part of the ground, and return the distances."""
     X, y = [], random.uniform(1, 4, n)
     for distance in y:
         side = int(48 * distance)
@@ -41,8 +41,8 @@ X_train, y_train = patches(200, 0, 256)
 X_test, y_test = patches(150, 256, 512)
 
 # %%
-# Which layer knows distances?
-# ----------------------------
+# Which layer is best?
+# --------------------
 
 best = {}
 for layer in ("features.3", "features.6", "features.13", "penultimate"):
@@ -53,8 +53,8 @@ for layer in ("features.3", "features.6", "features.13", "penultimate"):
 _, pipeline = max(best.values(), key=lambda found: found[0])
 
 # %%
-# Distances over unseen gravel
-# ----------------------------
+# Predicted distances on unseen ground
+# ------------------------------------
 
 found = pipeline.fit(X_train, y_train).predict(X_test)
 _, ax = plt.subplots(layout="constrained")
@@ -62,6 +62,6 @@ PredictionErrorDisplay.from_predictions(
     y_test, found, kind="actual_vs_predicted", ax=ax, scatter_kwargs={"color": "#0072B2"}
 )
 ax.set(xticks=[1, 2, 3, 4], yticks=[1, 2, 3, 4])
-ax.set(xlabel="distance that was predicted", ylabel="true distance")
+ax.set(xlabel="predicted distance", ylabel="true distance")
 ax.set_title(f"R² {r2_score(y_test, found):.3f} on the right half of the ground")
 plt.show()

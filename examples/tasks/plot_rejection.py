@@ -1,9 +1,9 @@
 """
-Leave to a person what is not sure
-==================================
+Reject uncertain predictions
+============================
 
-Calibrated probabilities say how often a prediction is right, so that a threshold on them trades how
-much is decided against how much of it is wrong.
+Calibrated probabilities tell how often predictions are right. With a threshold on them, uncertain
+e-mails can be left to a person: the fewer are decided automatically, the fewer errors are made.
 """
 
 # %%
@@ -31,8 +31,8 @@ emails = [json.loads(line) for line in lines]
 X, y = [e["text"] for e in emails], np.array([e["label"] for e in emails])
 
 # %%
-# Probabilities of e-mails that were left out
-# -------------------------------------------
+# Cross-validated probabilities
+# -----------------------------
 
 head = CalibratedClassifierCV(LogisticRegression(max_iter=1000), cv=5)
 pipeline = make_pipeline(PretrainedTextFeaturizer(max_length=16, truncation="cut"), head)
@@ -40,8 +40,8 @@ proba = cross_val_predict(pipeline, X, y, cv=5, method="predict_proba")
 sure, right = proba.max(axis=1), np.unique(y)[proba.argmax(axis=1)] == y
 
 # %%
-# What is decided, and what is wrong of it
-# ----------------------------------------
+# Decisions and errors
+# --------------------
 
 thresholds = np.linspace(0.5, np.quantile(sure, 0.98), 50)
 decided = np.array([(sure >= t).mean() for t in thresholds])
@@ -55,7 +55,7 @@ left.plot(100 * decided, 100 * wrong, color="#0072B2")
 left.plot(
     100 * decided[k], 100 * wrong[k], "o", color="#D55E00", label=f"from {thresholds[k]:.2f} on"
 )
-left.set(xlabel="decided (%)", ylabel="wrong of these (%)", ylim=(0, None))
+left.set(xlabel="decided automatically (%)", ylabel="errors among these (%)", ylim=(0, None))
 left.legend()
 bins = np.quantile(sure, np.linspace(0, 1, 7))
 place = np.clip(np.digitize(sure, bins) - 1, 0, 5)
@@ -63,6 +63,6 @@ said = [sure[place == b].mean() for b in range(6)]
 was = [right[place == b].mean() for b in range(6)]
 right_ax.plot([0.5, 1], [0.5, 1], ":", color="black", label="perfectly calibrated")
 right_ax.plot(said, was, marker="o", color="#0072B2", label="sixths of the e-mails")
-right_ax.set(xlabel="probability that was said", ylabel="share that was right")
+right_ax.set(xlabel="predicted probability", ylabel="share of correct predictions")
 right_ax.legend()
 plt.show()

@@ -1,15 +1,15 @@
 """
-Frozen, or trained? Faces tell
-==============================
+Frozen, or trained?
+===================
 
-Is it worth training a network's upper layers? `adaptation_report` tries both on the same folds, and
-ends in a line to act on. What lies below the layers that are trained is computed once.
+Is it worth training the upper layers of a network? `adaptation_report` compares both on the same
+folds and recommends one. The layers below those that are trained run only once.
 """
 
 # %%
-# A hundred faces, a hundred other things
+# A hundred faces, a hundred other images
 # ---------------------------------------
-# With 16 rows of each kind to learn from: few, so that a network that is trained may lose as well.
+# There are 16 training images per class. With so few, training may also make the result worse.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,8 +39,8 @@ report = adaptation_report(
 print(report)
 
 # %%
-# Score against what is trained
-# -----------------------------
+# Accuracy against the trained share
+# ----------------------------------
 
 AdaptationDisplay.from_report(report)
 plt.show()

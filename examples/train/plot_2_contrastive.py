@@ -1,10 +1,10 @@
 """
-A text encoder from few labels
-==============================
+Contrastive fine-tuning with few labels
+=======================================
 
-Eight e-mails of each kind make few rows, and many pairs. Contrastive training compares pairs,
-brings together what bears one label, and parts the rest; the head is then fitted on the tuned
-features.
+Eight e-mails per class are few rows, but they form many pairs. Contrastive training moves the
+features of pairs with the same label together and those of other pairs apart. The classifier is
+then fitted on the fine-tuned features.
 """
 
 # %%
@@ -29,9 +29,9 @@ emails = [json.loads(line) for line in lines]
 X, y = [e["text"] for e in emails], np.array([e["label"] for e in emails])
 
 # %%
-# Frozen, and with its last blocks trained
-# ----------------------------------------
-# `hidden_4` is what the last two of six blocks read.
+# Frozen and fine-tuned
+# ---------------------
+# `train_from="hidden_4"` trains the last two of six blocks.
 
 folds = StratifiedShuffleSplit(2, train_size=16, test_size=60, random_state=0)
 report = adaptation_report(
@@ -48,8 +48,8 @@ report = adaptation_report(
 print(report)
 
 # %%
-# Score against what is trained
-# -----------------------------
+# Accuracy against the trained share
+# ----------------------------------
 
 AdaptationDisplay.from_report(report)
 plt.show()
