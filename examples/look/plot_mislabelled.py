@@ -40,9 +40,7 @@ pipeline = make_pipeline(PretrainedImageFeaturizer(image_size=64), LogisticRegre
 proba = cross_val_predict(pipeline, X, y, cv=5, method="predict_proba")
 own = proba[np.arange(len(y)), np.searchsorted(names, y)]
 suspects = np.argsort(own)[: len(spoilt)]
-print(
-    f"{np.isin(suspects, spoilt).mean():.0%} of the {len(suspects)} most suspicious are wrong"
-)
+print(f"{np.isin(suspects, spoilt).mean():.0%} of the {len(suspects)} most suspicious are wrong")
 
 # %%
 # The most suspicious labels
