@@ -192,6 +192,25 @@ def test_doctor_names_what_is_amiss(command, monkeypatch, tmp_path):
     assert not (tmp_path / "no.sqlite").exists()
 
 
+def test_doctor_names_a_torchvision_for_another_torch(command, monkeypatch):
+    """With what installs a pair; what can't be looked at then is said, and nothing crashes."""
+
+    def fails():
+        raise ImportError("torch 1 and torchvision 2 do not work together (no nms). Install both")
+
+    def stops():
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(_installed, "need_torchvision", fails)
+    monkeypatch.setattr(_kept, "weights", stops)
+    code, said, _ = command("doctor", "--quick")
+
+    assert code == 1
+    assert "do not work together" in said
+    assert "operator torchvision::nms does not exist" in said
+    assert said.splitlines()[-1] == "Amiss: torch and torchvision, Weights at hand."
+
+
 def test_doctor_names_damaged_weights(monkeypatch, tmp_path):
     """Those of the package, by the error of whoever loads them."""
     from sklearn_pretrained.backbones.torchvision import _networks

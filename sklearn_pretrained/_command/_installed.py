@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from .. import __version__
-from ..process import need
+from ..process import need, need_torchvision
 from ._findings import AMISS, Finding
 
 NAME = "sklearn-pretrained"
@@ -21,7 +21,17 @@ def packages() -> list[Finding]:
         Finding("Python", platform.python_version()),
         Finding(NAME, __version__),
         *(_package(one.name, one.specifier) for one in needed),
+        *_pair(),
     ]
+
+
+def _pair() -> list[Finding]:
+    """Tell of a torchvision that was built for another torch: nothing else can be tried then."""
+    try:
+        need_torchvision()
+    except ImportError as error:
+        return [Finding("torch and torchvision", "do not load", str(error), AMISS)]
+    return []
 
 
 def _package(name: str, wanted: Any) -> Finding:

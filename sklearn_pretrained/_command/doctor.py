@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -31,16 +32,17 @@ def command(
     """
     from . import _computing, _installed, _kept
 
-    sections: dict[str, list[Finding]] = {
-        "Installed": _installed.packages(),
-        "Extras": _installed.extras(),
-        "Devices": _computing.devices(),
-        "Fast paths": _computing.fast_paths(),
-        "Caches": _kept.caches(cache),
-        "Weights at hand": _kept.weights(),
+    looks: dict[str, Callable[[], list[Finding]]] = {
+        "Installed": _installed.packages,
+        "Extras": _installed.extras,
+        "Devices": _computing.devices,
+        "Fast paths": _computing.fast_paths,
+        "Caches": lambda: _kept.caches(cache),
+        "Weights at hand": _kept.weights,
     }
     if not quick:
-        sections["A trial"] = _computing.trial()
+        looks["A trial"] = _computing.trial
+    sections = {title: _found(title, look) for title, look in looks.items()}
     for title, findings in sections.items():
         heads = ("what", "found", "remark")
         print_table([heads, *(one.cells() for one in findings)], left=set(heads), title=title)
@@ -48,3 +50,12 @@ def command(
     amiss = [one.what for findings in sections.values() for one in findings if one.state == AMISS]
     typer.echo(f"Amiss: {', '.join(amiss)}." if amiss else "Nothing is amiss.")
     raise typer.Exit(bool(amiss))
+
+
+def _found(title: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    """Look; what stops a look is a finding too."""
+    try:
+        return look()
+    except Exception as error:
+        said = str(error).splitlines() or [type(error).__name__]
+        return [Finding(title, "not known", said[0], AMISS)]

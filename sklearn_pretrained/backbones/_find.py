@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..process import need_torchvision
 from ._backbone import Backbone
 from ._sources import find_source
 
@@ -53,6 +54,7 @@ def find_image(model: Any, **parameters: Any) -> Backbone:
     """
     from .own._program import ProgramBackbone, is_program
 
+    need_torchvision()
     if is_program(model):
         return ProgramBackbone(model, **parameters)
     if not isinstance(model, str):

@@ -130,7 +130,7 @@ class TorchHubFile:
             # Writes to a temporary name, checks the hash, and only then renames.
             torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.expected)
         except Exception as error:
-            raise self._missing(f"the download failed: {error}") from error
+            raise self._missing(f"the download failed: {error}") from None
         return path
 
     def _missing(self, reason: str) -> WeightsError:

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..reporting import bars
 from ..tails import Tail
 from ._activations import Activations
 from ._network import in_parts, run
@@ -238,6 +239,4 @@ class _Pace:
 def _shown(epochs: range, shown: bool) -> Any:  # noqa: FBT001
     if not shown:
         return epochs
-    from tqdm.auto import tqdm
-
-    return tqdm(epochs, desc="training", unit="epoch")
+    return bars()(epochs, desc="training", unit="epoch")

@@ -38,7 +38,7 @@ class BadItems:
             remove = "Otherwise, remove it" if isinstance(error, OutsideRangeError) else "Remove it"
             raise BadItemError(
                 f"{message}. {remove}, or pass on_error='nan' to get a row of NaN for it."
-            ) from error
+            ) from error.__cause__  # the error itself says no more than this one
         self._found[i] = message
         k = i - self._start
         digest = self._digests[k] if k < len(self._digests) else None

@@ -77,11 +77,11 @@ def read_file(path: str) -> bytes:
             return file.read()
     except BadItemError:
         raise
-    except FileNotFoundError as error:
-        raise BadItemError("does not exist") from error
+    except FileNotFoundError:
+        raise BadItemError("does not exist") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadItemError(f"could not be opened: {reason}") from error
+        raise BadItemError(f"could not be opened: {reason}") from None
 
 
 def _check_size(size: int) -> None:

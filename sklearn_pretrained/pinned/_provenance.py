@@ -97,7 +97,8 @@ class Provenance:
         """
         return json.loads(json.dumps(self.facts))
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        """Return the text of a model card: it is what the end of a notebook's cell shows."""
         facts = self.to_dict()
         lines = [f"{facts.pop('estimator')}, fitted {facts.pop('date')}"]
         for name, value in facts.items():

