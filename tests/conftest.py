@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import nn
 
 from sklearn_pretrained import release
 from sklearn_pretrained.running import _engine
+
+os.environ["SKLEARN_PRETRAINED_GRAPHS"] = "0"  # nothing of a test stays in the user's folders
 
 
 @pytest.fixture(scope="session")

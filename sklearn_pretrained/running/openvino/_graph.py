@@ -17,6 +17,7 @@ from ...process import quiet
 from .._runner import Outputs
 from ..eager._rows import rows_of
 from ..eager.fast import flow
+from . import _saved
 
 
 class _Flat(nn.Module):
@@ -67,9 +68,11 @@ class Graph:
     def __init__(self, backbone: Backbone, outputs: Outputs, batch: Any, *, threads: int) -> None:
         self._outputs = list(outputs)
         self._names = tuple(batch) if isinstance(batch, Mapping) else ()
-        module = _Flat(backbone, outputs, self._names)
-        module.check(self._tensors(batch))
-        self._converted = _converted(module, self._tensors(batch))
+        given = self._tensors(batch)
+        self._name = _saved.name_of(backbone, outputs, given)
+        found = _saved.read(self._name)
+        self._was_found = found is not None
+        self._converted = found or _made(self._name, backbone, outputs, self._names, given)
         self._threads = threads
         self._compiled: dict[int, Any] = {}
         self._lock = threading.Lock()
@@ -81,6 +84,11 @@ class Graph:
         parts = [found[self._outputs.index(output)] for output in outputs]
         # What a request gives is overwritten by the next one.
         return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=1)
+
+    def was_wrong(self) -> bool:
+        """Remove what was saved of it; tell whether it came from there, so that another may do."""
+        _saved.remove(self._name)
+        return self._was_found
 
     def _request(self) -> Any:
         """Return this thread's request, of a graph that has as many threads as torch has here."""
@@ -96,6 +104,21 @@ class Graph:
 
     def _tensors(self, batch: Any) -> list[Tensor]:
         return [batch[name] for name in self._names] if self._names else [batch]
+
+
+def _made(
+    name: str | None,
+    backbone: Backbone,
+    outputs: Outputs,
+    names: Sequence[str],
+    given: Sequence[Tensor],
+) -> Any:
+    """Convert a network, and save that for later processes."""
+    module = _Flat(backbone, outputs, names)
+    module.check(given)
+    converted = _converted(module, given)
+    _saved.save(name, converted)
+    return converted
 
 
 @quiet
