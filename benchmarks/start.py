@@ -1,10 +1,12 @@
 """How long a process waits before its first row: imports, loading, the first image, the first text.
 
     python benchmarks/start.py
+    python benchmarks/start.py --only OpenVINO
 
 Each line is the median of processes of their own, run in turns, with the files in the page cache.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from statistics import median
 REPEATS = 5
 CLOCK = "import time, warnings; warnings.simplefilter('ignore'); t = time.perf_counter();"
 IMAGE = "import numpy as np; X = [np.zeros((256, 256, 3), np.uint8)];"
+UNSAVED = "os.environ['SKLEARN_PRETRAINED_GRAPHS'] = '0';"
 OURS = "from sklearn_pretrained import PretrainedImageFeaturizer as F;"
 FIND_AND_LOAD = (
     "from sklearn_pretrained.backbones import find; "
@@ -35,6 +38,14 @@ PROGRAMS = {
     "first image of MobileNetV2, beyond torch's import": (
         f"import torch, torchvision, sklearn.base; {IMAGE}",
         f"{OURS} F().fit_transform(X)",
+    ),
+    "  with OpenVINO, whose graph an earlier process saved": (
+        f"import torch, torchvision, sklearn.base; {IMAGE}",
+        f"{OURS} F(engine='openvino').fit_transform(X)",
+    ),
+    "  with OpenVINO, whose graph is made": (
+        f"import os, torch, torchvision, sklearn.base; {IMAGE}{UNSAVED}",
+        f"{OURS} F(engine='openvino').fit_transform(X)",
     ),
     "ViT-B/16 from a local file, plain torchvision": (
         f"{LOADED} import torch",
@@ -76,12 +87,19 @@ def main() -> None:
     import torch
     from torchvision.models import vit_b_16
 
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="what the lines contain that are measured")
+    only = parser.parse_args().only
+    programs = {name: program for name, program in PROGRAMS.items() if only in name}
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "vit_b_16.pth"
         torch.save(vit_b_16().state_dict(), file)
-        found: dict[str, list[float]] = {name: [] for name in PROGRAMS}
+        found: dict[str, list[float]] = {name: [] for name in programs}
         for _ in range(REPEATS):
-            for name, (before, program) in PROGRAMS.items():
+            for name, (before, program) in programs.items():
                 found[name].append(seconds(before, program, file))
                 time.sleep(0.1)
     for name, times in found.items():
