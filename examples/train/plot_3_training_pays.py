@@ -4,13 +4,13 @@ Handwriting: where training pays
 
 A network that was made with photographs has never read a digit. Its last layers keep what tells
 dogs from cups, and drop some of what tells a 3 from an 8. So an earlier layer is better here, and
-training the upper layers is better still.
+training the upper layers is somewhat better still.
 """
 
 # %%
 # Scans of handwritten digits
 # ---------------------------
-# 200 to learn from in each of three folds, and 100 others to be tried on. `image_size=48` keeps the
+# 240 to learn from in each of three folds, and 100 others to be tried on. `image_size=48` keeps the
 # example quick.
 
 import matplotlib.pyplot as plt
@@ -26,8 +26,9 @@ featurizer = PretrainedImageFeaturizer(image_shape=(8, 8), value_range=(0, 16), 
 # The report
 # ----------
 # Frozen, the best of three frozen layers, and trained from `features.13` on, all on the same folds.
+# `validation_fraction=0` holds nothing out of so few rows: all are trained on, for eight epochs.
 
-folds = StratifiedShuffleSplit(3, train_size=200, test_size=100, random_state=0)
+folds = StratifiedShuffleSplit(3, train_size=240, test_size=100, random_state=0)
 report = adaptation_report(
     featurizer,
     X,
@@ -35,7 +36,8 @@ report = adaptation_report(
     cv=folds,
     depths=["features.13"],
     layers=["features.6", "features.13"],
-    epochs=5,
+    validation_fraction=0,
+    epochs=8,
 )
 print(report)
 
