@@ -2,8 +2,9 @@
 Use your own network
 ====================
 
-A small autoencoder is trained on unlabelled digits. A classifier with few labels then reads the
-features of its bottleneck. Layers, caching and checks work as for pretrained networks.
+A small autoencoder is trained on unlabelled digits. A classifier with few labels then reads the 24
+features of its bottleneck, which are as good as the 64 pixels. Layers, caching and checks work as
+for pretrained networks.
 """
 
 # %%

@@ -2,8 +2,8 @@
 Few-shot classification
 =======================
 
-Which classifier is best if there are only two to sixteen labelled images per class? Logistic
-regression is, from the start; the nearest class mean is close and needs no tuning.
+Which classifier is best if there are only two to sixteen labelled images per class? Here, logistic
+regression is best at every size. A nearest neighbour needs no tuning, and comes close with sixteen.
 """
 
 # %%
