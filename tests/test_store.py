@@ -69,7 +69,7 @@ def test_rows_come_back_to_the_bit_after_the_file_is_opened_again(tmp_path):
 
 
 def test_the_file_is_what_its_documentation_says(tmp_path):
-    """A SQLite file of 64 KiB pages with a mark and a number of its format, and no pickles."""
+    """A SQLite file of 8 KiB pages with a mark and a number of its format, and no pickles."""
     connection = sqlite3.connect(filled(tmp_path / "rows"))
     numbers = [
         connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -78,7 +78,7 @@ def test_the_file_is_what_its_documentation_says(tmp_path):
     record = connection.execute("SELECT record FROM rows WHERE id = 1").fetchone()[0]
     connection.close()
 
-    assert numbers == [65536, 0x736B7072, FORMAT, "delete"]
+    assert numbers == [8192, 0x736B7072, FORMAT, "delete"]
     assert record[:-8] == rows_of(DIGESTS[:1]).astype("<f4").tobytes()
 
 
@@ -271,6 +271,23 @@ def written_in(version: int, path: Path) -> Path:
     fixtures = Path(__file__).parent / "fixtures"
     path.write_bytes(gzip.decompress((fixtures / f"cache_format_{version}.sqlite.gz").read_bytes()))
     return path
+
+
+def test_files_with_pages_of_another_size_are_kept_within_a_size_too(tmp_path, monkeypatch):
+    """The bytes that rows take are counted in the pages of the file."""
+    monkeypatch.setattr(_file, "_NEW", ("page_size=65536", "auto_vacuum=INCREMENTAL"))
+    fetch(FeatureCache(tmp_path / "rows"), [digest_of(i) for i in range(1000)])
+    monkeypatch.undo()
+    cache = FeatureCache(tmp_path / "rows", max_size=4 << 20)
+    for start in range(1000, 3000, 100):
+        fetch(cache, [digest_of(i) for i in range(start, start + 100)])
+    before = cache.stats()
+    removed = cache.prune(2 << 20)
+
+    assert 2 << 20 < before["bytes"] <= 4 << 20
+    assert cache.stats()["bytes"] <= 2 << 20
+    assert before["rows"] - cache.stats()["rows"] == removed < before["rows"]
+    assert fetch(cache, [digest_of(i) for i in range(2900, 3000)])[1] == []
 
 
 @pytest.mark.parametrize("version", range(1, FORMAT + 1))

@@ -1,10 +1,10 @@
 """A row ↔ the bytes that stand for it on disk, and the tables that they lie in.
 
-The file is a SQLite database of 64 KiB pages whose ``application_id`` is `APPLICATION` and whose
-``user_version`` is the number of the format, `FORMAT`. Raise that number when a table or a record
-changes its meaning; add to `MIGRATIONS` what turns a file of the number before into one of this,
-and a file to the tests (tests/fixtures/make_cache.py). A file of a higher number is left alone by
-older versions of this package, which then compute without it.
+The file is a SQLite database whose ``application_id`` is `APPLICATION` and whose ``user_version``
+is the number of the format, `FORMAT`. Raise that number when a table or a record changes its
+meaning; add to `MIGRATIONS` what turns a file of the number before into one of this, and a file to
+the tests (tests/fixtures/make_cache.py). A file of a higher number is left alone by older versions
+of this package, which then compute without it. The size of its pages is no part of the format.
 
 ``bundles``
     One line for each set of outputs that a forward gave: the recipe's fingerprint and, as JSON,
@@ -42,7 +42,9 @@ from ...recipe import Bundle
 
 FORMAT = 2
 APPLICATION = 0x736B7072  # "skpr"
-PAGE = 65536
+# A key or a row that is looked up is a page that is read: larger ones cost more in a file of a
+# million rows. Smaller ones cost more where rows are wide.
+PAGE = 8192
 TABLES = {
     "bundles": """CREATE TABLE bundles (
         id INTEGER PRIMARY KEY, recipe TEXT NOT NULL, outputs TEXT NOT NULL,

@@ -92,7 +92,7 @@ class DiskStore(Attempts):
         where, now = number(connection, bundle), int(time.time())
         connection.executemany(
             "UPDATE keys SET used = ? WHERE bundle = ? AND digest = ?",
-            [(now, where, digest) for digest in digests],
+            [(now, where, digest) for digest in sorted(digests)],
         )
 
     # -- storing
@@ -136,7 +136,8 @@ class DiskStore(Attempts):
             beat = "UPDATE claimants SET beats = beats + 1 WHERE ticket = ?"
             connection.execute(beat, ticket[:1])
             connection.executemany(
-                "DELETE FROM claims WHERE bundle = ? AND digest = ?", [(where, d) for d in digests]
+                "DELETE FROM claims WHERE bundle = ? AND digest = ?",
+                [(where, digest) for digest in sorted(digests)],
             )
         self._flush_counts(connection)
         return True
@@ -162,7 +163,7 @@ class DiskStore(Attempts):
         now = int(time.time())
         connection.executemany(
             "INSERT INTO keys VALUES (?, ?, ?, ?)",
-            [(where, digest, last + i, now) for i, digest in enumerate(records, 1)],
+            sorted((where, digest, last + i, now) for i, digest in enumerate(records, 1)),
         )
         connection.executemany(
             "INSERT INTO rows VALUES (?, ?)",

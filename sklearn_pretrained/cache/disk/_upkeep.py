@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
-from ._format import PAGE, decode, read_bundle
+from ._format import decode, read_bundle
 
-# Bytes that a row takes besides its record.
-_BESIDE = 80
+# Bytes that a row takes besides its record: its key and a claim, on pages that are half full.
+_BESIDE = 192
 _MANY = 256
+_OLDEST = "SELECT bundle, digest, row FROM keys ORDER BY used, row"
+_DELETE_KEY = "DELETE FROM keys WHERE bundle = ? AND digest = ?"
 
 
 class _Transaction(Protocol):
@@ -20,13 +23,12 @@ class _Transaction(Protocol):
 
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Count the bytes of all pages but the free ones."""
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    return (page_count(connection) - int(free)) * PAGE
+    used = _told(connection, "page_count") - _told(connection, "freelist_count")
+    return used * _told(connection, "page_size")
 
 
-def page_count(connection: sqlite3.Connection) -> int:
-    """Count the file's pages."""
-    return int(connection.execute("PRAGMA page_count").fetchone()[0])
+def _told(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def make_room(
@@ -35,40 +37,44 @@ def make_room(
     """Let the least recently used rows go until some new ones fit; False where they never will."""
     if max_size is None:
         return True
-    # Records may end in pages that are half full, and a few more pages hold the keys.
-    need = sum(len(record) + _BESIDE for record in records) * 9 // 8 + 4 * PAGE
-    if need > max_size - 8 * PAGE:
+    page = _told(connection, "page_size")
+    # A record may be alone on a page that is half empty.
+    need = sum(len(r) + min(len(r), page) + _BESIDE for r in records) + 4 * page
+    if need > max_size - 8 * page:
         return False
     if used_bytes(connection) + need > max_size:
         # A tenth more than needed, so that not every row that is stored sorts all keys.
         shrink(connection, max(0, max_size * 9 // 10 - need))
-        if page_count(connection) * PAGE > max_size:
+        if _told(connection, "page_count") * page > max_size:
             give_back(connection)
     return True
 
 
 def shrink(connection: sqlite3.Connection, target: int) -> int:
     """Remove the least recently used rows until the others fit into ``target`` bytes."""
+    (rows,) = connection.execute("SELECT count(*) FROM keys").fetchone()
     removed = 0
-    while (used := used_bytes(connection)) > target:
-        (rows,) = connection.execute("SELECT count(*) FROM keys").fetchone()
-        some = max(16, -(-(used - target) * rows // used))
-        oldest = connection.execute(
-            "SELECT bundle, digest, row FROM keys ORDER BY used, row LIMIT ?", (some,)
-        ).fetchall()
-        if not oldest:
-            break
-        connection.executemany(
-            "DELETE FROM keys WHERE bundle = ? AND digest = ?", [key[:2] for key in oldest]
-        )
-        connection.executemany("DELETE FROM rows WHERE id = ?", [key[2:] for key in oldest])
-        removed += len(oldest)
+    with contextlib.closing(connection.execute(_OLDEST)) as oldest:
+        while (used := used_bytes(connection)) > target:
+            some = max(16, -(-(used - target) * (rows - removed) // used))
+            gone = oldest.fetchmany(some)
+            if not gone:
+                break
+            connection.executemany("DELETE FROM rows WHERE id = ?", [key[2:] for key in gone])
+            gone.sort(key=_in_the_tree)
+            connection.executemany(_DELETE_KEY, [key[:2] for key in gone])
+            removed += len(gone)
     return removed
+
+
+def _in_the_tree(key: tuple[Any, ...]) -> bytes:
+    """Give what keys that are neighbours on a page have in common; of a damaged one, nothing."""
+    return key[1] if isinstance(key[1], bytes) else b""
 
 
 def give_back(connection: sqlite3.Connection) -> None:
     """Cut free pages off the file."""
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    free = _told(connection, "freelist_count")
     for _ in range(free):  # each call gives back one, whatever number it is told
         connection.execute("PRAGMA incremental_vacuum(1)")
 
@@ -78,9 +84,7 @@ def drop_keys(connection: sqlite3.Connection, number: int, digests: Iterable[obj
 
     Their records stay until `verify`: a damaged key may lead to a record that is another's.
     """
-    connection.executemany(
-        "DELETE FROM keys WHERE bundle = ? AND digest = ?", [(number, d) for d in digests]
-    )
+    connection.executemany(_DELETE_KEY, [(number, digest) for digest in digests])
 
 
 def clear(connection: sqlite3.Connection) -> None:
