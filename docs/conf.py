@@ -45,6 +45,7 @@ autosummary_context = {
     ]
 }
 numpydoc_show_class_members = False
+autodoc_typehints = "none"  # the lists of parameters say it in words
 autodoc_default_options = {"members": True, "inherited-members": False}
 suppress_warnings = ["config.cache"]
 GROUPS = ("features", "choose", "train", "look", "tasks", "ship")

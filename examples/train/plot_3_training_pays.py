@@ -1,16 +1,16 @@
 """
-Handwriting: where training pays
-================================
+Handwriting: where training helps
+=================================
 
-A network that was made with photographs has never read a digit. Its last layers keep what tells
-dogs from cups, and drop some of what tells a 3 from an 8. So an earlier layer is better here, and
-training the upper layers is somewhat better still.
+A network that was pretrained on photographs has never seen a handwritten digit. Its last layers
+tell dogs from cups, but lose some of what tells a 3 from an 8. So an earlier layer is better here,
+and training the upper layers is better still.
 """
 
 # %%
 # Scans of handwritten digits
 # ---------------------------
-# 240 to learn from in each of three folds, and 100 others to be tried on. `image_size=48` keeps the
+# Each of the three folds has 240 training images and 100 test images. `image_size=48` keeps the
 # example quick.
 
 import matplotlib.pyplot as plt
@@ -42,9 +42,9 @@ report = adaptation_report(
 print(report)
 
 # %%
-# Score against what is trained
-# -----------------------------
-# Both frozen ways train nothing, so they stand at 0%. For :ref:`faces
+# Accuracy against the trained share
+# ----------------------------------
+# Nothing is trained for the two frozen candidates, so they are at 0%. For :ref:`faces
 # <sphx_glr_auto_examples_train_plot_1_frozen_or_trained.py>` the report says to stay frozen.
 
 AdaptationDisplay.from_report(report)
