@@ -30,6 +30,7 @@ from sklearn_pretrained import (
     release,
 )
 from sklearn_pretrained.exceptions import BadItemWarning, CacheWarning, MissingExtraError
+from sklearn_pretrained.files._source import find
 from tests.conftest import make_mlp, relative_error
 
 TEXTS = [f"text number {i}" for i in range(11)]
@@ -174,6 +175,37 @@ def test_texts_are_texts_however_arrow_keeps_them(column, to, tmp_path):
     featurize(tmp_path / "texts.parquet", texts(), to)
 
     assert read_features(to).table.column("text").to_pylist() == TEXTS
+
+
+def test_a_table_in_one_group_of_rows_does_not_lie_in_memory(tmp_path):
+    """Parquet as pandas writes it: all rows are one group."""
+    noise = np.random.default_rng(0)
+    table = pa.table({"image": [noise.bytes(20_000) for _ in range(4000)]})
+    pq.write_table(table, tmp_path / "images.parquet", row_group_size=len(table))
+    del table
+    pa.default_memory_pool().release_unused()
+    before = pa.total_allocated_bytes()
+    source = find(tmp_path / "images.parquet", column=None, key=None, texts=False)
+    rows, most = 0, 0
+    for portion in source.portions(100):
+        rows += len(portion.X)
+        most = max(most, pa.total_allocated_bytes() - before)
+
+    assert rows == 4000
+    assert most < 60e6  # of 80 MB
+
+
+def test_tables_may_have_their_columns_in_another_order(to, tmp_path):
+    """Or lack one that is carried along; types are those of the first."""
+    pq.write_table(pa.table({"text": TEXTS[:3], "n": pa.array([1, 2, 3])}), tmp_path / "0.parquet")
+    other = pa.table({"n": pa.array([4, 5, 6], pa.int32()), "text": TEXTS[3:6]})
+    pq.write_table(other, tmp_path / "1.parquet")
+    pq.write_table(pa.table({"text": TEXTS[6:8]}), tmp_path / "2.parquet")
+    featurize(tmp_path / "*.parquet", texts(), to, column="text", rows_per_file=4)
+    table = read_features(to).table
+
+    assert table.column("text").to_pylist() == TEXTS[:8]
+    assert table.column("n").to_pylist() == [1, 2, 3, 4, 5, 6, None, None]
 
 
 def test_several_tables_are_read_one_after_the_other(to, tmp_path):

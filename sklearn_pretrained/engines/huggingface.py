@@ -37,7 +37,7 @@ def featurize(
 
     Parameters
     ----------
-    dataset : datasets.Dataset or datasets.IterableDataset
+    dataset : datasets.Dataset, datasets.IterableDataset, or a dictionary of splits of these
     estimator : featurizer or Pipeline
         Fitted: a featurizer, or a pipeline that begins with one. Relative paths in its parameters
         must mean the same in every worker. With ``cache="memory"``, workers keep no rows; a
@@ -56,12 +56,17 @@ def featurize(
     Returns
     -------
     datasets.Dataset or datasets.IterableDataset
-        With two more columns: the results, and ``item_error``. Where an item cannot be read, its
-        result is null and ``item_error`` says why.
+        Or such a dictionary, with two more columns: the results, and ``item_error``. Where an item
+        cannot be read, its result is null and ``item_error`` says why.
     """
     datasets = need(
         "datasets", install="sklearn-pretrained[datasets]", purpose="featurize on datasets"
     )
+    if isinstance(dataset, datasets.DatasetDict | datasets.IterableDatasetDict):
+        how = {"method": method, "to": to, **options}
+        return type(dataset)(
+            {split: featurize(one, estimator, column, **how) for split, one in dataset.items()}
+        )
     pa, _ = arrow()
     shipped = Shipped(estimator, method)
     names = names_of(shipped, to, dataset.column_names or [column], column)
@@ -82,5 +87,8 @@ def featurize(
     found = dataset.with_format("arrow").map(
         FeaturizeBatch(shipped, column, names), batched=True, **options
     )
+    if isinstance(found, datasets.Dataset) and not len(found):  # of nothing, map makes nothing
+        for name, kind in more.items():
+            found = found.add_column(name, [], feature=kind)
     kept = found if gone is None else found.remove_columns(gone)
     return kept.with_format(**shown)

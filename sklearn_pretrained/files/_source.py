@@ -14,6 +14,8 @@ from ..cache.segments._format import arrow
 from ._image_folder import SUFFIXES, files_in
 
 _TABLES = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+# Bytes of a column of a Parquet file that are read at once.
+_BUFFER = 1 << 20
 # What stands for a place in X, where items have no name.
 ROW = "row"
 
@@ -194,6 +196,7 @@ class _Tables:
             form = ds.CsvFileFormat(
                 csv.ParseOptions(newlines_in_values=True), convert_options=convert
             )
+        self._paths, self._kind, self._form = paths, kind, form
         self._dataset = ds.dataset(paths, format=form)
         self.names: list[str] = self._dataset.schema.names
 
@@ -206,9 +209,7 @@ class _Tables:
         pa, _ = arrow()
         waiting: list[Any] = []
         there = 0
-        for batch in self._dataset.to_batches(
-            batch_size=n, batch_readahead=1, fragment_readahead=1, use_threads=False
-        ):
+        for batch in self._batches(n):
             while there + len(batch) >= n:
                 yield pa.Table.from_batches([*waiting, batch.slice(0, n - there)])
                 batch = batch.slice(n - there)  # noqa: PLW2901  what is left of it
@@ -218,3 +219,19 @@ class _Tables:
                 there += len(batch)
         if waiting:
             yield pa.Table.from_batches(waiting)
+
+    def _batches(self, n: int) -> Iterator[Any]:
+        """Yield at most n rows at a time, in the columns of the first file."""
+        _, parquet = arrow()
+        ds = import_module("pyarrow.dataset")
+        schema = self._dataset.schema
+        for path in self._paths:
+            if self._kind == "parquet":
+                # A dataset would hold a whole group of rows, which may be all of the file.
+                with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
+                    if file.schema_arrow.equals(schema):
+                        yield from file.iter_batches(n, use_threads=False)
+                        continue
+            yield from ds.dataset([path], schema, self._form).to_batches(
+                batch_size=n, batch_readahead=1, fragment_readahead=1, use_threads=False
+            )

@@ -10,7 +10,15 @@ import pytest
 
 datasets = pytest.importorskip("datasets", reason="the test extra brings it")
 
-from datasets import Dataset, Features, Image, Value
+from datasets import (
+    Dataset,
+    DatasetDict,
+    Features,
+    Image,
+    IterableDatasetDict,
+    Value,
+    concatenate_datasets,
+)
 
 from sklearn_pretrained import PretrainedTextFeaturizer, release
 from sklearn_pretrained.engines.huggingface import featurize
@@ -120,6 +128,22 @@ def test_processes_of_map_give_the_same_rows():
     expected = things.featurizer().transform(pictures)
     claims.equal(found["id"][:], found["features"][:], expected)
     claims.loaded_once()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_splits_are_computed_one_by_one(streamed):
+    """An empty one has the columns too, so that splits can be joined."""
+    items = dataset(things.pictures(4))
+    splits = DatasetDict({"train": items, "test": items.select([])})
+    given = splits if not streamed else IterableDatasetDict({"train": items.to_iterable_dataset()})
+
+    found = featurize(given, things.featurizer(), "image")
+
+    assert type(found) is type(given)
+    assert len([*found["train"]]) == 4
+    if not streamed:
+        assert found["test"].features == found["train"].features
+        assert len(concatenate_datasets([found["test"], found["train"]])) == 4
 
 
 def test_the_lines_of_the_page_run(tmp_path, monkeypatch):
