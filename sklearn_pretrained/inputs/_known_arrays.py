@@ -1,9 +1,9 @@
 """An array that the caller holds → its digest, hashed again only where its bytes have changed.
 
 A search asks for the same arrays again for every candidate and fold, and each may have been changed
-in place since. Whether it was is told by XXH3, which takes less than half the time of BLAKE3. It is no
-cryptographic hash, so it only ever compares an array with its own past: two arrays, such as those
-of two users, are told apart by BLAKE3 alone.
+in place since. Whether it was is told by XXH3, which takes less than half the time of BLAKE3. It is
+no cryptographic hash, so it only ever compares an array with its own past: two arrays, such as
+those of two users, are told apart by BLAKE3 alone.
 """
 
 from __future__ import annotations
