@@ -61,30 +61,6 @@ def test_a_later_process_reads_the_graph(folder, made):
     np.testing.assert_array_equal(first, again)
 
 
-def test_another_network_or_layer_has_its_own_graph(folder, made):
-    """Weights and layers are part of a graph's name."""
-    for given in ({}, {"factor": 2.0}, {"layer": "0"}, {"layer": ["0", "output"]}):
-        rows(**given)
-
-    assert len(made) == 4
-    assert len(list(folder.iterdir())) == 4
-
-
-@pytest.mark.parametrize("file", ["graph.xml", "graph.bin", "blake3"])
-def test_a_damaged_graph_is_made_again(folder, made, file):
-    """One flipped bit is enough, and the next process finds a whole one."""
-    first = rows()
-    (place,) = folder.iterdir()
-    data = bytearray((place / file).read_bytes())
-    data[len(data) // 2] ^= 1
-    (place / file).write_bytes(data)
-
-    np.testing.assert_allclose(rows(), first, rtol=1e-5)
-    assert len(made) == 2
-    rows()
-    assert len(made) == 2
-
-
 def test_a_graph_that_is_another_is_made_again(folder, made):
     """What is read is compared with torch, as what was made is."""
     rows(factor=3.0)
@@ -99,52 +75,107 @@ def test_a_graph_that_is_another_is_made_again(folder, made):
     assert len(made) == 1
 
 
-def test_the_folder_stays_small(folder, made, monkeypatch):
-    """The graphs that were read least recently are removed."""
-    rows()
-    (first,) = folder.iterdir()
-    size = sum(file.stat().st_size for file in first.iterdir())
-    monkeypatch.setattr(_saved, "MOST_BYTES", int(2.5 * size))
-    rows(factor=2.0)
-    (second,) = {*folder.iterdir()} - {first}
-    long_ago = time.time() - 1000
-    os.utime(first, (long_ago, long_ago))
-    os.utime(second, (long_ago + 1, long_ago + 1))
-    rows()  # which is now the one that was read last
-    rows(factor=3.0)
+def test_a_graph_is_named_by_all_that_decides_it():
+    """Weights, layers, their order, and the shape over which it is traced."""
 
-    assert first.exists()
-    assert not second.exists()
-    assert len(list(folder.iterdir())) == 2
-    assert len(made) == 3
+    def name(factor=1.0, layer=("0", "output"), n=2, width=9):
+        ours = ModuleFeaturizer(network(factor), layer=list(layer)).fit(X)
+        road = ours.road()
+        return _saved.name_of(road.backbone, road.outputs, [torch.zeros(n, width)])
+
+    others = [
+        name(factor=2.0),
+        name(layer=["0"]),
+        name(layer=["output", "0"]),
+        name(n=3),
+        name(width=8),
+    ]
+
+    assert name() == name()
+    assert len({name(), *others}) == 1 + len(others)
+
+
+def test_a_network_that_no_other_process_could_know_has_no_name(monkeypatch):
+    """Its graph would never be found."""
+    road = ModuleFeaturizer(network()).fit(X).road()
+    monkeypatch.setattr(type(road.backbone), "shareable", False)
+
+    assert _saved.name_of(road.backbone, road.outputs, [torch.zeros(2, 9)]) is None
+
+
+def graph(n=1000):
+    """Make a graph of OpenVINO's own, of some size."""
+    from openvino import Model, opset13
+
+    given = opset13.parameter([-1, n], np.float32)
+    numbers = np.random.default_rng(n).normal(size=n).astype(np.float32)
+    return Model([opset13.add(given, opset13.constant(numbers))], [given])
+
+
+def size(place):
+    return sum(file.stat().st_size for file in place.iterdir())
+
+
+def test_what_is_saved_is_read(folder):
+    """As it was."""
+    assert _saved.read("a") is None
+    _saved.save("a", graph())
+    _saved.save("a", graph())  # another process was faster
+
+    assert [one.name for one in folder.iterdir()] == ["a"]
+    assert _saved.read("a").get_ops()[0].get_name() is not None
+    assert _saved.read("b") is None
+
+
+@pytest.mark.parametrize("file", ["graph.xml", "graph.bin", "blake3"])
+def test_a_damaged_graph_is_removed(folder, file):
+    """One flipped bit is enough, so that it is made again."""
+    _saved.save("a", graph())
+    data = bytearray((folder / "a" / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "a" / file).write_bytes(data)
+
+    assert _saved.read("a") is None
+    assert not (folder / "a").exists()
+
+
+def test_the_folder_stays_small(folder, monkeypatch):
+    """The graphs that were read least recently are removed."""
+    for k, name in enumerate("abc"):
+        _saved.save(name, graph())
+        long_ago = time.time() - 1000 + k
+        os.utime(folder / name, (long_ago, long_ago))
+    _saved.read("a")
+    monkeypatch.setattr(_saved, "MOST_BYTES", int(2.5 * size(folder / "a")))
+    _saved.save("d", graph())
+
+    assert sorted(one.name for one in folder.iterdir()) == ["a", "d"]
 
 
 def test_a_graph_that_is_too_large_is_not_saved(folder, monkeypatch):
     """It is made by each process."""
     monkeypatch.setattr(_saved, "MOST_BYTES", 10)
-    rows()
+    _saved.save("a", graph())
 
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch, made):
-    """Rows are computed as ever."""
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
+    """The graph is made by each process."""
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv(_saved.VARIABLE, str(tmp_path / "file" / "graphs"))
-    rows()
-    rows()
+    _saved.save("a", graph())
 
-    assert len(made) == 2
+    assert _saved.read("a") is None
 
 
-def test_graphs_can_be_kept_off_the_disk(monkeypatch, made):
+def test_graphs_can_be_kept_off_the_disk(monkeypatch):
     """The environment says so."""
     monkeypatch.setenv(_saved.VARIABLE, "0")
-    rows()
-    rows()
+    _saved.save("a", graph())
 
     assert _saved.folder() is None
-    assert len(made) == 2
+    assert _saved.read("a") is None
 
 
 def test_graphs_lie_beside_the_weights_of_torch(tmp_path, monkeypatch):
