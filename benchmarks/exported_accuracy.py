@@ -1,7 +1,7 @@
 """Exported pipelines beside the library's, on real weights and real data: labels, probabilities.
 
     python benchmarks/exported_accuracy.py DATA            # flowers, SIB-200 and SMS
-    python benchmarks/exported_accuracy.py DATA sms        # one of them
+    python benchmarks/exported_accuracy.py DATA sms        # one of them; --help has more
     python benchmarks/exported_accuracy.py DATA --write    # and both tables into docs/export.md
     python benchmarks/exported_accuracy.py DATA sms --write    # its lines of both tables
 
@@ -13,6 +13,7 @@ size or for a graph that reads files and strings by itself.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 import tempfile
@@ -33,6 +34,8 @@ from sklearn_pretrained.exported import load
 LABELS, PROBABILITIES = 0.995, 1e-3
 """The goals: at least this share of labels is equal, and probabilities differ by at most this."""
 SAME_ROW = 1e-4
+MOST = 300
+"""Test rows over which options are compared."""
 TIMED = 60
 """Items of which one run is timed."""
 COLUMNS = ["pipeline", "test rows", "labels equal", "answers differ by up to", "goals", "file"]
@@ -124,7 +127,7 @@ def choose(name, pipeline, kind, X_train, test):
 
 
 def flowers(data):
-    """Yield pipelines over photos: a name, fitted, with training and test items."""
+    """Yield pipelines over photos: a name, not fitted, with training and test items and labels."""
 
     def part(name):
         paths = sorted((data / "flowers" / name).rglob("*.jpg"))
@@ -137,12 +140,12 @@ def flowers(data):
         for name, network in networks.items():
             for head in (LogisticRegression(max_iter=1000), SVC()):
                 label = f"flowers: {name}, {type(head).__name__}"
-                yield label, make_pipeline(network, head).fit(X, y), X, X_test, y_test
+                yield label, make_pipeline(network, head), (X, y), (X_test, y_test)
 
 
-def _minilm(X, y):
+def _minilm():
     encoder = PretrainedTextFeaturizer("sentence-transformers/all-MiniLM-L6-v2")
-    return make_pipeline(encoder, LogisticRegression(max_iter=1000)).fit(X, y)
+    return make_pipeline(encoder, LogisticRegression(max_iter=1000))
 
 
 def sib200(data):
@@ -153,8 +156,7 @@ def sib200(data):
             rows = list(csv.DictReader(file, delimiter="\t"))
         return [row["text"] for row in rows], [row["category"] for row in rows]
 
-    (X, y), (X_test, y_test) = part("train.tsv"), part("test.tsv")
-    yield "SIB-200: MiniLM, LogisticRegression", _minilm(X, y), X, X_test, y_test
+    yield "SIB-200: MiniLM, LogisticRegression", _minilm(), part("train.tsv"), part("test.tsv")
 
 
 def sms(data):
@@ -162,7 +164,7 @@ def sms(data):
     lines = (data / "sms_spam" / "SMSSpamCollection").read_text(encoding="utf-8").splitlines()
     y, X = zip(*(line.split("\t", 1) for line in lines), strict=True)
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, random_state=0, stratify=y)
-    yield "SMS: MiniLM, LogisticRegression", _minilm(list(X), y), list(X), list(X_test), y_test
+    yield "SMS: MiniLM, LogisticRegression", _minilm(), (list(X), y), (list(X_test), y_test)
 
 
 def merged(name, columns, lines, key):
@@ -176,29 +178,41 @@ def merged(name, columns, lines, key):
 TASKS = {"flowers": (flowers, "images"), "sib200": (sib200, "texts"), "sms": (sms, "texts")}
 
 
-def main(data, *chosen, write=False):
+def main(words):
     """Print both tables, and write them to the page."""
     lines, choices = [], []
-    for task in chosen or TASKS:
+    for task in words.tasks or TASKS:
         make, kind = TASKS[task]
-        for name, pipeline, X, X_test, y_test in make(Path(data)):
-            lines.append(compare(name, pipeline, X, X_test))
-            print(*lines[-1], sep="  ", flush=True)
+        for name, pipeline, (X, y), (X_test, y_test) in make(words.data):
+            if words.only not in name:
+                continue
+            pipeline.fit(X, y)
+            if not words.options:
+                lines.append(compare(name, pipeline, X, X_test))
+                print(*lines[-1], sep="  ", flush=True)
             if hasattr(pipeline, "predict_proba"):
-                for line in choose(name, pipeline, kind, X, (X_test, y_test)):
+                for line in choose(name, pipeline, kind, X, (X_test[:MOST], y_test[:MOST])):
                     choices.append(line)
                     print(*line, sep="  ", flush=True)
-    if write:
+    if words.write:
         packages = ("onnxruntime", "onnxruntime-extensions", "scikit-learn", "torch")
         command = "python benchmarks/exported_accuracy.py shared/data --write"
         told = exported_page.head(command, *packages)
-        lines = merged("accuracy", COLUMNS, lines, "pipeline")
-        choices = merged("options", CHOICE_COLUMNS, choices, "pipeline")
-        exported_page.put("accuracy", f"{exported_page.table(COLUMNS, lines)}\n\n{told}")
-        exported_page.put("options", exported_page.table(CHOICE_COLUMNS, choices))
+        for name, columns, rows in (
+            ("accuracy", COLUMNS, lines),
+            ("options", CHOICE_COLUMNS, choices),
+        ):
+            if rows:
+                rows = merged(name, columns, rows, "pipeline")  # noqa: PLW2901
+                exported_page.put(name, f"{exported_page.table(columns, rows)}\n\n{told}")
     return sum(line[COLUMNS.index("goals")] == "missed" for line in lines)
 
 
 if __name__ == "__main__":
-    arguments = [word for word in sys.argv[1:] if word != "--write"]
-    sys.exit(main(*arguments, write="--write" in sys.argv))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("tasks", nargs="*", help=f"among {', '.join(TASKS)}; all of them")
+    parser.add_argument("--only", default="", help="pipelines with this in their name")
+    parser.add_argument("--options", action="store_true", help="the second table alone")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/export.md")
+    sys.exit(main(parser.parse_args()))
