@@ -118,7 +118,7 @@ def main(names, *, write):
     if write:
         import exported_page
 
-        command = "python benchmarks/exported_memory.py --write"
+        command = " ".join(["python benchmarks/exported_memory.py", *names, "--write"])
         told = exported_page.head(command, "torch", "onnxruntime", "torchvision")
         exported_page.put("memory", f"{exported_page.table(COLUMNS, lines)}\n\n{told}")
 
