@@ -89,6 +89,19 @@ def test_small_arrays_and_views_with_gaps_are_hashed_each_time(array, hashed):
     assert len(hashed) == 3
 
 
+def test_an_array_is_forgotten_when_the_names_of_modules_are_gone(monkeypatch):
+    """As they are at the end of a process, which ends without a word."""
+    array, pasts = image(), _known_arrays._pasts
+    _known_arrays.digest_of(array, "x")
+    key = id(array)
+    assert key in pasts
+    monkeypatch.setattr(_known_arrays, "_pasts", None)
+    del array
+    gc.collect()
+
+    assert key not in pasts
+
+
 def test_the_memo_is_bounded(monkeypatch):
     """The arrays that came first are forgotten first."""
     _known_arrays._pasts.clear()

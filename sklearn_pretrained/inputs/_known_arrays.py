@@ -67,9 +67,10 @@ def _note(array: NDArray[Any]) -> None:
     while len(_pasts) >= _MOST:
         _pasts.pop(next(iter(_pasts), 0), None)
 
-    def forget(gone: Any) -> None:
-        past = _pasts.get(key)
+    # When the interpreter ends, arrays may outlive the names of this module.
+    def forget(gone: Any, pasts: dict[int, _Past] = _pasts) -> None:
+        past = pasts.get(key)
         if past is not None and past.array is gone:
-            del _pasts[key]
+            del pasts[key]
 
     _pasts[key] = _Past(weakref.ref(array, forget))
