@@ -16,8 +16,7 @@ from operator import attrgetter, is_
 from typing import Any
 
 _Look = Callable[..., tuple[Any, ...]]
-_NONE: dict[Any, Any] = {}
-_COLLECTIONS = (list, set, frozenset, type(_NONE.keys()), type(_NONE.values()))
+_COLLECTIONS = (list, set, frozenset, type(vars(types).keys()), type(vars(types).values()))
 _MAPPINGS = (dict, OrderedDict, types.MappingProxyType)
 _code = attrgetter("__code__")
 _dict = attrgetter("__dict__")
