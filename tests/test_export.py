@@ -172,6 +172,7 @@ from sklearn_pretrained.exported import load
 photos = load({str(photos[1])!r}).predict_proba(np.load({str(tmp_path / "pictures.npy")!r}))
 moods = load({str(moods[1])!r}).predict_proba({TEXTS!r})
 heavy = {{"torch", "torchvision", "sklearn", "scipy", "transformers", "joblib", "onnx"}}
+heavy |= {{"blake3", "safetensors", "xxhash"}}
 print(json.dumps([photos.tolist(), moods.tolist(), sorted(heavy & set(sys.modules))]))
 """
     done = subprocess.run(

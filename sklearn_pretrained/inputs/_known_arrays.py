@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from ..process import keep
@@ -57,6 +56,8 @@ def digest_of(array: NDArray[Any], kind: str) -> bytes:
 
 
 def _stamp(array: NDArray[Any], kind: str) -> tuple[object, ...]:
+    import xxhash  # who only reads items needs none
+
     seen = xxhash.xxh3_128_digest(array.reshape(-1).view(np.uint8).data)
     return kind, array.dtype.str, array.shape, seen
 
