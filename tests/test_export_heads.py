@@ -10,6 +10,7 @@ import skl2onnx
 import torch
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA, FastICA, KernelPCA, TruncatedSVD
 from sklearn.discriminant_analysis import (
@@ -65,6 +66,7 @@ from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     Normalizer,
+    OneHotEncoder,
     PolynomialFeatures,
     PowerTransformer,
     QuantileTransformer,
@@ -78,6 +80,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn_pretrained import ModuleFeaturizer, export_onnx
 from sklearn_pretrained.exceptions import ExportError
 from sklearn_pretrained.export import _graph, _mixtures
+from sklearn_pretrained.export._agreement import agreement
 from sklearn_pretrained.export._standins import numbers_for_truths
 from sklearn_pretrained.exported import load
 
@@ -352,6 +355,44 @@ def test_mixtures_lie_between_the_examples():
     assert (mixed[:, 2] == 0).all()
     assert not (mixed[:, None] == rows).all(axis=2).any()
     assert np.abs(mixed).max() < 1.5 * np.abs(rows).max()
+
+
+def test_mixtures_of_whole_numbers_are_among_them():
+    """Codes and counts have nothing between them; a gap is no number, and is left alone."""
+    dice = np.random.default_rng(0)
+    rows = np.c_[dice.normal(size=9), dice.integers(0, 4, 9), dice.normal(size=9)]
+    rows[3, 2] = np.nan
+    mixed = _mixtures.mixtures(rows.astype(np.float32))
+
+    assert set(mixed[:, 1]) <= set(rows[:, 1])
+    assert 0 < np.isfinite(mixed[:, 2]).sum() < len(mixed)
+
+
+@pytest.mark.parametrize("unknown", ["ignore", "error"])
+def test_numbers_that_name_categories_are_exported(network, unknown, tmp_path):
+    """One-hot columns of codes beside a network's rows, as they lie in one array of floats."""
+    dice = np.random.default_rng(0)
+    X = np.c_[dice.normal(size=(60, 8)), dice.integers(0, 4, 60)].astype(np.float32)
+    steps = make_column_transformer(
+        (network, list(range(8))),
+        (OneHotEncoder(handle_unknown=unknown), [8]),
+    )
+    pipeline = make_pipeline(steps, LR).fit(X, X[:, 8] > 1)
+    export_onnx(pipeline, tmp_path / "codes.onnx", examples=X[:20])
+    found = load(tmp_path / "codes.onnx").predict_proba(X)
+
+    np.testing.assert_allclose(found, pipeline.predict_proba(X), atol=1e-5)
+
+
+def test_of_several_targets_the_one_that_agrees_least_counts():
+    """A target of small numbers is not lost beside one of large numbers; rows are one thing."""
+    wanted = np.random.default_rng(0).normal(size=(50, 2)) * [1e6, 1]
+    found = wanted.copy()
+    found[:, 1] = 0
+
+    assert agreement("transform", found, wanted) > 0.999
+    assert agreement("predict", found, wanted) < 0.1
+    assert agreement("predict", wanted, wanted) == 1
 
 
 def test_this_release_of_skl2onnx_makes_nodes_where_truths_become_numbers():

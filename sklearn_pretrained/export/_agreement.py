@@ -11,15 +11,23 @@ from ..exceptions import ExportError
 from ..exported import ExportedPipeline
 
 
-def agreement(found: NDArray[Any], wanted: NDArray[Any]) -> float:
-    """Return the share of equal labels, or of the variance of numbers (R²) that is the same."""
+def agreement(name: str, found: NDArray[Any], wanted: NDArray[Any]) -> float:
+    """Return the share of equal labels, or of the variance of numbers (R²) that is the same.
+
+    Parameters
+    ----------
+    name : str
+        The output. Of several targets that are predicted, the one that agrees least counts.
+    found, wanted : ndarray
+    """
     if wanted.dtype.kind != "f":
         return float((found == wanted).reshape(len(wanted), -1).all(axis=1).mean())
-    far = float(((found.astype(np.float64) - wanted) ** 2).sum())
-    spread = float(((wanted - wanted.mean(axis=0, dtype=np.float64)) ** 2).sum())
-    if far == 0:
-        return 1.0
-    return max(0.0, 1 - far / spread) if spread > 0 else 0.0
+    axis = 0 if name == "predict" else None
+    lost = ((found.astype(np.float64) - wanted) ** 2).sum(axis=axis)
+    spread = ((wanted - wanted.mean(axis=0, dtype=np.float64)) ** 2).sum(axis=axis)
+    # Of what never varies, nothing is the same where anything differs.
+    agreed = 1 - lost / np.where(spread > 0, spread, np.maximum(lost, np.finfo(np.float64).tiny))
+    return max(0.0, float(np.min(agreed)))
 
 
 def answer_of(runtime: ExportedPipeline) -> str:

@@ -146,7 +146,7 @@ def check_weights(
     wanted = {answer: [*expected.values()][-1], **expected}
     raw = runtime.outputs(samples, *wanted)
     found = {name: laid_out(raw[name]).reshape(one.shape) for name, one in wanted.items()}
-    agreed = agreement(found[answer], wanted[answer])
+    agreed = agreement(answer, found[answer], wanted[answer])
     instead = "Use weights of more bits, pass the targets as y, so that the score decides"
     refuse_below(least, agreed, "Smaller weights change answers", instead)
     far = {name: distance(name, found[name], one) for name, one in wanted.items()}
@@ -177,13 +177,12 @@ def distance(name: str, found: NDArray[Any], wanted: NDArray[Any]) -> float:
     """Return the largest distance between rows: as probabilities, labels, or to their norm."""
     if wanted.dtype.kind != "f":
         return float(np.mean(found != wanted))
+    gaps = np.isnan(found) & np.isnan(wanted)  # which a scaler, for one, lets pass
+    found, wanted = np.where(gaps, 0, found), np.where(gaps, 0, wanted)
     far = (found.astype(np.float64) - wanted).reshape(len(wanted), -1)
     if name == "predict_proba":
         return float(np.abs(far).max())
     norms = np.linalg.norm(wanted.astype(np.float64).reshape(len(wanted), -1), axis=1)
     # A row near zero is one by chance: behind a centring, or at the border between classes.
-    norms = np.maximum(norms, np.median(norms))
-    distance = np.linalg.norm(far, axis=1)
-    if not distance.any():
-        return 0.0
-    return float((distance / np.where(norms > 0, norms, np.finfo(np.float64).tiny)).max())
+    norms = np.maximum(norms, np.median(norms) or norms.mean() or 1.0)
+    return float((np.linalg.norm(far, axis=1) / norms).max())

@@ -95,7 +95,7 @@ class _Compared:
             self.read.append((given, sample))
         if found:
             share = len(found) / (len(found) + self.refused)
-            self.agreed = agreement(np.asarray(found), np.asarray(wanted)) * share
+            self.agreed = agreement(self.name, np.asarray(found), np.asarray(wanted)) * share
 
     def _answer(self, sample: Any) -> Any:
         return self.runtime.outputs([sample], self.name)[self.name][0]
