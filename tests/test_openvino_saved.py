@@ -184,3 +184,25 @@ def test_graphs_lie_beside_the_weights_of_torch(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     assert _saved.folder().is_relative_to(tmp_path)
+
+
+def test_a_graph_in_a_folder_that_may_only_be_read_is_used(folder, made, monkeypatch):
+    """Such as one that lies in an image of a container."""
+    first = rows()
+
+    def refused(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(_saved.os, "utime", refused)
+    np.testing.assert_array_equal(rows(), first)
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("place", ["~nobody-of-this-name/graphs", "/proc/1/no/graphs"])
+def test_a_folder_that_is_not_there_for_us_is_left_alone(place, monkeypatch):
+    """Graphs are then made by each process."""
+    monkeypatch.setenv(_saved.VARIABLE, place)
+
+    assert _saved.read("any") is None
+    _saved.save("any", None)
+    _saved.remove("any")

@@ -6,6 +6,7 @@ import functools
 import gc
 import types
 import weakref
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -53,6 +54,7 @@ class Net(nn.Module):
         self.number = 3.0
         self.numbers = [1, 2, [3]]
         self.named = {"a": 1, "b": {"c": 2}}
+        self.ordered = OrderedDict(a=1, b=2)
         self.chosen = {1, 2}
         self.held = Sizes(Sizes(1))
         self.slotted = Slotted(1)
@@ -100,6 +102,7 @@ CHANGES = {
     "a longer list": do(lambda net: net.numbers.append(4)),
     "a value in a dictionary": put(lambda net: net.named["b"], "c", 3),
     "a value under another name": renamed,
+    "the order of a dictionary": do(lambda net: net.ordered.move_to_end("a")),
     "a set": do(lambda net: net.chosen.add(3)),
     "an object's attribute": put(lambda net: net.held.size, "size", 2),
     "an object's attributes, as a whole": other_attributes,
@@ -156,6 +159,51 @@ def test_a_hook_that_was_there_may_not_change_its_flag():
     net.linear._forward_hooks_always_called[handle.id] = True
 
     assert unmoved(net) is None
+
+
+def test_hooks_that_change_places_are_seen():
+    """One that is called after another may no longer be called before it."""
+    net = Net()
+    handles = [net.register_forward_hook(hook) for hook in (lambda *_: None, lambda *_: None)]
+    Given(net).identity  # noqa: B018  looks at it
+    assert unmoved(net) is not None
+    net._forward_hooks.move_to_end(handles[0].id)
+
+    assert unmoved(net) is None
+
+
+WRAPPERS = {
+    "no_grad": torch.no_grad(),
+    "partialmethod": functools.partialmethod,
+    "staticmethod of a partial": lambda function: staticmethod(functools.partial(function)),
+    "compiler.disable": torch.compiler.disable,
+    "property": property,
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_user_s_code_in_a_package_s_class_is_told_behind_wrappers(wrapper, monkeypatch):
+    """Wrappers come with packages; what they call does not."""
+
+    def told(value):
+        monkeypatch.setattr(nn.Tanh, "forward", WRAPPERS[wrapper](lambda *_: value))
+        return Given(nn.Tanh()).identity.key
+
+    before = Given(nn.Tanh()).identity.key
+
+    assert len({before, told(5.0), told(6.0)}) == 3
+
+
+def test_what_a_network_refers_to_weakly_is_not_held():
+    """It goes when its owner lets it go, and the network is read each time."""
+    net, other = Net(), Sizes(1)
+    net.other = weakref.ref(other)
+    Given(net).identity  # noqa: B018  looks at it
+    assert unmoved(net) is None
+    del other
+    gc.collect()
+
+    assert net.other() is None
 
 
 def test_what_was_seen_once_is_what_would_be_seen_again():

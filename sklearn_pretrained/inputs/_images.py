@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import BadItemError
-from . import _digest, _known_arrays, _known_files
+from . import _digest, _known_files
 from ._arrays import to_pixels
 from ._columns import Column, column, naming_the_row
 from ._contents import content, is_tensor, path_of, to_array
@@ -52,7 +52,7 @@ class Images(Items):
             self._digests[i] = digest
             return digest
         kind, data = self._read(source)
-        digest = _known_arrays.digest_of(data, kind) if data is source else _hash(kind, data)
+        digest = _hash(kind, data)
         _known_files.remember(place, digest)
         if self._sources.made_anew or not isinstance(data, np.ndarray):
             self._digests[i] = digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from collections.abc import Iterable
@@ -226,7 +227,7 @@ def _changed(kind: type) -> dict[str, Any]:
             return {}
     found = {name: getattr(value, "__func__", value) for name, value in held.items()}
     code_of = {n: f.__code__ for n, f in found.items() if isinstance(f, types.FunctionType)}
-    changed = {n: held[n] for n, code in code_of.items() if not is_installed(code.co_filename)}
+    changed = {name: value for name, value in held.items() if _is_users(value)}
     if not changed:
         if len(_unchanged) >= _MOST_UNCHANGED:
             _unchanged.clear()
@@ -235,11 +236,32 @@ def _changed(kind: type) -> dict[str, Any]:
     return changed
 
 
+def _is_users(value: Any) -> bool:
+    """Tell what a user wrote, also behind wrappers that come with packages."""
+    for _ in range(_MOST_WRAPPERS):
+        if isinstance(value, staticmethod | classmethod):
+            value = value.__func__
+        elif isinstance(value, functools.partial | functools.partialmethod):
+            value = value.func
+        elif isinstance(value, property):
+            value = value.fget
+        elif isinstance(value, types.FunctionType):
+            if not is_installed(value.__code__.co_filename):
+                return True
+            value = value.__dict__.get("__wrapped__")
+        else:
+            break
+    # An object that can be called: it is whose its class is.
+    home = sys.modules.get(type(value).__module__)
+    return callable(value) and home is not None and not is_package(home)
+
+
 _Seen = tuple[
     type | None, tuple[Any, ...], tuple[types.FunctionType, ...], tuple[types.CodeType, ...]
 ]
 _NEVER: _Seen = (None, (), (), ())
 _MOST_UNCHANGED = 4096
+_MOST_WRAPPERS = 16
 # By their ids, with the classes: what they hold would keep weak keys alive.
 _unchanged: dict[int, _Seen] = {}
 keep(

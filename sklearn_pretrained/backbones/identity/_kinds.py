@@ -100,6 +100,12 @@ def _read_builtin(reader: Reader, function: types.BuiltinFunctionType) -> None:
         reader.read(holder)
 
 
+def _read_weakly(reader: Reader, reference: weakref.ref[Any]) -> None:
+    """Say what is referred to; to watch it would be to hold it."""
+    reader.watch.give_up()
+    reader.parts(type(reference).__name__, reference())
+
+
 def _read_set(reader: Reader, values: Collection[Any]) -> None:
     """Say the members, in an order that does not depend on their addresses."""
     reader.watch.collection(values)
@@ -190,7 +196,7 @@ KINDS: dict[type, Read] = {
     property: _attributes("fget", "fset", "fdel"),
     functools.partial: _attributes("func", "args", "keywords", "__dict__"),
     type(functools.cache(len)): _attributes("__wrapped__"),
-    weakref.ref: _held(lambda reference: [reference()]),
+    weakref.ref: _read_weakly,
     list: _read_list,
     tuple: _held(tuple.__iter__),
     dict: _read_mapping,

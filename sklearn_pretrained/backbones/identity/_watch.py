@@ -16,7 +16,11 @@ from operator import attrgetter, is_
 from typing import Any
 
 _Look = Callable[..., tuple[Any, ...]]
-_COLLECTIONS = (list, set, frozenset, type(vars(types).keys()), type(vars(types).values()))
+_VIEWED: tuple[Mapping[Any, Any], ...] = ({}, OrderedDict())
+_COLLECTIONS = (
+    *(list, set, frozenset),
+    *(type(view) for held in _VIEWED for view in (held.keys(), held.values())),
+)
 _MAPPINGS = (dict, OrderedDict, types.MappingProxyType)
 _code = attrgetter("__code__")
 _dict = attrgetter("__dict__")
@@ -119,11 +123,16 @@ class Watch:
 
 
 def _keys(held: Mapping[Any, Any]) -> Any:
-    return dict.keys(held) if isinstance(held, dict) else held.keys()
+    return _kind(held).keys(held)
 
 
 def _values(held: Mapping[Any, Any]) -> Any:
-    return dict.values(held) if isinstance(held, dict) else held.values()
+    return _kind(held).values(held)
+
+
+def _kind(held: Mapping[Any, Any]) -> Any:
+    """Find whose views tell what is there and in what order, whatever a class derived says."""
+    return next((one for one in (OrderedDict, dict) if isinstance(held, one)), type(held))
 
 
 def _is_same(now: tuple[Any, ...], then: tuple[Any, ...]) -> bool:

@@ -201,6 +201,7 @@ class OpenVINORunner(Runner):
             if not why or trial.graph is None or not trial.graph.was_wrong():
                 break
             trial.graph = None  # and another is made
+            trial.proved.clear()
         if why:
             self._lose(trial, why)
             return expected

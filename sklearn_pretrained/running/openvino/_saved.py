@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ FORMAT = 1
 MOST_BYTES = 2 << 30
 """Of all graphs together; those that were read least recently go first."""
 _FILES = ("graph.xml", "graph.bin")
+_ABANDONED = 86_400
+"""Seconds after which nobody writes a graph any more."""
 _SUM = "blake3"
 
 
@@ -38,7 +41,10 @@ def folder() -> Path | None:
     said = os.environ.get(VARIABLE)
     if said is None:
         return Path(torch.hub.get_dir()) / "sklearn_pretrained" / "graphs"
-    return None if said in {"", "0"} else Path(said).expanduser()
+    try:
+        return None if said in {"", "0"} else Path(said).expanduser()
+    except RuntimeError:  # of a user that is not known
+        return None
 
 
 def name_of(backbone: Backbone, outputs: Outputs, given: Sequence[Tensor]) -> str | None:
@@ -72,20 +78,22 @@ def name_of(backbone: Backbone, outputs: Outputs, given: Sequence[Tensor]) -> st
 def read(name: str | None) -> Any | None:
     """Return a graph that was saved, if it is there and whole."""
     place = folder()
-    if name is None or place is None or not (place / name).is_dir():
+    if name is None or place is None:
         return None
-    import openvino
-
     try:
         structure, numbers = ((place / name / file).read_bytes() for file in _FILES)
-        if (place / name / _SUM).read_text() != _sum_of(structure, numbers):
-            raise ValueError("it is damaged")
-        found = openvino.Core().read_model(structure, numbers)
-        os.utime(place / name)
-    except Exception:  # it is made again
-        remove(name)
+        is_whole = (place / name / _SUM).read_bytes() == _sum_of(structure, numbers).encode()
+    except OSError:  # it is not there, or not for us to read
         return None
-    return found
+    with contextlib.suppress(OSError):  # a folder that may only be read is of use too
+        os.utime(place / name)
+    if is_whole:
+        import openvino
+
+        with contextlib.suppress(Exception):
+            return openvino.Core().read_model(structure, numbers)
+    remove(name)  # and it is made again
+    return None
 
 
 @quiet
@@ -121,7 +129,10 @@ def _sum_of(structure: bytes, numbers: bytes) -> str:
 
 
 def _make_room(place: Path) -> None:
-    """Remove graphs until the others are small enough together."""
+    """Remove graphs until the others are small enough together, and what was left half written."""
+    for one in place.glob("tmp*"):
+        if time.time() - one.stat().st_mtime > _ABANDONED:
+            shutil.rmtree(one, ignore_errors=True)
     there = [one for one in place.iterdir() if (one / _SUM).is_file()]
     sizes = {one: sum(file.stat().st_size for file in one.iterdir()) for one in there}
     for one in sorted(there, key=lambda one: one.stat().st_mtime):
