@@ -6,6 +6,7 @@ rows are mixed, and each step must give what scikit-learn gives for the mixtures
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -82,12 +83,15 @@ def mixtures(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _of_scikit_learn(step: Step, rows: NDArray[np.float32]) -> dict[str, Any]:
     """Return what the step gives, or nothing where it does not take such rows."""
-    try:
-        given = {
-            name: getattr(step.estimator, name.rpartition(".")[2])(rows) for name in step.expected
-        }
-    except Exception:
-        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of columns that had names, and of numbers out of range
+        try:
+            given = {
+                name: getattr(step.estimator, name.rpartition(".")[2])(rows)
+                for name in step.expected
+            }
+        except Exception:
+            return {}
     return {name: one if isinstance(one, list) else dense(one) for name, one in given.items()}
 
 
