@@ -3,8 +3,8 @@ Handwriting: where training helps
 =================================
 
 A network that was pretrained on photographs has never seen a handwritten digit. Its last layers
-tell dogs from cups, but lose some of what tells a 3 from an 8. So an earlier layer is better here,
-and training the upper layers is better still.
+tell dogs from cups, but lose some of what tells a 3 from an 8. So training the upper layers pays
+here. An earlier layer gains about as much without any training, so look for a better layer first.
 """
 
 # %%
