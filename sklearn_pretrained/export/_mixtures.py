@@ -20,6 +20,8 @@ from ._parts import FINE_TUNED, Step, dense
 from ._proof import allowed, choose_form, distance
 from ._torch import EXTRA, PURPOSE
 
+_FLOAT = 1
+"""As ONNX numbers its types."""
 _COUNT = 128
 _NOISE = 0.1
 """In parts of a column's standard deviation."""
@@ -38,7 +40,8 @@ def check_mixtures(steps: Iterable[tuple[Step, Any]], tolerance: float) -> None:
     """
     for step, graph in steps:
         rows = dense(step.reads.rows)
-        is_plain = rows.dtype.kind == "f" and len(graph.graph.input) == 1
+        reads = [one.type.tensor_type.elem_type for one in graph.graph.input]
+        is_plain = rows.dtype.kind == "f" and reads == [_FLOAT]
         if isinstance(step.estimator, FINE_TUNED) or not is_plain:
             continue
         mixed = mixtures(rows.astype(np.float32))

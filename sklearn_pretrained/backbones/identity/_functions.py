@@ -253,7 +253,10 @@ def _is_users(value: Any) -> bool:
             break
     # An object that can be called: it is whose its class is.
     home = sys.modules.get(type(value).__module__)
-    return callable(value) and home is not None and not is_package(home)
+    if home is None or not callable(value) or is_package(home):
+        return False
+    # Modules without a file, other than the user's, are what extensions make for themselves.
+    return home.__name__ == "__main__" or isinstance(vars(home).get("__file__"), str)
 
 
 _Seen = tuple[
