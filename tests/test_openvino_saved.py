@@ -198,6 +198,17 @@ def test_a_graph_in_a_folder_that_may_only_be_read_is_used(folder, made, monkeyp
     assert len(made) == 1
 
 
+def test_of_a_folder_only_what_was_left_half_written_is_removed(tmp_path):
+    """By a process that was killed, a day ago or more."""
+    ages = {".graph-old": 2 * _saved._ABANDONED, ".graph-young": 0, "tmp-of-others": 1e7}
+    for name, age in ages.items():
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    _saved._make_room(tmp_path)
+
+    assert {path.name for path in tmp_path.iterdir()} == {".graph-young", "tmp-of-others"}
+
+
 @pytest.mark.parametrize("place", ["~nobody-of-this-name/graphs", "/proc/1/no/graphs"])
 def test_a_folder_that_is_not_there_for_us_is_left_alone(place, monkeypatch):
     """Graphs are then made by each process."""

@@ -31,6 +31,8 @@ FORMAT = 1
 MOST_BYTES = 2 << 30
 """Of all graphs together; those that were read least recently go first."""
 _FILES = ("graph.xml", "graph.bin")
+_BEGUN = ".graph-"
+"""How a folder is called in which a graph is being written."""
 _ABANDONED = 86_400
 """Seconds after which nobody writes a graph any more."""
 _SUM = "blake3"
@@ -106,7 +108,9 @@ def save(name: str | None, graph: Any) -> None:
 
     with contextlib.suppress(OSError, RuntimeError):
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as beside:
+        with tempfile.TemporaryDirectory(
+            prefix=_BEGUN, dir=place, ignore_cleanup_errors=True
+        ) as beside:
             made = Path(beside) / name
             made.mkdir()
             openvino.save_model(graph, made / _FILES[0], compress_to_fp16=False)
@@ -130,7 +134,7 @@ def _sum_of(structure: bytes, numbers: bytes) -> str:
 
 def _make_room(place: Path) -> None:
     """Remove graphs until the others are small enough together, and what was left half written."""
-    for one in place.glob("tmp*"):
+    for one in place.glob(f"{_BEGUN}*"):
         if time.time() - one.stat().st_mtime > _ABANDONED:
             shutil.rmtree(one, ignore_errors=True)
     there = [one for one in place.iterdir() if (one / _SUM).is_file()]
