@@ -184,7 +184,7 @@ def test_two_machines_on_one_bucket(s3):
     stored: set[int] = set()
 
     def start(seed):
-        words = [sys.executable, "-m", "tests.buckets", address, str(seed), str(n)]
+        words = [sys.executable, "-m", "tests.writers", address, str(seed), str(n)]
         return subprocess.Popen(words, cwd=root, stdout=subprocess.PIPE)
 
     def stop(writer):

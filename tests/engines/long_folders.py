@@ -24,6 +24,7 @@ from sklearn_pretrained.exceptions import CacheWarning
 from tests.conftest import relative_error
 from tests.test_featurize import started, stored
 from tests.test_segments import BUNDLE, digest, known, row, rows
+from tests.writers import write
 
 KILLS, FLIPS, N = 200, 500, 4000
 _NEWUTS = 0x04000000
@@ -33,16 +34,7 @@ def _work(folder, host, acknowledged, seed):
     """Store rows of random items for ever, as another machine, and say which are stored."""
     if ctypes.CDLL(None).unshare(_NEWUTS) == 0:
         socket.sethostname(host)
-    store, dice = SegmentStore(folder), random.Random(seed)
-    while True:
-        some = dice.sample(range(N), 20)
-        store.refresh()
-        found = store.get(BUNDLE, [digest(i) for i in some])
-        missing = [i for i, got in zip(some, found, strict=True) if got is None]
-        if missing and store.put(BUNDLE, [digest(i) for i in missing], rows(*missing)):
-            os.write(acknowledged, b"".join(i.to_bytes(4, "big") for i in missing))
-        if dice.random() < 0.05:
-            SharedFeatureCache(folder).compact()
+    write(folder, seed, N, acknowledged)
 
 
 def _fork(folder, host, acknowledged, seed):
