@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from sklearn_pretrained.backbones._glanced import Glanced
+from sklearn_pretrained.backbones.identity import _functions
 from sklearn_pretrained.backbones.own._network import Given
 from sklearn_pretrained.backbones.own._unmoved import unmoved
 
@@ -53,6 +54,7 @@ class Net(nn.Module):
         self.norm = nn.BatchNorm1d(4)
         self.number = 3.0
         self.numbers = [1, 2, [3]]
+        self.pair = (Sizes(1), ([1], 2))
         self.named = {"a": 1, "b": {"c": 2}}
         self.ordered = OrderedDict(a=1, b=2)
         self.chosen = {1, 2}
@@ -100,6 +102,8 @@ CHANGES = {
     "an attribute that was not there": put(lambda net: net.linear, "more", 1),
     "an item of a list": do(lambda net: net.numbers[2].append(4)),
     "a longer list": do(lambda net: net.numbers.append(4)),
+    "a list in a tuple": do(lambda net: net.pair[1][0].append(2)),
+    "an object in a tuple": put(lambda net: net.pair[0], "size", 2),
     "a value in a dictionary": put(lambda net: net.named["b"], "c", 3),
     "a value under another name": renamed,
     "the order of a dictionary": do(lambda net: net.ordered.move_to_end("a")),
@@ -148,6 +152,21 @@ def test_a_change_is_seen(what, monkeypatch):
     CHANGES[what](net, monkeypatch)
 
     assert unmoved(net) is None
+
+
+def test_a_class_is_looked_at_once_however_many_objects_are_of_it(monkeypatch):
+    """A network of many layers of a kind is compared as fast as its objects can be."""
+    net = nn.Sequential(*(nn.Linear(2, 2) for _ in range(5)))
+    Given(net).identity  # noqa: B018  looks at it
+    looked = []
+    told = _functions.is_packages_class
+    monkeypatch.setattr(
+        _functions, "is_packages_class", lambda kind: looked.append(kind) or told(kind)
+    )
+
+    assert unmoved(net) is not None
+    assert nn.Linear in looked
+    assert len(looked) == len(set(looked))
 
 
 def test_a_hook_that_was_there_may_not_change_its_flag():

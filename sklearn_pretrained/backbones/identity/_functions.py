@@ -179,7 +179,8 @@ def _read_kind(reader: Reader, kind: type) -> None:
             if changed:
                 reader.fields("changed", changed)
                 reader.watch.give_up()
-            _watch_package_class(reader, base)
+            if can_be_written(base):
+                reader.watch.package_class(base)
             if base is kind and kind in reader.called.classes and reads_files(kind.__name__):
                 reader.say_file(kind)
         elif base is kind or reader.first(base):
@@ -203,13 +204,6 @@ def _name(kind: type) -> tuple[str]:
 
 def _whose(kind: type) -> tuple[bool, ...]:
     return is_of_users_extension(kind), is_packages_class(kind)
-
-
-def _watch_package_class(reader: Reader, kind: type) -> None:
-    if can_be_written(kind):
-        reader.watch.mapping(vars(kind), names=False)
-        held = (getattr(value, "__func__", value) for value in vars(kind).values())
-        reader.watch.functions(f for f in held if isinstance(f, types.FunctionType))
 
 
 def _changed(kind: type) -> dict[str, Any]:

@@ -80,6 +80,11 @@ def _read_list(reader: Reader, values: list[Any]) -> None:
     reader.parts(type(values).__name__, *list.__iter__(values))
 
 
+def _read_tuple(reader: Reader, values: tuple[Any, ...]) -> None:
+    """Say the items, which stay the same; what is in them is watched."""
+    reader.parts(type(values).__name__, *tuple.__iter__(values))
+
+
 def _read_bytearray(reader: Reader, value: bytearray) -> None:
     reader.watch.give_up()
     reader.say(type(value).__name__, bytes(value))
@@ -198,7 +203,7 @@ KINDS: dict[type, Read] = {
     type(functools.cache(len)): _attributes("__wrapped__"),
     weakref.ref: _read_weakly,
     list: _read_list,
-    tuple: _held(tuple.__iter__),
+    tuple: _read_tuple,
     dict: _read_mapping,
     OrderedDict: _read_mapping,
     set: _read_set,

@@ -16,6 +16,7 @@ from operator import attrgetter, is_
 from typing import Any
 
 _Look = Callable[..., tuple[Any, ...]]
+_Answer = tuple[_Look, tuple[Any, ...], tuple[Any, ...]]
 _VIEWED: tuple[Mapping[Any, Any], ...] = ({}, OrderedDict())
 _COLLECTIONS = (
     *(list, set, frozenset),
@@ -50,7 +51,8 @@ class Watch:
         self._there: list[Any] = []
         self._functions: list[types.FunctionType] = []
         self._codes: list[types.CodeType] = []
-        self._asked: list[tuple[_Look, tuple[Any, ...], tuple[Any, ...]]] = []
+        self._asked: dict[tuple[_Look, *tuple[int, ...]], _Answer] = {}
+        self._classes: dict[int, type] = {}
 
     def give_up(self) -> None:
         """Learn of something whose changes do not show, such as the numbers of an array."""
@@ -102,9 +104,19 @@ class Watch:
             self._functions.append(function)
             self._codes.append(function.__code__)
 
+    def package_class(self, kind: type) -> None:
+        """Watch what is in a class, and its functions' code: once, however often it is met."""
+        if id(kind) in self._classes:
+            return
+        self._classes[id(kind)] = kind
+        self.mapping(vars(kind), names=False)
+        held = (getattr(value, "__func__", value) for value in vars(kind).values())
+        self.functions(f for f in held if isinstance(f, types.FunctionType))
+
     def asked(self, look: _Look, args: tuple[Any, ...], found: tuple[Any, ...]) -> None:
-        """Watch what a function returns."""
-        self._asked.append((look, args, found))
+        """Watch what a function returns; asked twice, it is watched once."""
+        first = self._asked.setdefault((look, *map(id, args)), (look, args, found))
+        self.is_complete &= _is_same(found, first[2])  # or it changed while it was read
 
     def is_still(self, root: Any) -> bool:
         """Tell whether all is as it was, of the object that was read."""
@@ -118,7 +130,7 @@ class Watch:
             and all(map(is_, map(type, self._objects), self._kinds))
             and all(map(is_, map(_dict, self._owners), self._held))
             and all(map(is_, map(_code, self._functions), self._codes))
-            and all(_is_same(look(*args), found) for look, args, found in self._asked)
+            and all(_is_same(look(*args), found) for look, args, found in self._asked.values())
         )
 
 
