@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -16,17 +15,29 @@ from ..exceptions import BadItemError
 _SINGLE = str | bytes | bytearray | memoryview
 
 
-@contextmanager
-def naming_the_row(doing: str) -> Iterator[None]:
-    """Turn whatever one item raises into the error of that item."""
-    try:
-        yield
-    except (BadItemError, MemoryError):
-        raise
-    except Exception as error:
+class naming_the_row:  # noqa: N801  it is used as a function, once for each item
+    """Turn whatever one item raises into the error of that item.
+
+    Parameters
+    ----------
+    doing : str
+        What was done with the item: "read" or the like.
+    """
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, _trace: Any) -> None:
+        if not isinstance(error, Exception) or isinstance(error, BadItemError | MemoryError):
+            return
         said = re.sub(r" at 0x\w+", "", str(error)).strip().partition("\n")[0]
         told = f"{type(error).__name__}: {said}" if said else type(error).__name__
-        raise BadItemError(f"could not be {doing}: {told.rstrip('.')}") from error
+        raise BadItemError(f"could not be {self._doing}: {told.rstrip('.')}") from error
 
 
 class Column(Sequence[Any]):

@@ -20,9 +20,15 @@ def of_bytes(data: bytes | memoryview, kind: str) -> bytes:
 
 def of_array(array: NDArray[np.generic], kind: str) -> bytes:
     """Hash an array by its type, shape and values."""
+    kind, data = flat(array, kind)
+    return of_bytes(data, kind)
+
+
+def flat(array: NDArray[np.generic], kind: str) -> tuple[str, memoryview]:
+    """Bring an array into bytes, and its type and shape into their kind."""
     dense = np.ascontiguousarray(array)
     kind = f"{kind}:{dense.dtype.str}:{dense.shape}"
-    return of_bytes(dense.reshape(-1).view(np.uint8).data, kind)
+    return kind, dense.reshape(-1).view(np.uint8).data
 
 
 def of_text(text: str | tuple[str, str]) -> bytes:

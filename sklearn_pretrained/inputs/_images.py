@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import BadItemError
-from . import _digest, _known_files
+from . import _known_contents, _known_files
 from ._arrays import to_pixels
 from ._columns import Column, column, naming_the_row
 from ._contents import content, is_tensor, path_of, to_array
@@ -18,6 +18,8 @@ from ._held import Held
 from ._items import Items
 
 _LONGEST_NAME = 120
+_MANY = 16
+"""Images from which on an X may be that of a search, which comes again."""
 _SEEN = "pixels"  # as a person sees them, in 8 bits
 
 
@@ -44,15 +46,15 @@ class Images(Items):
 
     def digest(self, i: int) -> bytes:
         """Hash file bytes or pixels, without decoding any file."""
+        source = self._sources[i]
         with naming_the_row("read"):
-            source = self._sources[i]
-            place = _known_files.place_of(source, f"file:{self._range}{_how_files_are_read()}")
+            place = self._place(source)
         digest = _known_files.known(place)
         if digest is not None:
             self._digests[i] = digest
             return digest
         kind, data = self._read(source)
-        digest = _hash(kind, data)
+        digest = self._hash(kind, data)
         _known_files.remember(place, digest)
         if self._sources.made_anew or not isinstance(data, np.ndarray):
             self._digests[i] = digest
@@ -64,7 +66,7 @@ class Images(Items):
         """Return the pixels as a person sees them, (H, W, 3)."""
         held = self._held.take(i)
         kind, data = held or self._source(i)
-        if not held and i in self._digests and self._digests[i] != _hash(kind, data):
+        if not held and i in self._digests and self._digests[i] != self._hash(kind, data):
             raise BadItemError(
                 "changed while it was being read; files must not change, and a dataset must return "
                 "the same item each time (no random augmentation)"
@@ -98,10 +100,18 @@ class Images(Items):
         short = path if len(path) <= _LONGEST_NAME else f"…{path[-_LONGEST_NAME:]}"
         return f"Item {i} of X ({short!r})"
 
+    def _place(self, source: Any) -> bytes | None:
+        """Return what stands for a file as it is now; None for what is none."""
+        if isinstance(source, np.ndarray):  # which comes most often, and is told soonest
+            return None
+        return _known_files.place_of(source, f"file:{self._range}{_how_files_are_read()}")
+
+    def _hash(self, kind: str, data: Any) -> bytes:
+        # A service's few images come once, and wait for nothing that pays later.
+        return _known_contents.digest_of(data, kind, again=len(self) >= _MANY)
+
     def _source(self, i: int) -> tuple[str, Any]:
-        with naming_the_row("read"):
-            source = self._sources[i]
-        return self._read(source)
+        return self._read(self._sources[i])
 
     def _read(self, source: Any) -> tuple[str, Any]:
         """Return what an item is, and its numbers or the bytes of its file."""
@@ -121,12 +131,6 @@ def _how_files_are_read() -> str:
     """Say what decides the pixels of a file besides its bytes, where it is not Pillow's default."""
     pillow = sys.modules.get("PIL.ImageFile")  # who sets it has imported it
     return ":cut" if getattr(pillow, "LOAD_TRUNCATED_IMAGES", False) else ""
-
-
-def _hash(kind: str, data: Any) -> bytes:
-    if isinstance(data, np.ndarray):
-        return _digest.of_array(data, kind)
-    return _digest.of_bytes(data, kind)
 
 
 def read_images(

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..backbones import key_of_hooks
 from ..exceptions import LayerError, MissingExtraError, WeightsError
-from ..process import in_children, keep
+from ..process import in_children, keep, remembered
 from ..recipe import parsed
 from ..taps import Layout, _pooling, first_tensor
 from ._hidden import Hidden, hidden_states
@@ -66,17 +66,29 @@ class Layer:
 
     def width(self, pooling: str) -> int:
         """Count the columns that a pooling gives here."""
-        return _pooling.width(pooling, self.shape, self.layout)
+        return _width(pooling, self.shape, self.layout)
 
     def allowed(self, poolings: Sequence[str]) -> list[str]:
         """Choose those of some poolings that make sense here."""
-        if len(self.shape) == 1:
-            return ["flatten"]
-        return [
-            p
-            for p in poolings
-            if not parsed(p).has_weights and _pooling.why_not(p, self.shape, self.layout) is None
-        ]
+        return [*_allowed(tuple(poolings), self.shape, self.layout)]
+
+
+@remembered("widths of layers", maxsize=4096)
+def _width(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> int:
+    return _pooling.width(pooling, shape, layout)
+
+
+@remembered("poolings that suit layers", maxsize=4096)
+def _allowed(
+    poolings: tuple[str, ...], shape: tuple[int, ...], layout: Layout | None
+) -> tuple[str, ...]:
+    if len(shape) == 1:
+        return ("flatten",)
+    return tuple(
+        p
+        for p in poolings
+        if not parsed(p).has_weights and _pooling.why_not(p, shape, layout) is None
+    )
 
 
 @dataclass(frozen=True)
