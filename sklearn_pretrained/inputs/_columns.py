@@ -32,7 +32,7 @@ class naming_the_row:  # noqa: N801  it is used as a function, once for each ite
     def __enter__(self) -> None:
         """Do nothing."""
 
-    def __exit__(self, kind: Any, error: BaseException | None, _trace: Any) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if not isinstance(error, Exception) or isinstance(error, BadItemError | MemoryError):
             return
         said = re.sub(r" at 0x\w+", "", str(error)).strip().partition("\n")[0]
