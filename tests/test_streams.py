@@ -16,7 +16,8 @@ from torch import nn
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, PretrainedTextFeaturizer
 from sklearn_pretrained.cache import resolve_cache
 from sklearn_pretrained.inputs import read_rows
-from sklearn_pretrained.running import Runner, _streams
+from sklearn_pretrained.running import Runner, _prepare, _streams
+from sklearn_pretrained.running._batches import batches
 from tests.conftest import relative_error
 
 PATIENCE = 20.0
@@ -94,6 +95,21 @@ def test_batches_run_at_the_same_time(streams):
 
     assert not together.broken
     np.testing.assert_array_equal(rows[:, 0], 2 * np.arange(1, 65))
+
+
+@pytest.mark.parametrize("n", [16, 32, 48, 64, 128])
+def test_a_small_load_is_cut_into_whole_batches(n):
+    """Each stream has one from the first window on, and weights are laid out for one size."""
+    backbone = SimpleNamespace(first_window=8, window=64, lengths=lambda _samples: None)
+    image = torch.empty(3, 224, 224)
+    found = [
+        batches([image] * len(window), backbone, "auto", image.device, even=False, parts=2)
+        for window in _prepare._cut(range(n), backbone, "auto", 2)
+    ]
+
+    assert len(found[0]) == 2
+    assert {len(batch) for window in found for batch in window} == {8}
+    assert sum(map(len, found)) == n // 8
 
 
 def test_one_item_starts_no_thread(monkeypatch, streams):

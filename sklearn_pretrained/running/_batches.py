@@ -13,6 +13,8 @@ TOKENS = {"cpu": 2048, "cuda": 65536, "mps": 8192}
 """Tokens in a batch, padding included."""
 _FILL_CACHES = 8 * 3 * 224 * 224
 _FEWEST = 8
+_SHARE = 0.75
+"""How large batches of texts are best that run at the same time, compared with one alone."""
 
 
 def batches(
@@ -23,13 +25,12 @@ def batches(
     *,
     even: bool,
     parts: int = 1,
-    share: float = 0.75,
 ) -> list[Sequence[int]]:
     """Say which samples share a batch: those of like length, or as many as suit the device.
 
     On a CPU, eight images of the usual size fill the caches, and more would overflow them; of
-    smaller items as many go together as hold as many numbers. Batches that run at the same time
-    are smaller by a quarter.
+    smaller items as many go together as hold as many numbers, in batches that run at the same time
+    too. Those of texts are smaller by a quarter then.
 
     Parameters
     ----------
@@ -43,22 +44,17 @@ def batches(
         Whether only samples of one length may meet.
     parts : int
         How many batches run at the same time; more than one batch is cut so that all have work.
-    share : float
-        How large each of these is, compared with one that runs alone.
     """
-    if parts == 1:
-        share = 1
     lengths = backbone.lengths(samples)
     if lengths is not None:
         most = batch_size if isinstance(batch_size, int) else len(samples)
         budget = TOKENS.get(device.type, 2048)
         if sum(lengths) > budget:
-            budget = _even(sum(lengths), int(budget * share), parts)
+            budget = _even(sum(lengths), int(budget * _SHARE) if parts > 1 else budget, parts)
         return by_length(lengths, most=most, budget=budget, even=even)
     most = batch_size if isinstance(batch_size, int) else backbone.window
     if device.type == "cpu" and samples:
-        filling = max(_FEWEST, _FILL_CACHES // max(1, samples[0].numel()))
-        most = min(most, filling if len(samples) <= filling else max(1, int(filling * share)))
+        most = min(most, max(_FEWEST, _FILL_CACHES // max(1, samples[0].numel())))
     return _shared_out(len(samples), most, parts)
 
 

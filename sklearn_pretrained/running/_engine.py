@@ -107,7 +107,13 @@ def embed(
     underway: deque[tuple[list[int], list[Underway]]] = deque()
     with Streams(runners, len(positions)) as streams:
         for good, samples in windows(
-            items, positions, backbone, batch_size, on_bad, threads=streams.feeders
+            items,
+            positions,
+            backbone,
+            batch_size,
+            on_bad,
+            threads=streams.feeders,
+            parts=streams.count,
         ):
             cut = batches(
                 samples,
@@ -116,7 +122,6 @@ def embed(
                 runners[0].device,
                 even=even,
                 parts=streams.count,
-                share=runners[0].share,
             )
             for batch in cut:
                 runner, chosen = next(turns), [samples[i] for i in batch]

@@ -23,28 +23,31 @@ def windows(
     on_bad: OnBad,
     *,
     threads: int,
+    parts: int = 1,
 ) -> Iterator[tuple[list[int], list[Any]]]:
     """Yield positions with their samples, in order, without those that cannot be read.
 
-    Threads prepare ahead, only one where the backbone's preparation is not safe in several.
+    Threads prepare ahead, only one where the backbone's preparation is not safe in several. The
+    first window has something for each of the ``parts`` that run at the same time.
     """
     if not backbone.prepares_concurrently:
         threads = 1
     return _ahead(
         (
             functools.partial(_prepare, items, window, backbone, on_bad)
-            for window in _cut(positions, backbone, batch_size)
+            for window in _cut(positions, backbone, batch_size, parts)
         ),
         threads,
     )
 
 
 def _cut(
-    positions: Sequence[int], backbone: Backbone, batch_size: int | str
+    positions: Sequence[int], backbone: Backbone, batch_size: int | str, parts: int
 ) -> Iterator[Sequence[int]]:
     """Cut positions into windows that grow to their full size, and hold whole batches."""
     step = 1 if batch_size == "auto" else int(batch_size)
-    size, most = (-(-n // step) * step for n in (backbone.first_window, backbone.window))
+    first = min(backbone.first_window * parts, backbone.window)
+    size, most = (-(-n // step) * step for n in (first, backbone.window))
     start = 0
     while start < len(positions):
         yield positions[start : start + size]

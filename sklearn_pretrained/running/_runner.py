@@ -121,11 +121,6 @@ class Runner(ABC):
         """Whether several batches at the same time, on a thread each, are best."""
         return False
 
-    @property
-    def share(self) -> float:
-        """How large each of these batches is best, compared with one that runs alone."""
-        return 0.75
-
     def expect(self, n: int) -> None:
         """Learn that ``n`` items are coming."""
         self.past.expected += n

@@ -117,12 +117,6 @@ class OpenVINORunner(Runner):
         """Whether several batches at the same time, on a thread each, are best."""
         return self._torch.in_streams
 
-    @property
-    def share(self) -> float:
-        """How large each of these batches is best: a graph's are, when they are whole."""
-        wins = any(trial.won for trial in [*self._trials.values()])
-        return 1.0 if wins else self._torch.share
-
     def expect(self, n: int) -> None:
         """Learn that ``n`` items are coming; torch is made fast where it may compute them."""
         if self._races or self._is_refused:
