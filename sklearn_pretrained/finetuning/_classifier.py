@@ -97,7 +97,8 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
     Attributes
     ----------
     classes_ : ndarray
-        The class labels, or the columns of a multilabel target.
+        The class labels, or the columns of a multilabel target. Labels of which no row can be
+        learned from, because its item cannot be read or its weight is 0, are not among them.
 
     featurizer_ : estimator
         The fitted featurizer.
@@ -211,25 +212,45 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
             self.classes_ = np.arange(y.shape[1])
             return y
         self.classes_, y = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-        if len(self.classes_) < 2:  # noqa: PLR2004
-            raise ValueError(
-                f"{type(self).__name__} needs rows of at least two classes; the data holds one "
-                f"class, {self.classes_[0]!r}."
-            )
+        self._check_classes(self.classes_)
         return y
 
+    def _check_classes(self, classes: NDArray[Any]) -> None:
+        if len(classes) < 2:  # noqa: PLR2004
+            raise ValueError(
+                f"{type(self).__name__} needs rows of at least two classes; the data holds one "
+                f"class, {classes[0]!r}."
+            )
+
     def _weights(self, X: Any, y: Any, sample_weight: Any) -> Floats:
-        weights = super()._weights(X, y, sample_weight)
+        self._class_weights(y)  # what is wrong with them is said before anything is computed
+        return super()._weights(X, y, sample_weight)
+
+    def _class_weights(self, y: NDArray[Any]) -> Floats:
         if self.class_weight is None:
-            return weights
+            return np.ones(len(y))
         named = y if self._is_multilabel else self.classes_[y]
-        return weights * compute_sample_weight(self.class_weight, named)
+        return compute_sample_weight(self.class_weight, named)
+
+    def _learnable(
+        self, y: Any, weights: Floats, readable: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.intp], Any, Floats]:
+        used, y, given = super()._learnable(y, weights, readable)
+        weights = np.zeros_like(given)
+        weights[used] = given[used] * self._class_weights(y[used])
+        used = used[weights[used] > 0]
+        if not self._is_multilabel:
+            there, numbers = np.unique(y[used], return_inverse=True)
+            self._check_classes(self.classes_[there])
+            self.classes_, y = self.classes_[there], np.zeros_like(y)
+            y[used] = numbers
+        return used, y, weights
 
     def _plain_head(self) -> Any:
         head = LogisticRegression(max_iter=1000)
         return OneVsRestClassifier(head) if self._is_multilabel else head
 
-    def _task(self, y: NDArray[Any]) -> Classes:
+    def _task(self, y: NDArray[Any], used: NDArray[np.intp]) -> Classes:  # noqa: ARG002
         return Classes(y, len(self.classes_))
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -246,7 +267,7 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
             The labels.
         """
         if not self._is_trained():
-            decided = self.head_.predict(self.transform(X))
+            decided = self.head_.predict(self._tuned(X))
             return decided if self._is_multilabel else self.classes_[decided]
         which = labels(self._scores(X), is_multilabel=self._is_multilabel)
         return which if self._is_multilabel else self.classes_[which]
@@ -266,7 +287,7 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
             One column for each class, or one number for the second of two.
         """
         if not self._is_trained():
-            return self.head_.decision_function(self.transform(X))
+            return self.head_.decision_function(self._tuned(X))
         scores = self._scores(X)
         return scores[:, 0] if scores.shape[1] == 1 and not self._is_multilabel else scores
 
@@ -285,7 +306,7 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
             One column for each class.
         """
         if not self._is_trained():
-            return self.head_.predict_proba(self.transform(X))
+            return self.head_.predict_proba(self._tuned(X))
         return probabilities(self._scores(X), is_multilabel=self._is_multilabel)
 
     def __sklearn_tags__(self) -> Any:

@@ -20,6 +20,7 @@ from ._training import Course, Settings, Training
 Indices = NDArray[np.intp]
 _LEAST_PAIRED = 10
 """Steps in an epoch of pairs: few rows make many pairs."""
+_SOME = 64
 
 
 def fit_tail(
@@ -42,11 +43,13 @@ def fit_tail(
         flip=estimator.augment == "flip",
         shown=estimator.verbose,
     )
-    usable = np.flatnonzero(activations.usable & (weights > 0))
-    work = _Work(estimator, y, weights=weights, activations=activations, tail=tail, random=random)
+    used, y, weights = estimator._learnable(y, weights, activations.usable)
+    work = _Work(
+        estimator, y, used, weights=weights, activations=activations, tail=tail, random=random
+    )
     train, held = held_out(
         work.task.labels,
-        usable,
+        used,
         share=estimator.validation_fraction,
         groups=groups,
         random_state=random,
@@ -57,14 +60,15 @@ def fit_tail(
         work.doubt(course, held)
         estimator.history_, estimator.best_epoch_ = course.history, course.best
         if course.best == 0:
-            estimator._freeze(work.features(usable), y[usable], weights[usable])
+            features = work.features(used)
+            estimator.head_ = estimator._fitted_head(features, y[used], weights[used])
             if interrupt is not None:
                 raise interrupt
             return
         scores = [record.get("score", np.nan) for record in course.history]
         estimator.improvement_ = scores[course.best] - scores[0]
         if len(held) and interrupt is None:
-            interrupt = work.train_again(usable, course.best)
+            interrupt = work.train_again(used, course.best)
         work.keep(trunk)
         if interrupt is not None:
             raise interrupt
@@ -79,15 +83,16 @@ class _Work:
         self,
         estimator: Any,
         y: NDArray[Any],
+        used: Indices,
         *,
         weights: NDArray[np.float64],
         activations: Activations,
         tail: Tail,
         random: np.random.RandomState,
     ) -> None:
-        self.estimator, self.y, self.weights = estimator, y, weights
+        self.estimator, self.y, self.used, self.weights = estimator, y, used, weights
         self.activations, self.tail, self.random = activations, tail, random
-        self.task = estimator._task(y)
+        self.task = estimator._task(y, used)
         self.device = next(iter(tail.parameters().values())).device
         self.before = {name: p.detach().clone() for name, p in tail.parameters().items()}
         self.is_contrastive = estimator.objective == "contrastive"
@@ -161,8 +166,7 @@ class _Work:
     def _rows(self, training: Training) -> Any:
         loss = self.task.loss()
         columns = torch.from_numpy(self.task.columns).to(self.device)
-        weights = torch.from_numpy((self.weights / self.weights.mean()).astype(np.float32))
-        weights = weights.to(self.device)
+        weights = torch.from_numpy(self._shares()).to(self.device)
 
         def step(rows: Indices) -> Tensor:
             assert training.head is not None
@@ -171,6 +175,10 @@ class _Work:
             return (costs * weights[which]).mean()
 
         return step
+
+    def _shares(self) -> NDArray[np.float32]:
+        """Give each row's weight as a multiple of the mean of those that are used."""
+        return (self.weights / self.weights[self.used].mean()).astype(np.float32)
 
     def _seen(self, rows: Indices) -> Indices:
         """Choose by chance which view of each row is trained on, where there are two."""
@@ -198,13 +206,15 @@ class _Work:
             partners = np.array([partner(row) for row in batch], dtype=np.intp)
             alike = torch.from_numpy(self.task.likeness(batch, partners)).to(self.device)
             found = training.given(self._seen(np.concatenate([batch, partners])))
-            weights = torch.from_numpy(self.weights[batch] / self.weights.mean()).to(alike)
+            weights = torch.from_numpy(self._shares()[batch]).to(alike)
             return (likeness(found[: len(batch)], found[len(batch) :], alike) * weights).mean()
 
         return step
 
     def _head_on(self, training: Training, rows: Indices) -> Any:
         features = training.features(rows)
+        if not np.isfinite(features).all():
+            return None  # training ran away
         return self.estimator._fitted_head(features, self.y[rows], self.weights[rows])
 
     def _judged(self, training: Training, rows: Indices, held: Indices) -> dict[str, float]:
@@ -212,6 +222,9 @@ class _Work:
         features, weights = training.features(held), self.weights[held]
         if training.head is None:
             head = self._head_on(training, rows)
+            if head is None or not np.isfinite(features).all():
+                self.hits.append(None)
+                return {"score": np.nan, "held_out_loss": np.nan}
             decided = head.predict(features)
             self.hits.append(self.task.hits(decided, held))
             found = {"score": self.task.score(decided, held, weights)}
@@ -233,6 +246,7 @@ class _Work:
         """Write what was learned into the estimator."""
         estimator, training = self.estimator, self.training
         assert training is not None
+        self._check_finite(training)
         estimator.trunk_, estimator._tail = trunk, self.tail
         estimator.train_from_ = trunk.layer_
         estimator.changed_ = {
@@ -241,10 +255,20 @@ class _Work:
             if not torch.equal(parameter.detach(), self.before[name])
         }
         if training.head is None:
-            usable = np.flatnonzero(self.activations.usable & (self.weights > 0))
-            estimator.head_ = self._head_on(training, usable)
+            estimator.head_ = self._head_on(training, self.used)
             return
         coef = training.head.weight.detach().cpu().double().numpy()
         intercept = training.head.bias.detach().cpu().double().numpy()
-        found = self.task.unscaled(coef, intercept)
-        estimator.head_coef_, estimator.head_intercept_ = (x.astype(np.float32) for x in found)
+        estimator.head_coef_, estimator.head_intercept_ = self.task.unscaled(coef, intercept)
+
+    def _check_finite(self, training: Training) -> None:
+        """Refuse numbers that ran away, of which nothing can be told any more."""
+        found: Any = torch.from_numpy(training.features(self.used[:_SOME]))
+        if training.head is not None:
+            with torch.inference_mode(), without_autocast():
+                found = training.head(found.to(self.device))
+        if not bool(torch.isfinite(found).all()):
+            raise ValueError(
+                f"Training ran away: with learning_rate={self.estimator.learning_rate!r}, the "
+                "trained network gives NaN or infinity. Pass a lower learning_rate."
+            )

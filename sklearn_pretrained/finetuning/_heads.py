@@ -39,8 +39,10 @@ def affine(
     intercept = (at_centre - centre @ coef.T)[0]
     some = some[:64]
     expected = _columns(function(some))
-    error = np.abs(some @ coef.T + intercept - expected).max(initial=0.0)
-    if not error <= 1e-3 * (1.0 + np.abs(expected).max(initial=0.0)):
+    errors = np.abs(some @ coef.T + intercept - expected).max(axis=0)
+    # Whatever the units are: an offset of all says nothing of how they differ.
+    allowed = 1e-3 * np.ptp(expected, axis=0) + 1e-6 * np.abs(expected).max(axis=0)
+    if not (errors <= allowed).all():
         raise ValueError(
             f"head={name} is not linear in the features, so its coefficients cannot start what is "
             "trained. Use a linear head, or objective='contrastive'; or put it behind `transform`."
@@ -60,6 +62,12 @@ def head_has(name: str) -> Callable[[Any], bool]:
 
 def labels(scores: Rows, *, is_multilabel: bool) -> NDArray[np.intp]:
     """Turn a classifier's scores into the number of a class, or a column for each label."""
+    unread = np.flatnonzero(np.isnan(scores).any(axis=1))
+    if len(unread):
+        raise ValueError(
+            f"{len(unread)} items of X could not be read, the first at position {unread[0]}, and "
+            "have no label. Remove them, or use predict_proba, which gives NaN for them."
+        )
     if is_multilabel:
         return (scores > 0).astype(int)
     return (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)

@@ -192,8 +192,8 @@ class FineTunedRegressor(RegressorMixin, BaseFineTuned):
     def _plain_head(self) -> Any:
         return Ridge()
 
-    def _task(self, y: NDArray[Any]) -> Numbers:
-        return Numbers(y)
+    def _task(self, y: NDArray[Any], used: NDArray[np.intp]) -> Numbers:
+        return Numbers(y, used)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict each item's number, or numbers.
@@ -209,7 +209,7 @@ class FineTunedRegressor(RegressorMixin, BaseFineTuned):
             The predicted values.
         """
         if not self._is_trained():
-            return self.head_.predict(self.transform(X))
+            return self.head_.predict(self._tuned(X))
         found = self._scores(X).astype(np.float64)
         return found[:, 0] if self._is_flat else found
 

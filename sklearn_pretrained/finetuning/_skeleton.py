@@ -63,8 +63,8 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
         """Return the head that None stands for."""
 
     @abstractmethod
-    def _task(self, y: Any) -> Any:
-        """Return what training needs to know of the targets."""
+    def _task(self, y: Any, used: NDArray[np.intp]) -> Any:
+        """Return what training needs to know of the targets of the rows that are used."""
 
     # -- fit
 
@@ -89,6 +89,7 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
             The fitted estimator.
         """
         require_y(self, y)
+        self._forget()  # what fails below leaves nothing of an earlier fit
         own = clone(self.featurizer)
         if "output" in own.get_params():
             own.set_params(output="numpy")  # tails and heads are given arrays
@@ -99,7 +100,6 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
         weights = self._weights(X, y, sample_weight)
         groups = None if groups is None else np.asarray(groups)
         random = check_random_state(self.random_state)
-        self._forget()
         # What is rounded is reached one way only, so that there is one row.
         is_rounded = self.record_dtype != "float32"
         self._below = None if is_rounded else aside(self.featurizer_, X, len(y))
@@ -109,7 +109,9 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
 
             parts = cut(self.featurizer_, self.train_from, X, record_dtype=self.record_dtype)
         if parts is None:
-            self._freeze(self._frozen(X), y, weights)
+            features = self._frozen(X)
+            used, y, weights = self._learnable(y, weights, np.isfinite(features).all(axis=1))
+            self.head_ = self._fitted_head(features[used], y[used], weights[used])
             return self
         from ._fit import fit_tail
 
@@ -145,15 +147,23 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
         self.train_from_: Any = None
 
     def _weights(self, X: Any, y: Any, sample_weight: Any) -> Floats:  # noqa: ARG002
-        return check_sample_weight(sample_weight, X)
+        return check_sample_weight(sample_weight, X, ensure_non_negative=True)
 
-    def _freeze(self, features: Any, y: Any, weights: Floats) -> None:
-        usable = np.isfinite(features).all(axis=1) & (weights > 0)
-        self.head_ = self._fitted_head(features[usable], y[usable], weights[usable])
+    def _learnable(
+        self, y: Any, weights: Floats, readable: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.intp], Any, Floats]:
+        """Choose the rows that can be learned from; the others are as if they were not there."""
+        used = np.flatnonzero(readable & (weights > 0))
+        if len(used) == 0:
+            raise ValueError(
+                "There is no row to learn from: the items of all rows could not be read, or their "
+                "weights are 0."
+            )
+        return used, y, weights
 
     def _fitted_head(self, features: Any, y: Any, weights: Floats) -> Any:
         head = clone(self.head) if self.head is not None else self._plain_head()
-        if len(np.unique(weights)) < 2:  # noqa: PLR2004
+        if (weights == 1).all():
             return head.fit(features, y)
         if not has_fit_parameter(head, "sample_weight"):
             raise ValueError(f"head={head!r} takes no sample_weight; leave weights out.")
@@ -174,6 +184,10 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_features)
             The features, float32; those of the featurizer where nothing was trained.
         """
+        return self._tuned(X)
+
+    def _tuned(self, X: Any) -> NDArray[np.float32]:
+        """Compute the features as an array, whatever container `transform` returns."""
         check_is_fitted(self)
         if self.trunk_ is None:
             return self._frozen(X)

@@ -39,13 +39,21 @@ class Classes:
     @staticmethod
     def decide(head: Any) -> Callable[[Any], Any]:
         """Return the head's scores as a function of features."""
+        if not hasattr(head, "decision_function"):
+            raise ValueError(
+                f"head={head!r} has no decision_function, so it cannot start what is trained. Use "
+                "a linear head, or objective='contrastive'; or put it behind `transform`."
+            )
         return head.decision_function
 
     def scaled(self, coef: Floats, intercept: Floats) -> tuple[Floats, Floats]:
         """Return a head in the units of the columns."""
         return coef, intercept
 
-    unscaled = scaled
+    @staticmethod
+    def unscaled(coef: Floats, intercept: Floats) -> tuple[NDArray[np.float32], ...]:
+        """Return a head as scores are computed."""
+        return coef.astype(np.float32), intercept.astype(np.float32)
 
     def hits(self, decided: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Tell which rows are labelled right."""
@@ -89,14 +97,18 @@ class Numbers:
     Parameters
     ----------
     y : ndarray of shape (n,) or (n, K)
+    used : ndarray of int
+        The rows that are learned from, whose units count.
     """
 
     labels = None
 
-    def __init__(self, y: NDArray[Any]) -> None:
+    def __init__(self, y: NDArray[Any], used: NDArray[np.intp]) -> None:
         self._y = y.reshape(len(y), -1).astype(np.float64)
-        self._mean, self._scale = self._y.mean(axis=0), self._y.std(axis=0)
-        self._scale[self._scale == 0] = 1.0
+        seen = self._y[used]
+        self._mean, self._scale = seen.mean(axis=0), seen.std(axis=0)
+        # Equal numbers have a deviation too, of how the mean was rounded.
+        self._scale[self._scale <= 8 * np.spacing(np.abs(seen).max(axis=0))] = 1.0
         self.columns = ((self._y - self._mean) / self._scale).astype(np.float32)
 
     @staticmethod
