@@ -35,6 +35,7 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
     """A featurizer with a head, of which the upper layers are trained."""
 
     _below: str | None = None
+    head_: Any
 
     _parameter_constraints: dict[str, Any] = {
         "featurizer": [HasMethods(["fit", "transform"])],
@@ -110,7 +111,8 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
             parts = cut(self.featurizer_, self.train_from, X, record_dtype=self.record_dtype)
         if parts is None:
             features = self._frozen(X)
-            used, y, weights = self._learnable(y, weights, np.isfinite(features).all(axis=1))
+            readable: Any = np.isfinite(features).all(axis=1)
+            used, y, weights = self._learnable(y, weights, readable)
             self.head_ = self._fitted_head(features[used], y[used], weights[used])
             return self
         from ._fit import fit_tail
@@ -137,7 +139,7 @@ class BaseFineTuned(ColumnsOfFeaturizer, TransformerMixin, BaseEstimator):
     def _forget(self) -> None:
         self.trunk_: Any = None
         self._tail: Any = None
-        self.head_: Any = None
+        self.head_ = None
         self.head_coef_: Any = None
         self.head_intercept_: Any = None
         self.changed_: dict[str, NDArray[np.float32]] = {}
