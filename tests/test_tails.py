@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import pytest
@@ -15,6 +16,8 @@ from sklearn_pretrained.exceptions import LayerError
 from sklearn_pretrained.layers import plan
 from sklearn_pretrained.running.eager import load
 from sklearn_pretrained.tails import WatchedNetwork, tail_of
+from sklearn_pretrained.tails._cut import passing_of
+from sklearn_pretrained.tails._gradients import EvenMeans
 from tests import tail_zoo
 from tests.conftest import make_convnet, make_mlp, to_tensor
 
@@ -107,6 +110,70 @@ def test_batch_norms_are_folded_while_the_tail_is_there():
     watched.release()
 
     assert not any("forward" in vars(part) for part in watched.network.modules())
+
+
+def test_gradients_take_no_copies_of_maps_while_the_tail_is_there():
+    """Activations write elsewhere than in place, where their gradients need what they read."""
+    backbone = backbones.find("mobilenet_v2", weights=None)
+    made = plan(backbone)
+    watched = WatchedNetwork(backbone, [(made.layers["penultimate"], "flatten")], CPU)
+    watched.tail(made.layers["features.16"])
+    assert not watched.network.features[17].conv[0][2].inplace
+    watched.release()
+
+    assert watched.network.features[17].conv[0][2].inplace
+
+
+class ReadsWhatIsOverwritten(nn.Module):
+    """Counts on an activation to change what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.conv = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+        self.norm, self.act = nn.BatchNorm2d(4), nn.ReLU6(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run all; what the activation returns is not looked at."""
+        x = self.norm(self.conv(self.first(x)))
+        self.act(x)
+        return x.mean((2, 3))
+
+
+def test_an_activation_that_is_counted_on_to_write_in_place_does():
+    """The result says so."""
+    network = ReadsWhatIsOverwritten().eval()
+    with torch.no_grad():
+        network.norm.bias.sub_(1)
+    backbone = find("own", network)
+    made = plan(backbone)
+    tail = tail_of(backbone, "first", [(made.layers["output"], "flatten")], device=CPU)
+    x = torch.randn(2, *made.layers["first"].shape)
+    with torch.no_grad():
+        expected = network.norm(network.conv(x)).clamp(0, 6).mean((2, 3))
+        torch.testing.assert_close(tail(x), expected)
+
+
+def test_the_mean_of_a_map_has_the_gradient_that_it_has_elsewhere():
+    """To the bit, in each way to ask for it; other poolings are what they are."""
+    pool = nn.functional.adaptive_avg_pool2d
+    ways = [
+        lambda x: pool(x, 1),
+        lambda x: pool(x, output_size=(1, 1)),
+        lambda x: pool(x, (2, 1)),
+        lambda x: pool(x[0], 1),
+        nn.AdaptiveAvgPool2d(1),
+    ]
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 5, 7).contiguous(memory_format=torch.channels_last)
+    for way in ways:
+        found = []
+        for mode in (contextlib.nullcontext, EvenMeans):
+            given = x.clone().requires_grad_(True)
+            with mode():
+                out = way(given)
+            out.square().sum().backward()
+            found.append((out.detach(), given.grad))
+        torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
 
 
 class BesideTheNorm(nn.Module):
@@ -220,6 +287,21 @@ def test_a_layer_above_what_is_read_is_refused():
 
     with pytest.raises(LayerError, match="nothing of the network lies between it and 'layer3'"):
         tail_of(backbone, "layer4", [(layers["layer3"], "avg")], device=CPU)
+
+
+def test_what_passes_a_cut_is_found_from_its_end_on_and_no_further_than_asked():
+    """So that a refusal takes a few forwards where many submodules pass."""
+    tried = []
+
+    def passes(keys):
+        tried.append(len(keys))
+        return any(number in {3, 40, 63} for _, number in keys)
+
+    found = passing_of([("block", number) for number in range(64)], passes)
+
+    assert next(found) == ("block", 63)
+    assert len(tried) == 7
+    assert [number for _, number in found] == [40, 3]
 
 
 class LooksBack(nn.Module):

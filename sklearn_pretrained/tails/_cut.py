@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from ..exceptions import LayerError
 from ..layers import Layer
@@ -88,11 +88,13 @@ def reading(layers: Sequence[Layer]) -> dict[Key, Act]:
     return acts
 
 
-def passing_of(keys: list[Key], passes: Callable[[Collection[Key]], bool]) -> list[Key]:
-    """Find which of some pass, in their order; nearly all do not, so halves are tried."""
+def passing_of(keys: list[Key], passes: Callable[[Collection[Key]], bool]) -> Iterator[Key]:
+    """Find which of some pass, the last first; nearly all do not, so halves are tried."""
     if not keys or not passes(keys):
-        return []
+        return
     if len(keys) == 1:
-        return keys
+        yield keys[0]
+        return
     half = len(keys) // 2
-    return passing_of(keys[:half], passes) + passing_of(keys[half:], passes)
+    yield from passing_of(keys[half:], passes)
+    yield from passing_of(keys[:half], passes)

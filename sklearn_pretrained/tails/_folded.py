@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..taps import Listener, forget, is_plain, listening
+from ._gradients import in_place, out_of_place
 
 
 class Folded:
@@ -38,6 +39,7 @@ class Folded:
         self, network: nn.Module, run: Callable[[], Any], *, apart: Collection[str]
     ) -> None:
         self.pairs = _pairs(network, run, apart)
+        self._in_place = out_of_place(network, apart=apart) if self.pairs else []
         for conv, norm in self.pairs:
             module: Any
             for module, forward in ((conv, _convolving(conv, norm)), (norm, _as_it_is)):
@@ -48,6 +50,7 @@ class Folded:
         for pair in self.pairs:
             for module in pair:
                 del module.forward
+        in_place(self._in_place, is_so=True)
 
 
 def _pairs(

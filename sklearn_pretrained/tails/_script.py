@@ -95,13 +95,17 @@ class Script:
         self._scene: Scene | None = None
         self._played = {name: network.get_submodule(name) for name, _ in acts}
         self._own = {n: vars(m)["forward"] for n, m in self._played.items() if "forward" in vars(m)}
-        for name, module in self._played.items():
-            module.forward = self._player(name, module.forward)
+        self.put()
 
     @property
     def names(self) -> Collection[str]:
         """Names of the submodules that act."""
         return self._played.keys()
+
+    def put(self) -> None:
+        """Let the submodules act."""
+        for name, module in self._played.items():
+            module.forward = self._player(name, module.forward)
 
     def remove(self) -> None:
         """Give the submodules their own forwards back."""

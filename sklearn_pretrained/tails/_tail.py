@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..layers import Layer
+from ._gradients import EvenMeans
 from ._runs import Key
 from ._script import Scene, Script
 
@@ -101,5 +103,7 @@ class Tail:
             poisoned=poisoned,
             cheap=self.cheap,
         )
-        found = self._script.play(self._over(batch), scene)
+        is_dear = self.channels_last and torch.is_grad_enabled()
+        with EvenMeans() if is_dear else nullcontext():
+            found = self._script.play(self._over(batch), scene)
         return torch.cat([x.float() for x in found], dim=1)

@@ -25,6 +25,7 @@ Outputs = Sequence[tuple[Layer, str]]
 _SIZES: tuple[Size, ...] = ((2, 1), (3, 1))
 _SIZES_OF_TEXTS: tuple[Size, ...] = ((2, 5), (3, 5), (2, 9), (3, 9))
 _PROVED_ON = 4  # items
+_FEW = 2  # of them, over which is seen what passes a cut: a forward each time
 _DEEPEST = 12  # parts inside parts that are opened in search of what passes the cut
 
 
@@ -180,6 +181,7 @@ class WatchedNetwork:
     ) -> Tail:
         """Open stubs until nothing but the activation passes the cut."""
         cheap = True
+        few, few_lengths = activation[:_FEW], None if lengths is None else lengths[:_FEW]
         for _ in range(_DEEPEST):
             self._script = Script(self.network, cut.acts())
             tail = Tail(
@@ -197,7 +199,7 @@ class WatchedNetwork:
 
             def passes(poisoned: Collection[Key] | None, tail: Tail = tail) -> bool:
                 with torch.inference_mode():
-                    rows = tail(activation.clone(), lengths, poisoned=poisoned)
+                    rows = tail(few.clone(), few_lengths, poisoned=poisoned)
                 return not bool(torch.isfinite(rows).all())
 
             try:
@@ -208,15 +210,32 @@ class WatchedNetwork:
                 cheap = tail.cheap = False
             if not passes(None):
                 return tail
-            passing = passing_of(cut.standing(), passes)
+            passing = self._passing(cut, passes, batch, lengths)
             if not passing:  # none alone
                 break
             self.release()
-            for key in reversed(passing):  # the nearest first
-                if not cut.parts(key) and not self._is_fixed(key, batch, lengths):
-                    raise LayerError(f"later layers also use {key[0]!r}")
+            for key in passing:
                 cut.open(key)
         raise LayerError("later layers use more than the output of this layer")
+
+    def _passing(
+        self,
+        cut: Cut,
+        passes: Callable[[Collection[Key]], bool],
+        batch: Any,
+        lengths: Sequence[int] | None,
+    ) -> list[Key]:
+        """List the stubs that are to be opened, the nearest first; refuse as soon as one cannot."""
+        script, passing = self._script, []
+        assert script is not None
+        for key in passing_of(cut.standing(), passes):
+            if not cut.parts(key):
+                script.remove()
+                if not self._is_fixed(key, batch, lengths):
+                    raise LayerError(f"later layers also use {key[0]!r}")
+                script.put()
+            passing.append(key)
+        return passing
 
     def _fold(self, tail: Tail, activation: Tensor, whole: Tensor) -> None:
         """Let convolutions do the work of the batch norms behind them, where that is the same."""
