@@ -31,6 +31,8 @@ from sklearn_pretrained.tails._find import nearest
 from tests import text_zoo, timm_zoo, tower_zoo, vision_zoo, zoo
 
 _APART = 1e-3
+_SIDE = 96
+"""Of images in pixels, where a network takes any."""
 
 
 @dataclass
@@ -94,17 +96,22 @@ def _set_apart(watched: WatchedNetwork) -> bool:
 
 
 def _of_torchvision(name: str) -> Any:
-    return backbones.find(name, weights=None)
+    return _small(lambda **size: backbones.find_image(name, weights=None, **size), _SIDE)
 
 
 def _of_timm(family: str) -> Any:
     name = timm_zoo.smallest(family)
-    arguments = {"weights": None, "image_size": timm_zoo.smaller_size(name)}
+    side = timm_zoo.smaller_size(name)
+    return _small(lambda **size: backbones.find_image(f"timm/{name}", weights=None, **size), side)
+
+
+def _small(find: Callable[..., Any], side: int | None) -> Any:
+    """Describe a network over small images, which cost less, where it takes any size."""
     try:
-        backbone = backbones.find_image(f"timm/{name}", **arguments)
+        backbone = find(image_size=side)
         plan(backbone)
-    except ValueError:  # it only takes the size that it was made for
-        backbone = backbones.find_image(f"timm/{name}", weights=None)
+    except ValueError:
+        backbone = find()
     return backbone
 
 

@@ -126,8 +126,9 @@ class FineTunedClassifier(ClassifierMixin, BaseFineTuned):
         The epoch whose weights were kept.
 
     improvement_ : float
-        Gain in score over frozen features on the held-out rows. They were also used to choose
-        the epoch, so it is slightly too high. NaN if no rows were held out.
+        Gain in accuracy over frozen features on the held-out rows. It can be slightly negative,
+        since the epoch is chosen by the loss, and is too high on average, since these rows were
+        used to choose it. NaN if no rows were held out.
 
     n_features_in_ : int
         Number of columns of X, if it is a table.

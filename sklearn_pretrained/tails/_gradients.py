@@ -56,7 +56,8 @@ class EvenMeans(TorchFunctionMode):
 
 
 def _is_whole(x: Any, output_size: Any = None) -> bool:
-    return output_size in (1, (1, 1), [1, 1]) and x.ndim == 4 and x.requires_grad  # noqa: PLR2004
+    is_one = output_size in (1, (1, 1), [1, 1])
+    return is_one and bool(x.requires_grad) and x.ndim == 4  # noqa: PLR2004
 
 
 class _Mean(torch.autograd.Function):

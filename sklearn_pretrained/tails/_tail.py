@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -104,6 +104,7 @@ class Tail:
             cheap=self.cheap,
         )
         is_dear = self.channels_last and torch.is_grad_enabled()
-        with EvenMeans() if is_dear else nullcontext():
+        mode: AbstractContextManager[Any] = EvenMeans() if is_dear else nullcontext()
+        with mode:
             found = self._script.play(self._over(batch), scene)
         return torch.cat([x.float() for x in found], dim=1)

@@ -226,8 +226,9 @@ class WatchedNetwork:
         lengths: Sequence[int] | None,
     ) -> list[Key]:
         """List the stubs that are to be opened, the nearest first; refuse as soon as one cannot."""
-        script, passing = self._script, []
+        script = self._script
         assert script is not None
+        passing: list[Key] = []
         for key in passing_of(cut.standing(), passes):
             if not cut.parts(key):
                 script.remove()
