@@ -30,7 +30,7 @@ from ._sklearn import (
 from ._tally import Tally
 from .cache import Cache, hint_at_files, resolve_cache
 from .exceptions import RandomWeightsWarning
-from .pinned import PinnedState
+from .pinned import PinnedState, Way, settled
 from .process import warn
 from .recipe import PRECISIONS, fingerprint
 from .reporting import caption
@@ -237,18 +237,32 @@ class BaseFeaturizer(
         Road
             The network, its layers, the outputs that make up a row, and the recipe.
         """
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
         self._check_unchanged()
         backbone = self.find_backbone()
-        given = self._check_recipe(backbone)
+        given = backbone.facts()
+        way = settled(self._stated(backbone, given), lambda: self._settle(backbone, given))
+        canary = self._canary(way.recipe, way.outputs)
+        how = {"dtype": self._record_dtype, "hooks": given.get("hooks", "")}
+        return Road(backbone, way.plan, way.outputs, way.kept, way.recipe, canary, **how)
+
+    def _settle(self, backbone: Backbone, given: dict[str, Any]) -> Way:
+        """Compare what is found with what was pinned, and work out what is read and its recipe."""
+        self._check_recipe(backbone, given)
         plan = self._plan(backbone)
         outputs = self._pinned_outputs(plan)
         facts = {**given, "weights": self.weights_digest_, "dtype": self.dtype_}
         recipe = fingerprint({**facts, "backbone": backbone.code} if backbone.code else facts)
-        kept = self._kept(plan, outputs, backbone)
-        canary = self._canary(recipe, outputs)
-        how = {"dtype": self._record_dtype, "hooks": given.get("hooks", "")}
-        return Road(backbone, plan, outputs, kept, recipe, canary, **how)
+        return Way(plan, outputs, self._kept(plan, outputs, backbone), recipe)
+
+    def _stated(self, backbone: Backbone, given: dict[str, Any]) -> tuple[type, str]:
+        """State all that `_settle` looks at, in words."""
+        found = backbone.name, backbone.architecture, backbone.code, backbone.code_facts, given
+        keeps = backbone.poolings, backbone.also_kept, self.keep_layers, self.cache is None
+        pinned = self.weights_digest_, self.dtype_, self.layer_, self.pooling_, self.n_features_out_
+        how = self.pooling, hasattr(self, "_fitted_here"), self._provenance
+        return type(self), repr((found, keeps, pinned, how))
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
         cache, runners = self._means(road)

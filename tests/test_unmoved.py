@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 import types
 import weakref
 from collections import OrderedDict
@@ -129,6 +130,10 @@ CHANGES = {
     "a method of a package's class": put(lambda net: nn.Linear, "forward", lambda self, x: x),
     "the code of a package's method": other_code,
     "what a package's class had not": put(lambda net: nn.Linear, "__getattr__", lambda self, n: 1),
+    "what a module calls by a class's name": put(lambda net: nn.modules.linear, "Linear", Sizes),
+    "the module that a class names": put(lambda net: nn.Linear, "__module__", __name__),
+    "where a class's module lies": put(lambda net: nn.modules.linear, "__file__", __file__),
+    "the module of a name": put(lambda net: sys.modules, nn.Linear.__module__, types),
     "a method of one object": put(lambda net: net.linear, "forward", lambda x: x),
     "a hook": do(lambda net: net.linear.register_forward_hook(lambda *_: None)),
     "a hook before": do(lambda net: net.register_forward_pre_hook(lambda *_: None)),
@@ -154,8 +159,24 @@ def test_a_change_is_seen(what, monkeypatch):
     assert unmoved(net) is None
 
 
-def test_a_class_is_looked_at_once_however_many_objects_are_of_it(monkeypatch):
-    """A network of many layers of a kind is compared as fast as its objects can be."""
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [(nn.Linear, "__qualname__", "Sizes"), (Net, "__bases__", (nn.Flatten,))],
+)
+def test_another_name_of_a_class_and_other_bases_are_seen(kind, name, value):
+    """What no dictionary holds of a class is compared, too."""
+    net = Net()
+    Given(net).identity  # noqa: B018  looks at it
+    before = getattr(kind, name)
+    setattr(kind, name, value)
+    try:
+        assert unmoved(net) is None
+    finally:
+        setattr(kind, name, before)
+
+
+def test_whose_a_class_is_is_not_worked_out_again(monkeypatch):
+    """That its module holds it still is enough, however many layers are of a kind."""
     net = nn.Sequential(*(nn.Linear(2, 2) for _ in range(5)))
     Given(net).identity  # noqa: B018  looks at it
     looked = []
@@ -165,8 +186,7 @@ def test_a_class_is_looked_at_once_however_many_objects_are_of_it(monkeypatch):
     )
 
     assert unmoved(net) is not None
-    assert nn.Linear in looked
-    assert len(looked) == len(set(looked))
+    assert {nn.Linear, nn.Sequential, nn.Module}.isdisjoint(looked)
 
 
 def test_a_hook_that_was_there_may_not_change_its_flag():

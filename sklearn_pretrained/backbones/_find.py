@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from ..process import need_torchvision
@@ -26,7 +26,7 @@ def find(model: Any, **parameters: Any) -> Backbone:
 
 def _is_of_transformers(model: str) -> bool:
     """Tell a name on the hub, or a folder, from the networks of other sources."""
-    if Path(model).expanduser().is_dir():
+    if os.path.isdir(os.path.expanduser(model)):  # noqa: PTH111, PTH112  asked for each request
         return True
     if model.endswith(".pt2"):
         return False

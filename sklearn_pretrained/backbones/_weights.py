@@ -82,7 +82,11 @@ class LocalFile:
 
     def digest(self) -> str:
         """Hash the file and check it."""
-        return check(self.find(), self.expected)
+        try:
+            return check(self.path, self.expected)
+        except OSError:
+            self.find()
+            raise
 
     def find(self) -> Path:
         """Return the path of the file, which must be there."""

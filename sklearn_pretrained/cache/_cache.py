@@ -11,6 +11,7 @@ from ..process import remembered, warn
 from ._lasting import LastingCache
 from ._memory import MemoryStore, default_memory
 from ._mounts import network_mount
+from ._nowhere import NoStore
 from ._policy import Cache, RowCache
 from ._shared import SharedFeatureCache
 from .disk import DiskStore
@@ -218,7 +219,7 @@ def resolve_cache(cache: Any, *, in_files: bool = True) -> Cache:
     Where rows may not be kept ``in_files``, they are kept in memory.
     """
     if cache is None:
-        return RowCache(MemoryStore(0), keeps=False)
+        return RowCache(NoStore(), keeps=False)
     if isinstance(cache, str) and cache == "memory":
         return memory_cache()
     if not in_files and not isinstance(cache, MemoryCache):

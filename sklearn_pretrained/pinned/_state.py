@@ -170,12 +170,11 @@ class PinnedState:
         """Refuse parameters that were set after fit: the head learned from other features."""
         check_parameters(self._deciding_parameters(), self._pinned)
 
-    def _check_recipe(self, backbone: Backbone) -> dict[str, Any]:
-        """Return the recipe; refuse a network that was prepared otherwise at fit."""
-        recipe = backbone.facts()
+    def _check_recipe(self, backbone: Backbone, recipe: dict[str, Any]) -> None:
+        """Refuse a network that was prepared otherwise at fit."""
         then = self._provenance.get("preprocessing")
         if then is None or json.dumps(recipe) == json.dumps(then):
-            return recipe
+            return
         now = plain(recipe)
         if not hasattr(self, "_fitted_here"):
             # Another Python, or another process, may print the same code otherwise.
@@ -194,7 +193,6 @@ class PinnedState:
             only_common=not is_of_this_version(self._provenance),
             differ=functools.partial(differences, self._provenance["versions"]),
         )
-        return recipe
 
     @staticmethod
     def _plan(backbone: Backbone) -> Plan:

@@ -166,10 +166,10 @@ def _read_kind(reader: Reader, kind: type) -> None:
     """Say whose a class and its bases are; of a user's, all that was written in them."""
     if type(kind) is not type:
         reader.read(type(kind))
-    reader.ask(_bases, kind)
+    reader.watch.bases(kind)
     for base in kind.__mro__:
         held = vars(base)
-        of_extension, of_package = reader.ask(_whose, base)
+        of_extension, of_package = _ask_whose(reader, base)
         if of_extension:
             reader.say_untold(base)
         elif of_package:
@@ -194,12 +194,21 @@ def _read_kind(reader: Reader, kind: type) -> None:
             reader.fields("written", written)
 
 
-def _bases(kind: type) -> tuple[Any, ...]:
-    return (type(kind), *kind.__mro__)
-
-
 def _name(kind: type) -> tuple[str]:
     return (kind.__name__,)
+
+
+def _ask_whose(reader: Reader, kind: type) -> tuple[bool, ...]:
+    """Say whose a class is; where its own module holds it, a few look-ups tell that it still is."""
+    module = sys.modules.get(kind.__module__)
+    if type(module) is not types.ModuleType or "__file__" not in vars(module):
+        return reader.ask(_whose, kind)
+    if can_be_written(kind):
+        if vars(module).get(kind.__qualname__) is not kind:
+            return reader.ask(_whose, kind)
+        reader.watch.called(kind, module)
+    reader.watch.module(kind.__module__, module)
+    return _whose(kind)
 
 
 def _whose(kind: type) -> tuple[bool, ...]:

@@ -8,9 +8,10 @@ to read them all again would give the same words.
 
 from __future__ import annotations
 
+import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import chain
 from operator import attrgetter, is_
 from typing import Any
@@ -25,6 +26,10 @@ _COLLECTIONS = (
 _MAPPINGS = (dict, OrderedDict, types.MappingProxyType)
 _code = attrgetter("__code__")
 _dict = attrgetter("__dict__")
+_mro = attrgetter("__mro__")
+_module_of = attrgetter("__module__")
+_qualname = attrgetter("__qualname__")
+_find_module = sys.modules.get
 
 
 class Watch:
@@ -41,18 +46,15 @@ class Watch:
         self._root_held: Any = None
         self._met = 0
         self.is_complete = True
-        self._objects: list[Any] = []
-        self._kinds: list[type] = []
-        self._owners: list[Any] = []
-        self._held: list[Any] = []
         self._empty: list[Collection[Any]] = []
         self._live: list[Collection[Any]] = []
         self._sizes: list[int] = []
         self._there: list[Any] = []
-        self._functions: list[types.FunctionType] = []
-        self._codes: list[types.CodeType] = []
+        # Each with its arguments and what it returned, in columns. Classes come first, since other
+        # objects may not have what is asked of these.
+        self._facts: dict[Callable[..., Any], list[list[Any]]] = {type: [[], []]}
         self._asked: dict[tuple[_Look, *tuple[int, ...]], _Answer] = {}
-        self._classes: dict[int, type] = {}
+        self._met_before: dict[tuple[int, str], Any] = {}
 
     def give_up(self) -> None:
         """Learn of something whose changes do not show, such as the numbers of an array."""
@@ -72,11 +74,9 @@ class Watch:
         if id(value) == self._root:
             self._root_held = held
             return
-        self._objects.append(value)
-        self._kinds.append(type(value))
+        self.fact(type, value)
         if held is not None:
-            self._owners.append(value)
-            self._held.append(held)
+            self.fact(_dict, value)
 
     def mapping(self, held: Mapping[Any, Any], *, names: bool = True) -> None:
         """Watch what is in a dictionary."""
@@ -98,20 +98,45 @@ class Watch:
         self._sizes.append(len(values))
         self._there += values
 
-    def functions(self, functions: Iterable[types.FunctionType]) -> None:
-        """Watch the code of functions, of which nothing else was looked at."""
-        for function in functions:
-            self._functions.append(function)
-            self._codes.append(function.__code__)
-
     def package_class(self, kind: type) -> None:
         """Watch what is in a class, and its functions' code: once, however often it is met."""
-        if id(kind) in self._classes:
-            return
-        self._classes[id(kind)] = kind
-        self.mapping(vars(kind), names=False)
-        held = (getattr(value, "__func__", value) for value in vars(kind).values())
-        self.functions(f for f in held if isinstance(f, types.FunctionType))
+        if self._is_new(kind, "all"):
+            self.mapping(vars(kind), names=False)
+            held = (getattr(value, "__func__", value) for value in vars(kind).values())
+            for function in held:
+                if isinstance(function, types.FunctionType):
+                    self.fact(_code, function)
+
+    def bases(self, kind: type) -> None:
+        """Watch the class of a class, and what it is derived from."""
+        if self._is_new(kind, "bases"):
+            self.fact(type, kind)
+            self.fact(_mro, kind)
+
+    def called(self, kind: type, module: types.ModuleType) -> None:
+        """Watch that a class is called as it is, and that a module holds it under that name."""
+        if self._is_new(kind, "called"):
+            self.fact(_module_of, kind)
+            self.fact(_qualname, kind)
+            self.fact(dict.get, vars(module), kind.__qualname__)
+
+    def module(self, name: str, module: types.ModuleType) -> None:
+        """Watch that a module is the one of its name, and from which file."""
+        if self._is_new(module, "module"):
+            self.fact(type, module)
+            self.fact(dict.get, vars(module), "__file__")
+            self.fact(_find_module, name)
+
+    def _is_new(self, value: Any, what: str) -> bool:
+        is_new = (id(value), what) not in self._met_before
+        self._met_before[id(value), what] = value
+        return is_new
+
+    def fact(self, look: Callable[..., Any], *args: Any) -> None:
+        """Watch which object a function of C code returns; all that one returns is one look."""
+        columns = self._facts.setdefault(look, [[] for _ in range(len(args) + 1)])
+        for column, value in zip(columns, (*args, look(*args)), strict=True):
+            column.append(value)
 
     def asked(self, look: _Look, args: tuple[Any, ...], found: tuple[Any, ...]) -> None:
         """Watch what a function returns; asked twice, it is watched once."""
@@ -127,9 +152,7 @@ class Watch:
             and not any(self._empty)
             and list(map(len, self._live)) == self._sizes
             and all(map(is_, chain.from_iterable(self._live), self._there))
-            and all(map(is_, map(type, self._objects), self._kinds))
-            and all(map(is_, map(_dict, self._owners), self._held))
-            and all(map(is_, map(_code, self._functions), self._codes))
+            and all(all(map(is_, map(look, *a), then)) for look, (*a, then) in self._facts.items())
             and all(_is_same(look(*args), found) for look, args, found in self._asked.values())
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ class ImagePreprocessing:
 
     def describe(self) -> dict[str, Any]:
         """Return the facts that decide the numbers."""
-        return {"kind": "resize-crop-normalise", **asdict(self)}
+        return {"kind": "resize-crop-normalise", **vars(self)}
 
     def each(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor | BadItemError]:
         """Prepare images; one that cannot be comes back as its error."""
