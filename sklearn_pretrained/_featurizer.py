@@ -261,7 +261,8 @@ class BaseFeaturizer(
         found = backbone.name, backbone.architecture, backbone.code, backbone.code_facts, given
         keeps = backbone.poolings, backbone.also_kept, self.keep_layers, self.cache is None
         pinned = self.weights_digest_, self.dtype_, self.layer_, self.pooling_, self.n_features_out_
-        how = self.pooling, hasattr(self, "_fitted_here"), self._provenance
+        then = [self._provenance.get(name) for name in ("preprocessing", "read", "versions")]
+        how = self.pooling, hasattr(self, "_fitted_here"), then
         return type(self), repr((found, keeps, pinned, how))
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
