@@ -20,7 +20,7 @@ from sklearn_pretrained.cache._memory import MemoryStore
 from sklearn_pretrained.cache._pace import Pace
 from sklearn_pretrained.cache._policy import RowCache
 from sklearn_pretrained.cache._store import Patience
-from sklearn_pretrained.cache.disk import DiskStore, _claims, _file, _store
+from sklearn_pretrained.cache.disk import DiskStore, _claims, _file, _store, _uses
 from sklearn_pretrained.exceptions import CacheWarning
 from tests.rows import BUNDLE, computing, digest_of, fetch, rows_of
 
@@ -231,13 +231,13 @@ def test_a_file_that_another_program_keeps_locked_costs_one_wait(tmp_path, monke
 def test_a_file_that_another_program_reads_for_long_is_read_too(tmp_path, monkeypatch):
     """Writing is what waits, once: neither rows nor the notes that they were used are stored."""
     monkeypatch.setattr(_file, "PATIENCE", 0.5)
-    monkeypatch.setattr(_store, "TOUCH", -1)
+    monkeypatch.setattr(_uses, "TOUCH", -1)
     monkeypatch.setattr(_store, "COUNT", -1)
     cache = RowCache(DiskStore(tmp_path / "rows"))
     fetch(cache, DIGESTS[:100])
     other = sqlite3.connect(tmp_path / "rows", isolation_level=None)
     other.execute("BEGIN")
-    other.execute("SELECT * FROM keys").fetchone()
+    other.execute("SELECT * FROM items").fetchone()
     began = time.monotonic()
     with pytest.warns(CacheWarning, match="cannot be written: database is locked"):
         assert fetch(cache, DIGESTS[:100])[1] == []

@@ -19,7 +19,7 @@ from sklearn.base import clone
 
 from sklearn_pretrained.cache._cache import FeatureCache, MemoryCache
 from sklearn_pretrained.cache._policy import RowCache
-from sklearn_pretrained.cache.disk import DiskStore, _attempts, _file, _store
+from sklearn_pretrained.cache.disk import DiskStore, _attempts, _file, _uses
 from sklearn_pretrained.cache.disk._format import FORMAT
 from sklearn_pretrained.exceptions import CacheWarning
 from sklearn_pretrained.recipe._recipe import Bundle
@@ -75,7 +75,7 @@ def test_the_file_is_what_its_documentation_says(tmp_path):
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("page_size", "application_id", "user_version", "journal_mode")
     ]
-    record = connection.execute("SELECT record FROM rows WHERE id = 1").fetchone()[0]
+    record = connection.execute("SELECT record FROM rows ORDER BY id").fetchone()[0]
     connection.close()
 
     assert numbers == [8192, 0x736B7072, FORMAT, "delete"]
@@ -135,16 +135,20 @@ def test_a_damaged_record_is_a_miss_with_one_warning_and_then_mended(tmp_path):
     path = filled(tmp_path / "rows")
     connection = sqlite3.connect(path)
     with connection:
-        connection.execute("UPDATE rows SET record = zeroblob(2056) WHERE id IN (7, 9)")
-        connection.execute("UPDATE rows SET record = 'text' WHERE id = 20")
-        connection.execute("UPDATE keys SET row = 3 WHERE row = 4")
+        ids = [id_ for (id_,) in connection.execute("SELECT id FROM items ORDER BY id")]
+        damage = "UPDATE rows SET record = {} WHERE id = ?".format
+        connection.execute(damage("zeroblob(2056)"), ids[6:7])
+        connection.execute(damage("zeroblob(2056)"), ids[8:9])
+        connection.execute(damage("'text'"), ids[19:20])
+        connection.execute(damage("(SELECT record FROM rows ORDER BY id)"), ids[3:4])
+        connection.execute("DELETE FROM rows WHERE id = ?", ids[30:31])
     connection.close()
     cache = FeatureCache(path)
     with pytest.warns(CacheWarning, match="holds damaged rows, which are computed again") as told:
         out, seen = fetch(cache, DIGESTS)
 
     assert len(told) == 1
-    assert sorted(seen) == sorted(DIGESTS[i] for i in (3, 6, 8, 19))
+    assert sorted(seen) == sorted(DIGESTS[i] for i in (3, 6, 8, 19, 30))
     np.testing.assert_array_equal(out, rows_of(DIGESTS))
     assert fetch(cache, DIGESTS)[1] == []
 
@@ -202,9 +206,14 @@ def test_verify_counts_and_removes_what_is_damaged(tmp_path):
     assert FeatureCache(path).verify() == {"rows": 300, "damaged": 0}
     connection = sqlite3.connect(path)
     with connection:
-        connection.execute("UPDATE rows SET record = zeroblob(2056) WHERE id % 100 = 1")
+        harm = (
+            "UPDATE rows SET record = zeroblob(2056) WHERE id IN (SELECT {}(id) FROM rows)".format
+        )
+        connection.execute(harm("min"))
+        connection.execute(harm("max"))
+        connection.execute("DELETE FROM rows WHERE id = (SELECT min(id) + 5 FROM rows)")
         connection.execute("INSERT INTO bundles (recipe, outputs) VALUES ('r', '[[\"x\",1]')")
-        connection.execute("INSERT INTO keys VALUES (2, x'00', 1, 0), (9, x'00', 1, 0)")
+        connection.execute("INSERT INTO items VALUES (9998, 2, x'00'), (9999, 9, x'00')")
     connection.close()
 
     assert FeatureCache(path).verify() == {"rows": 297, "damaged": 5}
@@ -317,7 +326,7 @@ def test_how_the_tables_are_written_does_not_count(tmp_path):
     assert fetch(FeatureCache(path), DIGESTS)[1] == []
 
     connection = sqlite3.connect(path)
-    connection.execute("ALTER TABLE keys RENAME COLUMN used TO abused")
+    connection.execute("ALTER TABLE uses RENAME COLUMN used TO abused")
     connection.close()
     with pytest.warns(CacheWarning, match="the tables are not those of its format"):
         assert fetch(RowCache(DiskStore(path)), DIGESTS)[1] == DIGESTS
@@ -501,7 +510,7 @@ def test_a_read_only_cache_is_read(small_disk):
 
 def test_a_cache_stays_within_its_size_and_the_least_recently_used_rows_go(tmp_path, monkeypatch):
     """Rows that are read now and then stay."""
-    monkeypatch.setattr(_store, "TOUCH", -1)
+    monkeypatch.setattr(_uses, "TOUCH", -1)
     clock = [1_800_000_000.0]
     monkeypatch.setattr(time, "time", lambda: clock[0])
     cache = FeatureCache(tmp_path / "rows", max_size=4 << 20)

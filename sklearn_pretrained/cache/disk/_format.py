@@ -9,8 +9,15 @@ of this package, which then compute without it. The size of its pages is no part
 ``bundles``
     One line for each set of outputs that a forward gave: the recipe's fingerprint and, as JSON,
     a list of ``[name, width]``.
-``keys``
-    (bundle, digest) → the number of a row, and when it was last used, in seconds since 1970.
+``items``
+    The number of a row → bundle and digest. Numbers grow, and none is given twice, so that what is
+    stored comes to the end of each table.
+``blocks``
+    The last of many rows → the last row of the block before, what stands for bundle and digest of
+    each row, the rows' numbers (each number takes eight bytes), and a checksum. They say what
+    ``items`` says of older rows, and are read in its place where none is damaged or missing.
+``uses``
+    The first bits of rows' numbers → when one of these rows was last used, in seconds since 1970.
 ``rows``
     Number → record. A record is ``width`` little-endian float32 numbers (float16 where the recipe
     ends in ``:float16``) and eight bytes of checksum: XXH3-64 of the numbers, seeded by XXH3-64 of
@@ -20,7 +27,7 @@ of this package, which then compute without it. The size of its pages is no part
     Rows that are computed at present, each with a ticket; and for each ticket its owner, and how
     many times it has stored rows.
 ``counts``
-    Hits, misses and forwards since the file was made.
+    Hits, misses and forwards since the file was made; and the first bits of the last number.
 ``facts``
     What is known of a recipe's rows as a whole: (recipe, name) → bytes, and their checksum.
 """
@@ -40,18 +47,19 @@ from numpy.typing import NDArray
 from ...process import remembered
 from ...recipe import Bundle
 
-FORMAT = 2
+FORMAT = 3
 APPLICATION = 0x736B7072  # "skpr"
-# A key or a row that is looked up is a page that is read: larger ones cost more in a file of a
-# million rows. Smaller ones cost more where rows are wide.
+# A row that is looked up is a page that is read: larger ones cost more in a file of a million rows.
+# Smaller ones cost more where rows are wide.
 PAGE = 8192
 TABLES = {
     "bundles": """CREATE TABLE bundles (
         id INTEGER PRIMARY KEY, recipe TEXT NOT NULL, outputs TEXT NOT NULL,
         UNIQUE (recipe, outputs))""",
-    "keys": """CREATE TABLE keys (
-        bundle INTEGER NOT NULL, digest BLOB NOT NULL, row INTEGER NOT NULL, used INTEGER NOT NULL,
-        PRIMARY KEY (bundle, digest)) WITHOUT ROWID""",
+    "items": """CREATE TABLE items (
+        id INTEGER PRIMARY KEY, bundle INTEGER NOT NULL, digest BLOB NOT NULL)""",
+    "blocks": "CREATE TABLE blocks (id INTEGER PRIMARY KEY, content BLOB NOT NULL)",
+    "uses": "CREATE TABLE uses (id INTEGER PRIMARY KEY, used INTEGER NOT NULL)",
     "rows": "CREATE TABLE rows (id INTEGER PRIMARY KEY, record BLOB NOT NULL)",
     "claims": """CREATE TABLE claims (
         bundle INTEGER NOT NULL, digest BLOB NOT NULL, ticket INTEGER NOT NULL,
@@ -66,6 +74,12 @@ TABLES = {
 # From each older format to the next one.
 MIGRATIONS = {
     1: ("DROP TABLE claims", TABLES["claims"], TABLES["claimants"], TABLES["facts"]),
+    2: (
+        *(TABLES[name] for name in ("items", "blocks", "uses")),
+        "INSERT OR IGNORE INTO items SELECT row, bundle, digest FROM keys ORDER BY row",
+        "INSERT INTO uses SELECT row >> 6, max(used) FROM keys GROUP BY row >> 6",
+        "DROP TABLE keys",
+    ),
 }
 _CHECKSUM = 8
 _FLOATS: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}

@@ -13,20 +13,17 @@ from typing import Any
 
 from ...recipe import Bundle
 from .._store import Patience, Rows
-from . import _upkeep
+from . import _rows, _upkeep, _uses
 from ._attempts import Attempts
 from ._claims import DiskClaim, free, wait_for_others
 from ._format import decode, encode, seal, unseal
+from ._index import Index
 from ._numbers import known_number, number, numbered
 
-# Seconds after which a row that is read is noted as used: reading should seldom write.
-TOUCH = 600
 # Seconds after which hits are noted in the file, where no row is stored meanwhile.
 COUNT = 1.0
 # Keys in one statement.
 _MANY = 256
-_GET = """SELECT k.digest, k.used, r.record FROM keys k LEFT JOIN rows r ON r.id = k.row
-    WHERE k.bundle = ? AND k.digest IN ({})"""
 
 
 class DiskStore(Attempts):
@@ -44,6 +41,7 @@ class DiskStore(Attempts):
         self.max_size = max_size
         self._counts = Counter(hits=0, misses=0, forwards=0)
         self._counted = -COUNT
+        self._index, self._uses = Index(), _uses.Uses()
 
     # -- what is there
 
@@ -54,46 +52,47 @@ class DiskStore(Attempts):
     def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
         """Return the rows; None for those that are not there, or no longer what was stored."""
         found: list[Rows | None] = []
-        damaged: list[bytes] = []
-        unnoted: list[bytes] = []
+        damaged: list[int] = []
+        unnoted: list[int] = []
         for start in range(0, len(digests), _MANY):
             part = digests[start : start + _MANY]
-            there = self.attempt(functools.partial(self._get, bundle, part))
+            there = self.attempt(functools.partial(self._look, bundle, part))
             if there is None:
                 break
-            records = {digest: record for digest, _, record in there}
-            rows = decode(bundle, part, [records.get(digest) for digest in part])
+            read, uses = there
+            rows: list[Rows | None] = [None] * len(part)
+            given = [part[one.place] for one in read]
+            for one, row in zip(
+                read, decode(bundle, given, [one.record for one in read]), strict=True
+            ):
+                rows[one.place] = rows[one.place] if row is None else row
             found += rows
-            damaged += [
-                d for d, row in zip(part, rows, strict=True) if row is None and d in records
-            ]
-            old = time.time() - TOUCH
-            unnoted += [d for d, used, _ in there if isinstance(used, int) and used < old]
+            # Of the others, some are gone, and some digests begin as another does.
+            doubtful = {one.id: part[one.place] for one in read if rows[one.place] is None}
+            if doubtful:
+                damaged += self.attempt(functools.partial(self._theirs, bundle, doubtful)) or ()
+            unnoted += self._uses.outdated(uses)
         if damaged:
             self.warn("holds damaged rows, which are computed again")
-            self.attempt(lambda c: _upkeep.drop_keys(c, number(c, bundle), damaged), write=True)
+            self.attempt(lambda c: _rows.drop(c, damaged), write=True)
         if unnoted:
-            self.try_to_write(lambda c: self._note_use(c, bundle, unnoted))
+            self.try_to_write(lambda c: _uses.note(c, unnoted))
         return found + [None] * (len(digests) - len(found))
 
-    @staticmethod
-    def _get(
-        bundle: Bundle, digests: Sequence[bytes], connection: sqlite3.Connection
-    ) -> list[tuple[bytes, Any, Any]]:
-        found = known_number(connection, bundle)
-        if found is None:
-            return []
-        marks = ",".join("?" * len(digests))
-        return connection.execute(_GET.format(marks), (found, *digests)).fetchall()
+    def _look(
+        self, bundle: Bundle, digests: Sequence[bytes], connection: sqlite3.Connection
+    ) -> tuple[list[_rows.Found], list[tuple[int, Any]]]:
+        where = known_number(connection, bundle)
+        if where is None:
+            return [], []
+        found = _rows.look(connection, self._index, where, digests)
+        return found, _rows.used(connection, self._uses.unknown(one.id for one in found))
 
-    def _note_use(
-        self, connection: sqlite3.Connection, bundle: Bundle, digests: list[bytes]
-    ) -> None:
-        where, now = number(connection, bundle), int(time.time())
-        connection.executemany(
-            "UPDATE keys SET used = ? WHERE bundle = ? AND digest = ?",
-            [(now, where, digest) for digest in sorted(digests)],
-        )
+    @staticmethod
+    def _theirs(
+        bundle: Bundle, wanted: dict[int, bytes], connection: sqlite3.Connection
+    ) -> list[int]:
+        return _rows.theirs(connection, known_number(connection, bundle) or 0, wanted)
 
     # -- storing
 
@@ -145,30 +144,15 @@ class DiskStore(Attempts):
     def _insert(
         self, connection: sqlite3.Connection, where: int, records: dict[bytes, bytes]
     ) -> None:
-        digests = list(records)
-        for start in range(0, len(digests), _MANY):
-            part = digests[start : start + _MANY]
-            marks = ",".join("?" * len(part))
-            for (digest,) in connection.execute(
-                f"SELECT digest FROM keys WHERE bundle = ? AND digest IN ({marks})",  # noqa: S608
-                (where, *part),
-            ):
-                del records[digest]
-        if not records:
+        known = _rows.known(connection, self._index, where, list(records))
+        fresh = {digest: record for digest, record in records.items() if digest not in known}
+        if not fresh:
             return
-        if not _upkeep.make_room(connection, self.max_size, list(records.values())):
+        self._index.write_what_is_due(connection)
+        if not _upkeep.make_room(connection, self.max_size, list(fresh.values())):
             self.warn(f"is too small for these rows (max_size={self.max_size})")
             return
-        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM rows").fetchone()
-        now = int(time.time())
-        connection.executemany(
-            "INSERT INTO keys VALUES (?, ?, ?, ?)",
-            sorted((where, digest, last + i, now) for i, digest in enumerate(records, 1)),
-        )
-        connection.executemany(
-            "INSERT INTO rows VALUES (?, ?)",
-            [(last + i, record) for i, record in enumerate(records.values(), 1)],
-        )
+        _rows.insert(connection, where, fresh, int(time.time()))
 
     # -- sharing the work
 
@@ -237,7 +221,7 @@ class DiskStore(Attempts):
             found = {"rows": 0, "bytes": 0, **self._counts}
 
         def add(connection: sqlite3.Connection) -> None:
-            (found["rows"],) = connection.execute("SELECT count(*) FROM keys").fetchone()
+            (found["rows"],) = connection.execute("SELECT count(*) FROM items").fetchone()
             for name, n in connection.execute("SELECT name, n FROM counts"):
                 if name in found:
                     found[name] += n

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
+from ...recipe import Bundle
+from ._blocks import GROUP, rebuild_blocks, shrink_blocks
 from ._format import decode, read_bundle
+from ._rows import drop
 
 # Bytes that a row takes besides its record: its key and a claim, on pages that are half full.
 _BESIDE = 192
 _MANY = 256
-_OLDEST = "SELECT bundle, digest, row FROM keys ORDER BY used, row"
-_DELETE_KEY = "DELETE FROM keys WHERE bundle = ? AND digest = ?"
 
 
 class _Transaction(Protocol):
@@ -51,25 +52,27 @@ def make_room(
 
 
 def shrink(connection: sqlite3.Connection, target: int) -> int:
-    """Remove the least recently used rows until the others fit into ``target`` bytes."""
-    (rows,) = connection.execute("SELECT count(*) FROM keys").fetchone()
+    """Remove the least recently used rows until the others fit into ``target`` bytes.
+
+    Rows that were stored together go together.
+    """
+    (left,) = connection.execute("SELECT count(*) FROM uses").fetchone()
     removed = 0
-    with contextlib.closing(connection.execute(_OLDEST)) as oldest:
+    with contextlib.closing(connection.execute("SELECT id FROM uses ORDER BY used, id")) as oldest:
         while (used := used_bytes(connection)) > target:
-            some = max(16, -(-(used - target) * (rows - removed) // used))
-            gone = oldest.fetchmany(some)
-            if not gone:
+            groups = oldest.fetchmany(max(1, -(-(used - target) * left // used)))
+            if not groups:
                 break
-            connection.executemany("DELETE FROM rows WHERE id = ?", [key[2:] for key in gone])
-            gone.sort(key=_in_the_tree)
-            connection.executemany(_DELETE_KEY, [key[:2] for key in gone])
-            removed += len(gone)
+            left -= len(groups)
+            within = [(group << GROUP, (group + 1 << GROUP) - 1) for (group,) in groups]
+            connection.executemany("DELETE FROM rows WHERE id BETWEEN ? AND ?", within)
+            removed += connection.executemany(
+                "DELETE FROM items WHERE id BETWEEN ? AND ?", within
+            ).rowcount
+            connection.executemany("DELETE FROM uses WHERE id = ?", groups)
+    if removed:
+        shrink_blocks(connection)
     return removed
-
-
-def _in_the_tree(key: tuple[Any, ...]) -> bytes:
-    """Give what keys that are neighbours on a page have in common; of a damaged one, nothing."""
-    return key[1] if isinstance(key[1], bytes) else b""
 
 
 def give_back(connection: sqlite3.Connection) -> None:
@@ -79,18 +82,12 @@ def give_back(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA incremental_vacuum(1)")
 
 
-def drop_keys(connection: sqlite3.Connection, number: int, digests: Iterable[object]) -> None:
-    """Forget rows that are damaged.
-
-    Their records stay until `verify`: a damaged key may lead to a record that is another's.
-    """
-    connection.executemany(_DELETE_KEY, [(number, digest) for digest in digests])
-
-
 def clear(connection: sqlite3.Connection) -> None:
     """Forget everything but the claims of those who compute just now."""
-    for table in ("keys", "rows", "counts", "facts"):
+    for table in ("items", "blocks", "uses", "rows", "facts"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
+    # The last number stays: none is given twice.
+    connection.execute("DELETE FROM counts WHERE name <> 'groups'")
     connection.execute("DELETE FROM bundles WHERE id NOT IN (SELECT bundle FROM claims)")
     give_back(connection)
 
@@ -106,31 +103,37 @@ def verify(transaction: _Transaction) -> tuple[int, int]:
             damage = sqlite3.DatabaseError(found)
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise damage
-        numbered = connection.execute("SELECT id, recipe, outputs FROM bundles").fetchall()
-    right = damaged = 0
-    for number, recipe, outputs in numbered:
-        bundle = read_bundle(recipe, outputs)
-        last = b""
-        while True:
-            with transaction() as connection:
-                there = connection.execute(
-                    "SELECT k.digest, r.record FROM keys k LEFT JOIN rows r ON r.id = k.row "
-                    "WHERE k.bundle = ? AND k.digest > ? ORDER BY k.digest LIMIT ?",
-                    (number, last, _MANY),
-                ).fetchall()
-            if not there:
-                break
-            last = there[-1][0]
-            digests = [digest for digest, _ in there]
-            rows = decode(bundle, digests, [r for _, r in there]) if bundle else [None] * len(there)
-            bad = [digest for digest, row in zip(digests, rows, strict=True) if row is None]
-            right, damaged = right + len(there) - len(bad), damaged + len(bad)
-            if bad:
-                with transaction(write=True) as connection:
-                    drop_keys(connection, number, bad)
+        bundles = {
+            number: read_bundle(recipe, outputs)
+            for number, recipe, outputs in connection.execute("SELECT * FROM bundles")
+        }
+    right = damaged = last = 0
+    while True:
+        with transaction() as connection:
+            there = connection.execute(
+                "SELECT i.id, i.bundle, i.digest, r.record FROM items i "
+                "LEFT JOIN rows r ON r.id = i.id WHERE i.id > ? ORDER BY i.id LIMIT ?",
+                (last, _MANY),
+            ).fetchall()
+        if not there:
+            break
+        last = there[-1][0]
+        bad = [id_ for id_, *rest in there if not _is_right(bundles, *rest)]
+        right, damaged = right + len(there) - len(bad), damaged + len(bad)
+        if bad:
+            with transaction(write=True) as connection:
+                drop(connection, bad)
     with transaction(write=True) as connection:
-        damaged += connection.execute(
-            "DELETE FROM keys WHERE bundle NOT IN (SELECT id FROM bundles)"
-        ).rowcount
-        connection.execute("DELETE FROM rows WHERE id NOT IN (SELECT row FROM keys)")
+        connection.execute("DELETE FROM rows WHERE id NOT IN (SELECT id FROM items)")
+        connection.execute(f"INSERT OR IGNORE INTO uses SELECT id >> {GROUP}, 0 FROM items")  # noqa: S608
+        rebuild_blocks(connection)
     return right, damaged
+
+
+def _is_right(
+    bundles: dict[int, Bundle | None], number: object, digest: object, record: object
+) -> bool:
+    bundle = bundles.get(number) if isinstance(number, int) else None
+    if bundle is None or not isinstance(digest, bytes):
+        return False
+    return decode(bundle, [digest], [record])[0] is not None

@@ -1,0 +1,94 @@
+"""Bundle and digests → the numbers of the rows that may be theirs: 16 bytes a row, in memory.
+
+A tree of digests in the file would have a page of its own, among many, for each row that is stored
+or looked up, since digests are in no order. Rows are stored in the order of their numbers instead,
+and each process reads once what digests begin with, and then what was added.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import BLOCK, Entries, entries_since, joined, last_block, starts_of, write_blocks
+
+# Rows that are gone stay in the index until it has grown to twice its size, and by so many.
+_SLACK = 1 << 16
+
+
+class _Known(NamedTuple):
+    """What was read of a file through one connection; replaced as a whole, whatever interrupts."""
+
+    of: sqlite3.Connection | None = None
+    runs: tuple[Entries, ...] = ()
+    seen: int = 0
+    at_first: int = 0
+
+
+class Index:
+    """Sorted runs of what digests begin with.
+
+    Runs are merged when they are of a size, so that there are few of them, and each row is moved
+    seldom.
+    """
+
+    def __init__(self) -> None:
+        self._known = _Known()
+
+    def __len__(self) -> int:
+        return sum(len(run.ids) for run in self._known.runs)
+
+    def refresh(self, connection: sqlite3.Connection) -> None:
+        """Read what was stored since the last look; inside a transaction, before it stores."""
+        known = self._known
+        (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM items").fetchone()
+        is_another = known.of is not connection or newest < known.seen
+        if is_another or len(self) > 2 * known.at_first + _SLACK:
+            known = _Known(connection)
+        if newest > known.seen:
+            found = entries_since(connection, known.seen)
+            runs = [*known.runs, found.taken(np.argsort(found.starts))]
+            while len(runs) > 1 and len(runs[-2].ids) <= 2 * len(runs[-1].ids):
+                runs.append(_merged(runs.pop(-2), runs.pop()))
+            known = _Known(connection, tuple(runs), newest, known.at_first or len(found.ids))
+        self._known = known
+
+    def write_what_is_due(self, connection: sqlite3.Connection) -> None:
+        """Write blocks, once many rows are in none; right behind a refresh."""
+        known, last = self._known, last_block(connection)
+        if known.seen - last >= BLOCK:
+            late = joined(run.taken(run.ids > last) for run in known.runs)
+            write_blocks(connection, late.taken(np.argsort(late.ids)))
+
+    def find(self, bundle: int, digests: Sequence[bytes]) -> tuple[list[int], list[int]]:
+        """Return positions among the digests, and a number of a row for each.
+
+        A row may be gone, and a digest may have several where another begins as it does.
+        """
+        asked = starts_of(np.array([bundle]), digests)
+        order = np.argsort(asked)  # neighbours are looked up in the same place of memory
+        asked = asked[order]
+        positions: list[NDArray[np.int64]] = []
+        ids: list[NDArray[np.int64]] = []
+        for run in self._known.runs:
+            at, of = np.searchsorted(run.starts, asked), np.arange(len(asked))
+            while len(of):
+                hit = run.starts[np.minimum(at, len(run.starts) - 1)] == asked[of]
+                hit &= at < len(run.starts)
+                at, of = at[hit], of[hit]
+                positions.append(order[of])
+                ids.append(run.ids[at])
+                at = at + 1
+        if not ids:
+            return [], []
+        return np.concatenate(positions).tolist(), np.concatenate(ids).tolist()
+
+
+def _merged(one: Entries, other: Entries) -> Entries:
+    both = joined([one, other])
+    # This sort looks for what is sorted already.
+    return both.taken(np.argsort(both.starts, kind="stable"))
