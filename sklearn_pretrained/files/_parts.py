@@ -38,6 +38,7 @@ OURS = (DIGEST, CHECKSUM, ERROR)
 def part_name(number: int, bundle: Bundle, carried: Any, digests: Sequence[bytes | None]) -> str:
     """Name a part by its place and all that decides what is in it."""
     said = hashlib.sha256(f"{bundle.recipe}\n{json.dumps(bundle.outputs)}\n".encode())
+    said.update(carried.schema.remove_metadata().to_string().encode())
     said.update(json.dumps(carried.to_pydict(), default=str).encode())
     for digest in digests:
         said.update(digest or b"\0" * 32)

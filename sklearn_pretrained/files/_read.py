@@ -98,7 +98,7 @@ def read_features(
     chosen = _chosen(layer, facts["asked"], widths)
     shape = (int(facts["rows"]), sum(widths[name] for name in chosen))
     X, carried = _read(top, facts, chosen, shape, mmap=mmap)
-    keys = carried.column(facts["key"]).to_numpy()
+    keys = _keys(carried.column(facts["key"]))
     reasons = carried.column(_parts.ERROR).to_pylist()
     names = [
         f"{facts['stem']}_{name.rpartition(':')[0]}_{i}"
@@ -114,6 +114,14 @@ def read_features(
         layers=list(widths),
         provenance=Provenance(facts["provenance"]),
     )
+
+
+def _keys(column: Any) -> NDArray[Any]:
+    pa, _ = arrow()
+    if pa.types.is_integer(column.type) and column.null_count:
+        # Arrow would make floats of them, which do not tell large numbers apart.
+        return np.array(column.to_pylist(), dtype=object)
+    return np.asarray(column.to_numpy())
 
 
 def _chosen(

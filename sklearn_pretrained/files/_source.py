@@ -96,6 +96,13 @@ def _of_paths(images: list[str], top: Path | None, said: str, *, texts: bool) ->
     if not images:
         raise ValueError(f"No images in {said!r}; their names end with {', '.join(SUFFIXES)}.")
 
+    for path in images:
+        if not path.isascii() and any("\ud800" <= letter <= "\udfff" for letter in path):
+            raise ValueError(
+                f"The name of {path!r} is not valid UTF-8, so no table can hold it. Rename the "
+                "file."
+            )
+
     def portions(n: int) -> Iterator[Portion]:
         for start in range(0, len(images), n):
             paths = images[start : start + n]
@@ -222,16 +229,43 @@ class _Tables:
 
     def _batches(self, n: int) -> Iterator[Any]:
         """Yield at most n rows at a time, in the columns of the first file."""
+        pa, _ = arrow()
+        for path in self._paths:
+            try:
+                yield from self._batches_of(path, n)
+            except pa.ArrowException as error:
+                raise ValueError(
+                    f"{path!r} cannot be read as a table of {', '.join(map(repr, self.names))}, "
+                    f"which are the columns at the beginning of {self._paths[0]!r}: {error}"
+                ) from error
+
+    def _batches_of(self, path: str, n: int) -> Iterator[Any]:
         _, parquet = arrow()
         ds = import_module("pyarrow.dataset")
         schema = self._dataset.schema
-        for path in self._paths:
-            if self._kind == "parquet":
-                # A dataset would hold a whole group of rows, which may be all of the file.
-                with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
-                    if file.schema_arrow.equals(schema):
-                        yield from file.iter_batches(n, use_threads=False)
-                        continue
-            yield from ds.dataset([path], schema, self._form).to_batches(
-                batch_size=n, batch_readahead=1, fragment_readahead=1, use_threads=False
+        if self._kind == "json":
+            # A dataset would leave out what is not in the first rows.
+            json = import_module("pyarrow.json")
+            with json.open_json(
+                path,
+                json.ReadOptions(use_threads=False),
+                json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
+            ) as file:
+                yield from file
+            return
+        if self._kind == "parquet":
+            # A dataset would hold a whole group of rows, which may be all of the file.
+            with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
+                if file.schema_arrow.equals(schema):
+                    yield from file.iter_batches(n, use_threads=False)
+                    return
+        names = ds.dataset([path], format=self._form).schema.names
+        more = [name for name in names if name not in self.names]
+        if more:
+            raise ValueError(
+                f"{path!r} has columns that {self._paths[0]!r} has not: "
+                f"{', '.join(map(repr, more))}. Call featurize once for each kind of table."
             )
+        yield from ds.dataset([path], schema, self._form).to_batches(
+            batch_size=n, batch_readahead=1, fragment_readahead=1, use_threads=False
+        )
