@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+import transformers
 from sklearn.base import clone
 
 from sklearn_pretrained import (
@@ -102,3 +103,28 @@ def test_a_length_can_be_learned(folder):
 
     assert estimator.history_[-1]["loss"] < estimator.history_[1]["loss"]
     assert estimator.predict(TEXTS).shape == lengths.shape
+
+
+@pytest.mark.parametrize(("blocks", "fewest"), [(2, 3), (3, 5)])
+def test_texts_too_short_for_a_funnel_are_named(tmp_path, blocks, fewest):
+    """A network that halves a text between its blocks says how long one must be."""
+    config = transformers.FunnelConfig(
+        vocab_size=40,
+        block_sizes=[1] * blocks,
+        num_decoder_layers=1,
+        d_model=16,
+        n_head=2,
+        d_head=8,
+        d_inner=32,
+    )
+    transformers.FunnelModel(config).save_pretrained(tmp_path)
+    text_zoo.save_tokenizer(tmp_path, has_class=True)
+    words = [" ".join(text_zoo.WORDS[:n]) for n in range(1, 8)]
+    enough, short = words[fewest - 3 :], words[: fewest - 3]
+    featurizer = PretrainedTextFeaturizer(str(tmp_path), pooling="mean", cache=None).fit(enough)
+
+    assert np.isfinite(featurizer.transform(enough[:1])).all()
+    if short:
+        says = f"1.* has {fewest - 1} tokens, but this network.* needs at least {fewest}"
+        with pytest.raises(BadItemError, match=says):
+            featurizer.transform([enough[0], short[-1]])

@@ -9,7 +9,7 @@ token.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_any, tree_map_only
 
+from ...exceptions import BadItemError
 from ...process import keep
 from .._skeleton import Weightless
+from ._windowed import n_tokens
 
 _TEXTS, _TOKENS = 3, 11
 _ATTENTION = {nn.functional.scaled_dot_product_attention, nn.functional.softmax, torch.softmax}
@@ -54,6 +56,22 @@ def find_length(backbone: Any, asked: int | None) -> int:
     if asked <= backbone.tokenizer.num_special_tokens_to_add():
         raise ValueError(f"max_length={asked} leaves no room for text after the special tokens.")
     return asked
+
+
+def refuse_short(samples: Sequence[Any], config: Any) -> list[Any]:
+    """Put an error in the place of each text that has too few tokens for the network."""
+    # Funnel fails where a text has two tokens left, or one, in its last block.
+    blocks = len(config.block_sizes) if config.model_type == "funnel" else 0
+    fewest = 2 ** (blocks - 1) + 1 if blocks > 1 else 0
+    return [
+        one
+        if isinstance(one, BadItemError) or n_tokens(one) >= fewest
+        else BadItemError(
+            f"has {n_tokens(one)} tokens, but this network, which halves a text between its "
+            f"blocks, needs at least {fewest}; make the text longer, or leave it out"
+        )
+        for one in samples
+    ]
 
 
 def _room(backbone: Any) -> int | None:

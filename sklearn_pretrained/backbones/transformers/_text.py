@@ -19,7 +19,7 @@ from .._windows import Windows
 from . import _loading as _transformers
 from . import _sentence_modules
 from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest
-from ._positions import find_length
+from ._positions import find_length, refuse_short
 from ._prompted import PromptedTexts
 from ._sentence_folders import sentence_folder
 from ._token_batches import Tokens, padded
@@ -248,9 +248,10 @@ class TextBackbone(Backbone):
 
     def prepare(self, contents: Sequence[Any]) -> list[Any]:
         """Turn texts into tokens; a text that cannot be read comes back as its error."""
-        if self.truncation == "windows":
-            return self.windowed(self.stride).prepare(contents)
-        return self._prompted.prepare(contents)
+        is_windowed = self.truncation == "windows"
+        reader: WindowedTexts | PromptedTexts
+        reader = self.windowed(self.stride) if is_windowed else self._prompted
+        return refuse_short(reader.prepare(contents), self.config)
 
     def pieces(self, text: Text) -> list[Piece]:
         """Return what each token of a text stands for, in order."""
