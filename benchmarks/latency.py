@@ -115,7 +115,7 @@ def main():
                 for item in items[-8:]:
                     featurizer.transform([item])
                 lines = {"alone": timed(bare, some, threads)}
-                fresh = [np.roll(item, threads, axis=0) for item in some]
+                fresh = [np.roll(item, threads) for item in some]
                 lines["transform"] = timed(lambda x, f=featurizer: f.transform([x]), fresh, threads)
                 told = "  ".join(
                     f"{way} p50 {np.median(t):7.3f} p95 {np.percentile(t, 95):7.3f} {rate:7.1f}/s"
