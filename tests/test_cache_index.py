@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import sqlite3
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from sklearn_pretrained.recipe._recipe import Bundle
 from tests.rows import digest_of, fetch, rows_of
 
 NARROW = [Bundle("recipe", (("a", 3),)), Bundle("recipe", (("a", 3), ("b", 2)))]
+FIXTURES = Path(__file__).parent / "fixtures"
 DIGESTS = [digest_of(i) for i in range(400)]
 
 
@@ -78,11 +81,11 @@ def test_blocks_say_what_the_table_says(tmp_path):
     for start in range(0, 400, 20):
         put(store, DIGESTS[start : start + 20])
     with sqlite3.connect(tmp_path / "rows") as connection:
-        by_blocks = _blocks.entries_since(connection, 0)
+        by_blocks, _ = _blocks.entries_since(connection, 0)
         blocks, last = connection.execute("SELECT count(*), max(id) FROM blocks").fetchone()
         (newest,) = connection.execute("SELECT max(id) FROM items").fetchone()
         connection.execute("DELETE FROM blocks")
-        by_lines = _blocks.entries_since(connection, 0)
+        by_lines, _ = _blocks.entries_since(connection, 0)
     connection.close()
 
     assert blocks > 3
@@ -101,8 +104,9 @@ def test_blocks_say_what_the_table_says(tmp_path):
         "UPDATE blocks SET id = id + 1 WHERE id = {middle}",
     ],
 )
-def test_a_damaged_block_is_passed_over(tmp_path, damage):
-    """The table of items says the same, and `verify` writes the blocks again."""
+@pytest.mark.parametrize("mends", ["verify", "the next rows"])
+def test_a_damaged_block_is_passed_over(tmp_path, damage, mends):
+    """The table of items says the same, and the blocks are written again."""
     store = DiskStore(tmp_path / "rows")
     for start in range(0, 400, 20):
         put(store, DIGESTS[start : start + 20])
@@ -111,14 +115,19 @@ def test_a_damaged_block_is_passed_over(tmp_path, damage):
         connection.execute(damage.format(middle=ids[len(ids) // 2]))
 
     assert there(DiskStore(tmp_path / "rows"), DIGESTS) == {*DIGESTS}
-    assert store.verify() == {"rows": 400, "damaged": 0}
+    if mends == "verify":
+        assert store.verify() == {"rows": 400, "damaged": 0}
+    else:
+        late = DiskStore(tmp_path / "rows")
+        put(late, [digest_of(1000)])
+        late.file.close()
     with store.file.transaction() as connection:
         last, covered = 0, 0
         for id_, content in connection.execute("SELECT id, content FROM blocks ORDER BY id"):
             after, part = _blocks._read(content)
             assert (after, part.ids[-1]) == (last, id_)
             last, covered = id_, covered + len(part.ids)
-    assert covered == 400
+    assert covered >= 400
 
 
 def test_digests_that_begin_alike_are_told_apart(tmp_path):
@@ -163,3 +172,37 @@ def test_what_was_rolled_back_is_in_no_index(tmp_path, monkeypatch):
     assert there(store, DIGESTS) == {*DIGESTS[:50]}
     put(DiskStore(tmp_path / "rows"), DIGESTS[80:110])
     assert there(store, DIGESTS) == {*DIGESTS[:50], *DIGESTS[80:110]}
+
+
+def test_a_backup_that_is_copied_over_the_file_misleads_nobody(tmp_path):
+    """Neither those who knew another history, nor those who come later."""
+    path = tmp_path / "rows"
+    store, other = DiskStore(path), DiskStore(path)
+    put(store, DIGESTS[:20])
+    backup = path.read_bytes()
+    put(store, DIGESTS[20:80])
+    assert there(store, DIGESTS) == {*DIGESTS[:80]}
+    with path.open("r+b") as file:
+        file.write(backup)
+        file.truncate()
+    for start in (100, 150, 200):  # SQLite sees another file by how often it was written
+        put(other, DIGESTS[start : start + 50])
+
+    expected = {*DIGESTS[:20], *DIGESTS[100:250]}
+    assert there(store, DIGESTS) == expected
+    put(store, DIGESTS[300:])
+    for one in (store, other, DiskStore(path)):
+        assert there(one, DIGESTS) == expected | {*DIGESTS[300:]}
+
+
+def test_a_file_of_an_older_format_is_opened_by_blocks_too(tmp_path):
+    """They are written when it is converted."""
+    path = tmp_path / "rows"
+    path.write_bytes(gzip.decompress((FIXTURES / "cache_format_2.sqlite.gz").read_bytes()))
+    DiskStore(path).stats()
+    with sqlite3.connect(path) as connection:
+        last = _blocks.last_block(connection)
+        (newest,) = connection.execute("SELECT max(id) FROM items").fetchone()
+    connection.close()
+
+    assert last == newest > 0

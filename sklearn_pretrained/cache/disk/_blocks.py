@@ -54,22 +54,22 @@ def joined(parts: Iterable[Entries]) -> Entries:
     )
 
 
-def entries_since(connection: sqlite3.Connection, seen: int) -> Entries:
-    """Read what the file has stored since row number ``seen``."""
+def entries_since(connection: sqlite3.Connection, seen: int) -> tuple[Entries, bool]:
+    """Read what the file has stored since a row's number, and tell whether blocks are right."""
     parts: list[Entries] = []
-    last = seen
+    last, are_right = seen, True
     for block, content in connection.execute(
         "SELECT id, content FROM blocks WHERE id > ? ORDER BY id", (seen,)
     ):
         after, part = _read(content)
         # Each says which one it follows, so that none can be missing.
         if part is None or after > last or part.ids[-1] != block:
-            last, parts = seen, []
+            last, parts, are_right = seen, [], False
             break
         last = block
         parts.append(part)
     entries = joined([*parts, *_lines(connection, last)])
-    return entries.taken(entries.ids > seen) if parts and seen else entries
+    return entries.taken(entries.ids > seen) if parts and seen else entries, are_right
 
 
 def last_block(connection: sqlite3.Connection) -> int:
@@ -78,12 +78,14 @@ def last_block(connection: sqlite3.Connection) -> int:
     return int(last)
 
 
-def write_blocks(connection: sqlite3.Connection, entries: Entries) -> None:
-    """Write blocks of rows that the file still has, in the order of their numbers."""
+def write_blocks(connection: sqlite3.Connection) -> None:
+    """Write blocks of the rows that are in none, as the table of items says."""
+    for part in _lines(connection, last_block(connection)):
+        _write(connection, part)
+
+
+def _write(connection: sqlite3.Connection, entries: Entries) -> None:
     after = last_block(connection)
-    alive = connection.execute("SELECT id FROM uses WHERE id >= ?", (after >> GROUP,)).fetchall()
-    groups = np.array([group for (group,) in alive], np.int64)
-    entries = entries.taken(np.isin(entries.ids >> GROUP, groups))
     for at in range(0, len(entries.ids), BLOCK):
         part = entries.taken(slice(at, at + BLOCK))
         content = after.to_bytes(8, "little") + part.starts.tobytes() + part.ids.tobytes()
@@ -100,15 +102,17 @@ def shrink_blocks(connection: sqlite3.Connection) -> None:
     if len(parts) < len(blocks):
         rebuild_blocks(connection)
         return
+    alive = connection.execute("SELECT id FROM uses").fetchall()
+    groups = np.array([group for (group,) in alive], np.int64)
+    entries = joined(parts)
     connection.execute("DELETE FROM blocks")
-    write_blocks(connection, joined(parts))
+    _write(connection, entries.taken(np.isin(entries.ids >> GROUP, groups)))
 
 
 def rebuild_blocks(connection: sqlite3.Connection) -> None:
     """Write all blocks as the table of items says."""
     connection.execute("DELETE FROM blocks")
-    for part in _lines(connection, 0):
-        write_blocks(connection, part)
+    write_blocks(connection)
 
 
 def _lines(connection: sqlite3.Connection, last: int) -> Iterator[Entries]:

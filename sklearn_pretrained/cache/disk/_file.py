@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...process import hold_during_forks
+from ._blocks import rebuild_blocks
 from ._format import (
     APPLICATION,
     FORMAT,
@@ -186,6 +187,8 @@ class CacheFile:
             try:
                 for statement in itertools.chain.from_iterable(steps):
                     connection.execute(statement)
+                if found:
+                    rebuild_blocks(connection)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # a table lacks
                     raise _damage() from error

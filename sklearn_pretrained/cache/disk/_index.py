@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import BLOCK, Entries, entries_since, joined, last_block, starts_of, write_blocks
+from ._blocks import (
+    BLOCK,
+    Entries,
+    entries_since,
+    joined,
+    last_block,
+    rebuild_blocks,
+    starts_of,
+    write_blocks,
+)
 
 # Rows that are gone stay in the index until it has grown to twice its size, and by so many.
 _SLACK = 1 << 16
@@ -27,6 +36,9 @@ class _Known(NamedTuple):
     runs: tuple[Entries, ...] = ()
     seen: int = 0
     at_first: int = 0
+    last: Any = None
+    """Bundle and digest of the last row that was seen: another one is another history."""
+    are_blocks_right: bool = True
 
 
 class Index:
@@ -46,23 +58,32 @@ class Index:
         """Read what was stored since the last look; inside a transaction, before it stores."""
         known = self._known
         (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM items").fetchone()
-        is_another = known.of is not connection or newest < known.seen
+        # Somebody may have copied an older file over this one.
+        is_another = known.of is not connection or _row(connection, known.seen) != known.last
         if is_another or len(self) > 2 * known.at_first + _SLACK:
             known = _Known(connection)
         if newest > known.seen:
-            found = entries_since(connection, known.seen)
+            found, are_right = entries_since(connection, known.seen)
             runs = [*known.runs, found.taken(np.argsort(found.starts))]
             while len(runs) > 1 and len(runs[-2].ids) <= 2 * len(runs[-1].ids):
                 runs.append(_merged(runs.pop(-2), runs.pop()))
-            known = _Known(connection, tuple(runs), newest, known.at_first or len(found.ids))
+            known = _Known(
+                connection,
+                tuple(runs),
+                newest,
+                known.at_first or len(found.ids),
+                _row(connection, newest),
+                known.are_blocks_right and are_right,
+            )
         self._known = known
 
     def write_what_is_due(self, connection: sqlite3.Connection) -> None:
-        """Write blocks, once many rows are in none; right behind a refresh."""
-        known, last = self._known, last_block(connection)
-        if known.seen - last >= BLOCK:
-            late = joined(run.taken(run.ids > last) for run in known.runs)
-            write_blocks(connection, late.taken(np.argsort(late.ids)))
+        """Write blocks, once many rows are in none or one is damaged; right behind a refresh."""
+        if not self._known.are_blocks_right:
+            rebuild_blocks(connection)
+            self._known = self._known._replace(are_blocks_right=True)
+        elif self._known.seen - last_block(connection) >= BLOCK:
+            write_blocks(connection)
 
     def find(self, bundle: int, digests: Sequence[bytes]) -> tuple[list[int], list[int]]:
         """Return positions among the digests, and a number of a row for each.
@@ -86,6 +107,11 @@ class Index:
         if not ids:
             return [], []
         return np.concatenate(positions).tolist(), np.concatenate(ids).tolist()
+
+
+def _row(connection: sqlite3.Connection, number: int) -> Any:
+    """Return bundle and digest of a row; None for one that is gone."""
+    return connection.execute("SELECT bundle, digest FROM items WHERE id = ?", (number,)).fetchone()
 
 
 def _merged(one: Entries, other: Entries) -> Entries:
