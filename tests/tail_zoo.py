@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torchvision
+from torchvision.transforms import CenterCrop, Compose, ToTensor
 
 from sklearn_pretrained import backbones
 from sklearn_pretrained.exceptions import LayerError
@@ -96,6 +98,10 @@ def _set_apart(watched: WatchedNetwork) -> bool:
 
 
 def _of_torchvision(name: str) -> Any:
+    if name.startswith("vit_"):  # of one size of images each, so it is made for smaller ones
+        side = _SIDE - _SIDE % int(name.rpartition("_")[2])
+        network = torchvision.models.get_model(name, weights=None, image_size=side)
+        return backbones.find_image(network, preprocessing=Compose([CenterCrop(side), ToTensor()]))
     return _small(lambda **size: backbones.find_image(name, weights=None, **size), _SIDE)
 
 
@@ -166,7 +172,7 @@ def main(arguments: list[str]) -> int:
         networks = list(table(source, arguments[1:]))
         wrong += sum(not (one.trained or one.instead) for one in networks)
         fine = sum(not one.refused for one in networks)
-        some = sum(bool(one.trained) for one in networks)
+        some = sum(bool(one.trained and one.refused) for one in networks)
         other = sum(bool(one.instead) for one in networks)
         print(
             f"{source}: {fine} of {len(networks)} from all their stages, {some} from some, {other} "
