@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 
 import pytest
@@ -44,6 +45,18 @@ def test_a_file_of_weights_gives_the_rows_of_the_network_it_was_saved_from(
     save(make_convnet().state_dict(), path)
     with pytest.raises(WeightsError, match=r"SHA-256 \w+ was pinned"):
         copy.transform(patches)
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(trained, patches, tmp_path):
+    """Opening it would wait until somebody writes to it."""
+    path = save(trained.state_dict(), tmp_path / "net.pt")
+    ours = featurizer(path).fit(patches)
+    path.unlink()
+    os.mkfifo(path)
+
+    with pytest.raises(WeightsError, match="There is no weights file at"):
+        ours.transform(patches)
 
 
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pt"])

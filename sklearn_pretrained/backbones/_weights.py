@@ -82,15 +82,11 @@ class LocalFile:
 
     def digest(self) -> str:
         """Hash the file and check it."""
-        try:
-            return check(self.path, self.expected)
-        except OSError:
-            self.find()
-            raise
+        return check(self.find(), self.expected)
 
     def find(self) -> Path:
         """Return the path of the file, which must be there."""
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):  # noqa: PTH113  asked for each request
             raise missing(self.path)
         return self.path
 
