@@ -81,7 +81,7 @@ class Index:
         """Write blocks, once many rows are in none or one is damaged; right behind a refresh."""
         if not self._known.are_blocks_right:
             rebuild_blocks(connection)
-            self._known = self._known._replace(are_blocks_right=True)
+            self._known = _Known()  # the next look tells whether it was kept
         elif self._known.seen - last_block(connection) >= BLOCK:
             write_blocks(connection)
 
