@@ -3,6 +3,7 @@
 A search asks for the digest of each array again for every candidate and fold. An array may have
 been changed in place, so it is read each time, and a hash that can be deceived could give a wrong
 row.
+
 GMAC is a universal hash, several times faster than BLAKE3: whatever two contents somebody chooses,
 of at most 1 GiB, they share a mark with a probability below 2**-100, as long as the key is not
 known. It is drawn by each process, and neither it nor a mark ever leaves the process.

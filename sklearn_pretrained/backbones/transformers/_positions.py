@@ -62,7 +62,9 @@ def refuse_short(samples: Sequence[Any], config: Any) -> list[Any]:
     """Put an error in the place of each text that has too few tokens for the network."""
     # Funnel fails where a text has two tokens left, or one, in its last block.
     blocks = len(config.block_sizes) if config.model_type == "funnel" else 0
-    fewest = 2 ** (blocks - 1) + 1 if blocks > 1 else 0
+    if blocks < 2:  # noqa: PLR2004
+        return list(samples)
+    fewest = 2 ** (blocks - 1) + 1
     return [
         one
         if isinstance(one, BadItemError) or n_tokens(one) >= fewest
