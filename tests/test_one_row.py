@@ -12,7 +12,9 @@ from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, _fea
 from sklearn_pretrained._sklearn import validate_data, validate_rows
 from sklearn_pretrained.cache import resolve_cache
 from sklearn_pretrained.exceptions import ProvenanceError
+from sklearn_pretrained.inputs import read_rows
 from sklearn_pretrained.pinned import _state
+from sklearn_pretrained.running import Reading, Runners, embed, embed_one
 from tests.conftest import make_mlp
 
 X = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
@@ -139,3 +141,20 @@ def test_rows_without_a_cache_go_through_the_network_each_time(forwarded):
 
     np.testing.assert_array_equal(rows[:2], rows[2:])
     assert featurizer.counts_.computed == 4
+
+
+def test_one_item_takes_a_way_of_its_own_to_the_same_row(fitted):
+    """The one that `embed` takes where it is asked for one, and which a caller may take himself."""
+    road = fitted.road()
+    runners = Runners("cpu", "float32", fitted.weights_digest_).load(road.backbone)
+    items, reading, told, done = read_rows(X), Reading(tuple(road.outputs)), [], []
+    how = {"backbone": road.backbone, "reading": reading, "on_bad": told.append}
+
+    ((where, row),) = embed_one(items, 5, runner=runners[0], on_batch=done.append, **how)
+    ((same, again),) = embed(
+        items, [5], runners=runners, batch_size="auto", on_batch=done.append, **how
+    )
+
+    assert (where, same, told, done) == ([5], [5], [], [1, 1])
+    np.testing.assert_array_equal(row, again)
+    np.testing.assert_allclose(row, fitted.transform(X)[5:6], rtol=1e-5, atol=1e-6)

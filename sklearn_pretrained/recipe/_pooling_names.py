@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..process import remembered
+
 _NAME = re.compile(r"([a-z_]+(?:,[a-z_]+)*)(?:\[(\d+):\])?((?:\+[a-z]+\d*)*)")
 _STEP = re.compile(r"\+([a-z]+)(\d*)")
 
@@ -34,6 +36,7 @@ class Pooling:
         return any(step in {"dense", "layernorm"} for step, _ in self.steps)
 
 
+@remembered("names of poolings, taken apart", maxsize=1024)
 def parsed(pooling: str) -> Pooling:
     """Take a pooling's name apart."""
     found = _NAME.fullmatch(pooling)

@@ -16,7 +16,7 @@ from ..backbones import Backbone
 from ..exceptions import BadItemError, LayerError
 from ..process import warn
 from ._batches import batches
-from ._prepare import OnBad, windows
+from ._prepare import OnBad, prepared, windows
 from ._reading import Reading, is_out_of_memory, joined, width_of
 from ._runner import Runner, Underway
 from ._steady import check_steady
@@ -56,6 +56,44 @@ def _halving(
     return _halving(samples, run, runner)
 
 
+def embed_one(
+    items: Any,
+    position: int,
+    *,
+    backbone: Backbone,
+    runner: Runner,
+    reading: Reading,
+    on_bad: OnBad,
+    on_batch: Callable[[int], None],
+) -> Finished:
+    """Send one item through a network, without what several need: the shortest way to its row.
+
+    Parameters
+    ----------
+    items : Items
+    position : int
+        Which of them.
+    backbone, runner, reading
+        What prepares, what computes, and what is read.
+    on_bad, on_batch
+        As in `embed`.
+
+    Returns
+    -------
+    list of (positions, rows)
+        What `embed` yields: one pair, or none where the item gives no row.
+    """
+    runner.expect(1)
+    good, samples = prepared(items, (position,), backbone, on_bad)
+    if not good:
+        return []
+    rows = _halving(samples, functools.partial(forward, runner, reading), runner)
+    check_steady(runner, reading, samples, functools.partial(joined, rows))
+    found = _Judge(backbone.name, reading, on_bad).sort(good, rows)
+    on_batch(1)
+    return found
+
+
 def embed(
     items: Any,
     positions: Sequence[int],
@@ -92,6 +130,17 @@ def embed(
         In batches, in an order of the network's choosing. Rows hold every output, or end behind
         those that are asked where an item gives no finite numbers for the others.
     """
+    if len(positions) == 1 and len(runners) == 1:
+        yield from embed_one(
+            items,
+            positions[0],
+            backbone=backbone,
+            runner=runners[0],
+            reading=reading,
+            on_bad=on_bad,
+            on_batch=on_batch,
+        )
+        return
     for runner in runners:
         runner.expect(len(positions))
     even = any(runner.even for runner in runners)

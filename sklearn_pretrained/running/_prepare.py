@@ -34,7 +34,7 @@ def windows(
         threads = 1
     return _ahead(
         (
-            functools.partial(_prepare, items, window, backbone, on_bad)
+            functools.partial(prepared, items, window, backbone, on_bad)
             for window in _cut(positions, backbone, batch_size, parts)
         ),
         threads,
@@ -55,7 +55,7 @@ def _cut(
         size = min(2 * size, most)
 
 
-def _prepare(
+def prepared(
     items: Any, window: Sequence[int], backbone: Backbone, on_bad: OnBad
 ) -> tuple[list[int], list[Any]]:
     """Load a window's items and turn them into samples, without those that cannot be read.

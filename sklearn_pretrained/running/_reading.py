@@ -16,6 +16,8 @@ from ._runner import Outputs, Runner, Underway
 
 def joined(parts: Sequence[Underway]) -> NDArray[np.float32]:
     """Wait for the parts of a batch; all are as wide as the narrowest."""
+    if len(parts) == 1:
+        return parts[0].here()
     found = [part.here() for part in parts]
     narrowest = min(rows.shape[1] for rows in found)
     return np.concatenate([rows[:, :narrowest] for rows in found])
