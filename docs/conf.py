@@ -27,7 +27,7 @@ html_theme_options = {
     "footer_end": [],
 }
 html_context = {"default_mode": "auto"}
-html_sidebars = {"index": [], "changelog": [], "benchmarks": []}
+html_sidebars = {"index": [], "changelog": [], "benchmarks": [], "benchmarks_tables": []}
 html_show_sourcelink = False
 myst_enable_extensions = ["colon_fence", "deflist"]
 exclude_patterns = [

@@ -5,6 +5,8 @@ Nothing of sklearn-pretrained is used, so that its own rows are checked like eve
 
 import hashlib
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import given
@@ -21,52 +23,70 @@ def reference(told: dict, cache: Path) -> dict[str, np.ndarray]:
     key = hashlib.sha256(json.dumps([told["kind"], weights, told["items"]]).encode()).hexdigest()
     path = cache / f"reference-{key[:16]}.npz"
     if not path.is_file():
-        np.savez(path, **(_texts(told) if told["kind"] == "texts" else _images(told)))
+        items, rows = given.items(told), _plain(told)
+        found = {"same": rows(items)}
+        if told["kind"] == "files":
+            found["same, by Pillow's resizing"] = rows(items, given.picture)
+        np.savez(path, **found)
     with np.load(path) as rows:
         return dict(rows)
 
 
-def _images(told: dict) -> dict[str, np.ndarray]:
+def seconds_per_item(told: dict) -> float:
+    """Time plain PyTorch, in small batches, after a first pass."""
+    import torch
+
+    torch.set_num_threads(told["threads"])
+    items, rows = given.items(told), _plain(told)
+    rows(items[:4])
+    started = time.perf_counter()
+    rows(items)
+    return (time.perf_counter() - started) / len(items)
+
+
+def _plain(told: dict) -> Callable[..., np.ndarray]:
+    return _texts(told) if told["kind"] == "texts" else _images(told)
+
+
+def _images(told: dict) -> Callable[..., np.ndarray]:
     import torch
     from torchvision.transforms.v2 import functional
 
-    items, network, prepare = given.items(told), given.network(told), given.preset(told)
-
-    def rows(read) -> np.ndarray:
-        with torch.inference_mode():
-            parts = given.batches(items, 4)
-            return np.concatenate(
-                [network(torch.stack([prepare(read(i)) for i in p])).numpy() for p in parts]
-            )
+    network, prepare = given.network(told), given.preset(told)
 
     def tensor(item):
         # The preset's resizing is that of torchvision's first transforms, which round otherwise.
         pixels = torch.from_numpy(np.array(given.picture(item))).permute(2, 0, 1)
         return functional.resize(pixels, [told["resize"]], antialias=True)
 
-    if told["kind"] == "arrays":
-        return {"same": rows(tensor)}
-    return {
-        "same": rows(tensor),
-        "same, by Pillow's resizing": rows(given.picture),
-    }
+    def rows(items, read=tensor):
+        with torch.inference_mode():
+            parts = given.batches(items, 4)
+            return np.concatenate(
+                [network(torch.stack([prepare(read(i)) for i in p])).numpy() for p in parts]
+            )
+
+    return rows
 
 
-def _texts(told: dict) -> dict[str, np.ndarray]:
+def _texts(told: dict) -> Callable[..., np.ndarray]:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(told["folder"])
     network = AutoModel.from_pretrained(told["folder"]).eval()
-    rows = []
-    with torch.inference_mode():
-        for text in given.items(told):
-            tokens = tokenizer(
-                text, truncation=True, max_length=told["max_length"], return_tensors="pt"
-            )
-            rows.append(network(**tokens).last_hidden_state[0].mean(0).numpy())
-    matrix = np.stack(rows)
-    return {"same": matrix / np.linalg.norm(matrix, axis=1, keepdims=True)}
+    options = {"truncation": True, "max_length": told["max_length"], "return_tensors": "pt"}
+
+    def rows(texts):
+        with torch.inference_mode():
+            means = [
+                network(**tokenizer(text, **options)).last_hidden_state[0].mean(0).numpy()
+                for text in texts
+            ]
+        matrix = np.stack(means)
+        return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+    return rows
 
 
 def judge(
