@@ -12,6 +12,8 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, PretrainedTextFeaturizer
@@ -111,6 +113,25 @@ def test_a_small_load_is_cut_into_whole_batches(n):
     assert len(found[0]) == 2
     assert {len(batch) for window in found for batch in window} == {8}
     assert sum(map(len, found)) == n // 8
+
+
+@given(st.lists(st.integers(1, 256), min_size=20, max_size=400), st.integers(2, 16), st.booleans())
+def test_streams_of_texts_end_together(lengths, parts, even):
+    """Each takes the next batch when it is free; none is left with much when others are done."""
+    backbone = SimpleNamespace(lengths=lambda samples: samples)
+    cpu = torch.device("cpu")
+    cut = batches(lengths, backbone, "auto", cpu, even=even, parts=parts)
+    tokens = [sum(lengths[i] for i in batch) for batch in cut]
+
+    assert sorted(i for batch in cut for i in batch) == list(range(len(lengths)))
+    assert not even or all(len({lengths[i] for i in batch}) == 1 for batch in cut)
+    if sum(lengths) <= 2048:  # one batch, on all threads
+        return
+    ends = [0] * parts
+    for n in tokens:
+        ends[ends.index(min(ends))] += n
+    assert max(ends) <= sum(lengths) / parts + 256
+    assert max(tokens) <= 1536
 
 
 def test_one_item_starts_no_thread(monkeypatch, streams):

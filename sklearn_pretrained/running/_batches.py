@@ -15,6 +15,8 @@ _FILL_CACHES = 8 * 3 * 224 * 224
 _FEWEST = 8
 _SHARE = 0.75
 """How large batches of texts are best that run at the same time, compared with one alone."""
+_FEWEST_TOKENS = 256
+"""Below this, a processor's matrix products get slower."""
 
 
 def batches(
@@ -30,7 +32,8 @@ def batches(
 
     On a CPU, eight images of the usual size fill the caches, and more would overflow them; of
     smaller items as many go together as hold as many numbers, in batches that run at the same time
-    too. Those of texts are smaller by a quarter then.
+    too. Those of texts are smaller by a quarter then, and the last ones smaller still, so that all
+    end at about the same time.
 
     Parameters
     ----------
@@ -49,19 +52,14 @@ def batches(
     if lengths is not None:
         most = batch_size if isinstance(batch_size, int) else len(samples)
         budget = TOKENS.get(device.type, 2048)
-        if sum(lengths) > budget:
-            budget = _even(sum(lengths), int(budget * _SHARE) if parts > 1 else budget, parts)
-        return by_length(lengths, most=most, budget=budget, even=even)
+        if sum(lengths) <= budget or parts == 1:
+            return by_length(lengths, most=most, budget=budget, even=even)
+        budget = int(budget * _SHARE)
+        return by_length(lengths, most=most, budget=budget, even=even, parts=parts)
     most = batch_size if isinstance(batch_size, int) else backbone.window
     if device.type == "cpu" and samples:
         most = min(most, max(_FEWEST, _FILL_CACHES // max(1, samples[0].numel())))
     return _shared_out(len(samples), most, parts)
-
-
-def _even(total: int, most: int, parts: int) -> int:
-    """Return the largest size, at most ``most``, at which all parts have as much to do."""
-    rounds = -(-total // (most * parts))
-    return -(-total // (rounds * parts)) if parts > 1 else most
 
 
 def _shared_out(n: int, most: int, parts: int) -> list[Sequence[int]]:
@@ -75,7 +73,9 @@ def _shared_out(n: int, most: int, parts: int) -> list[Sequence[int]]:
     ]
 
 
-def by_length(lengths: Sequence[int], *, most: int, budget: int, even: bool) -> list[Sequence[int]]:
+def by_length(
+    lengths: Sequence[int], *, most: int, budget: int, even: bool, parts: int = 1
+) -> list[Sequence[int]]:
     """Put texts of like length together, the longest first.
 
     Parameters
@@ -88,16 +88,23 @@ def by_length(lengths: Sequence[int], *, most: int, budget: int, even: bool) -> 
         Most tokens in a batch, padding included; a text that is longer goes alone.
     even : bool
         Whether only texts of one length may meet.
+    parts : int, default=1
+        How many batches run at the same time. With several, none holds more than their share of
+        what is left, so that they end at about the same time.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     made: list[list[int]] = []
+    left, room = sum(lengths), budget
     for i in order:
         if (
             not made
             or len(made[-1]) >= most
-            or (len(made[-1]) + 1) * lengths[made[-1][0]] > budget
+            or (len(made[-1]) + 1) * lengths[made[-1][0]] > room
             or (even and lengths[i] != lengths[made[-1][0]])
         ):
             made.append([])
+            if parts > 1:
+                room = min(budget, max(_FEWEST_TOKENS, left // parts))
         made[-1].append(i)
+        left -= lengths[i]
     return list(made)
