@@ -80,13 +80,11 @@ class MemoryStore:
     def get(self, bundle: Bundle, digests: Sequence[bytes]) -> list[Rows | None]:
         """Return the rows, which the caller must not change."""
         with self._changed:
-            number = self._numbers.get(bundle, -1)
-            found = []
-            for digest in digests:
-                row = self._rows.get((number, digest))
+            number, rows = self._numbers.get(bundle, -1), self._rows
+            found = [rows.get((number, digest)) for digest in digests]
+            for digest, row in zip(digests, found, strict=True):
                 if row is not None:
-                    self._rows.move_to_end((number, digest))
-                found.append(row)
+                    rows.move_to_end((number, digest))
             return found
 
     def put(self, bundle: Bundle, digests: Sequence[bytes], rows: Rows) -> None:

@@ -38,6 +38,21 @@ class Places:
             self._out[i, into] = row
         self._filled.add(digest)
 
+    def fill_known(
+        self, digests: Sequence[bytes], rows: Sequence[Rows | None], taken: Columns
+    ) -> list[bytes]:
+        """Write columns of the rows that are known; return the digests of the others."""
+        out, first, again, unknown = self._out, self.first, self._again, []
+        for digest, row in zip(digests, rows, strict=True):
+            if row is None:
+                unknown.append(digest)
+            elif digest in again:
+                self.fill(digest, row[taken])
+            else:
+                out[first[digest]] = row[taken]
+        self._filled.update(set(digests).difference(unknown) if unknown else digests)
+        return unknown
+
     def work(self, computed: int = 0) -> Work:
         """Count what was done so far."""
         filled = len(self._filled) + sum(len(self._again.get(d, ())) for d in self._filled)

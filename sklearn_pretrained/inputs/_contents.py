@@ -18,6 +18,7 @@ from ._columns import is_missing
 # More than Pillow's own limit on pixels takes without compression.
 _LARGEST_FILE = 1 << 30
 _CELL = {"bytes", "path"}
+_NUMBERS = "buif"
 
 
 def content(item: Any) -> Any:
@@ -43,6 +44,11 @@ def path_of(item: Any) -> str | None:
         path = getattr(item, "name", None) if hasattr(item, "read") else None
     # A member of a str enum is its value, which str() does not give.
     return str.__str__(path) if isinstance(path, str) else None
+
+
+def is_native(array: NDArray[Any]) -> bool:
+    """Tell an array of numbers that is read as it is."""
+    return array.dtype.kind in _NUMBERS and array.dtype.isnative
 
 
 def is_tensor(item: Any) -> bool:
@@ -140,7 +146,7 @@ def _from_array(array: Any) -> NDArray[Any]:
         raise BadItemError(
             "is a masked array, whose masked pixels have no colour; fill them: array.filled(value)"
         )
-    if array.dtype.kind not in "buif":
+    if array.dtype.kind not in _NUMBERS:
         raise BadItemError(f"is an array of {array.dtype}, which is not an image")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 

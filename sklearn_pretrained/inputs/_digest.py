@@ -7,8 +7,12 @@ sharing a secret.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from ..process import remembered
 
 
 def of_bytes(data: bytes | memoryview, kind: str) -> bytes:
@@ -27,8 +31,12 @@ def of_array(array: NDArray[np.generic], kind: str) -> bytes:
 def flat(array: NDArray[np.generic], kind: str) -> tuple[str, memoryview]:
     """Bring an array into bytes, and its type and shape into their kind."""
     dense = np.ascontiguousarray(array)
-    kind = f"{kind}:{dense.dtype.str}:{dense.shape}"
-    return kind, dense.reshape(-1).view(np.uint8).data
+    return _full(kind, dense.dtype, dense.shape), dense.reshape(-1).view(np.uint8).data
+
+
+@remembered("what stands for the types of arrays", maxsize=64)
+def _full(kind: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+    return f"{kind}:{dtype.str}:{shape}"
 
 
 def of_text(text: str | tuple[str, str]) -> bytes:

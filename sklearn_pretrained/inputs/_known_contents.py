@@ -1,8 +1,9 @@
-"""The content of an item → its digest; content that was hashed before is told by a faster hash.
+"""The content of an item → its digest; content that came before is told in a faster way.
 
 A search asks for the digest of each array again for every candidate and fold. An array may have
 been changed in place, so it is read each time, and a hash that can be deceived could give a wrong
-row.
+row. What comes a third time is compared with a copy, as far as copies have room; the rest is told
+by GMAC, where it is installed.
 
 GMAC is a universal hash, several times faster than BLAKE3: whatever two contents somebody chooses,
 of at most 1 GiB, they share a mark with a probability below 2**-100, as long as the key is not
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..process import keep, remembered
 from . import _digest
+from ._copies import copies
 
 _LEAST, _MOST_BYTES = 1 << 14, 1 << 30
 """Bytes from which on a mark pays, and for which its bound holds."""
@@ -51,12 +53,25 @@ def digest_of(content: NDArray[Any] | bytes | memoryview, kind: str, *, again: b
     """
     if isinstance(content, np.ndarray):
         kind, content = _digest.flat(content, kind)
-    cipher = _cipher() if again and _LEAST <= len(content) <= _MOST_BYTES else None
+    if not (again and _LEAST <= len(content) <= _MOST_BYTES):
+        return _digest.of_bytes(content, kind)
+    key = copies.key(content, kind)
+    digest = copies.find(key, content)
+    if digest is None:
+        # Digest and copy are of the same, whoever changes the array.
+        copy = bytes(content) if copies.comes_again(key) else None
+        digest = _hashed(content if copy is None else copy, kind)
+        copies.note(key, digest, copy)
+    return digest
+
+
+def _hashed(content: bytes | memoryview, kind: str) -> bytes:
+    cipher = _cipher()
     if cipher is None:
         return _digest.of_bytes(content, kind)
     digest = _known.get(_mark(cipher, content, kind))
     if digest is None:
-        content = bytes(content)  # mark and digest are of the same, whoever changes the array
+        content = bytes(content)  # mark and digest are of the same
         digest = _digest.of_bytes(content, kind)
         _known[_mark(cipher, content, kind)] = digest
         if len(_known) > _MOST:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sklearn_pretrained.inputs import _digest, _known_contents, read_images
+from sklearn_pretrained.inputs._copies import Copies
 from sklearn_pretrained.process import release
 from tests.test_digest import crafted
 
@@ -119,6 +120,115 @@ def test_an_array_that_changes_while_it_is_hashed_leaves_nothing_wrong(monkeypat
         assert _known_contents.digest_of(content, "pixels", again=True) == expected
 
 
+def test_an_array_that_comes_a_third_time_is_not_hashed(pictures, monkeypatch):
+    """It is compared with a copy, whatever object holds it."""
+    release()
+    images, expected = pictures
+    assert digests(images) == digests(images) == expected
+
+    monkeypatch.setattr(_known_contents, "_hashed", None)
+    assert digests(images) == digests(np.stack(images)) == expected
+    for image in images:
+        image.flags.writeable = False
+    assert digests(images) == expected
+
+
+def test_an_array_that_is_like_its_copy_but_for_one_byte_has_another_digest(pictures):
+    """Wherever that is, the first and the last byte too, and those that lie between samples."""
+    release()
+    images, expected = pictures
+    for _ in range(3):
+        assert digests(images) == expected
+    for place in (0, 1, 599, images[0].size - 1):
+        image = images[5].reshape(-1)
+        image[place] ^= 1
+        for _ in range(4):  # each time the copy is of what was there before, or of what is
+            found = digests(images)
+            assert found[5] == _digest.of_array(images[5], "pixels:None") != expected[5]
+            assert found[:5] + found[6:] == expected[:5] + expected[6:]
+        image[place] ^= 1
+        assert digests(images) == expected
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda image: image[::-1],
+        lambda image: np.asfortranarray(image),
+        lambda image: image.astype(">u2"),
+        lambda image: image.astype(np.float32) / 255,
+        lambda image: image.view(np.memmap),
+    ],
+    ids=["reversed", "columns", "big-endian", "float", "subclass"],
+)
+def test_an_array_in_another_form_is_compared_as_it_is_hashed(form):
+    """By its numbers in the order of its axes, in the machine's order of bytes."""
+    release()
+    rng = np.random.default_rng(0)
+    images = [form(rng.integers(0, 256, (90, 80, 3), np.uint8)) for _ in range(MANY)]
+    native = [np.asarray(x, x.dtype.newbyteorder("=")) for x in images]
+    expected = [_digest.of_array(x, "pixels:None") for x in native]
+    for _ in range(4):
+        assert digests(images) == expected
+    images[2][40, 7, 1] = 0 if images[2][40, 7, 1] else 1
+    found = digests(images)
+    assert found[2] != expected[2]
+    assert found[:2] + found[3:] == expected[:2] + expected[3:]
+
+
+def test_contents_of_which_one_is_the_start_of_another_differ():
+    """Though they share the bytes that are looked at first."""
+    release()
+    long = bytes(1 << 15)
+    for _ in range(4):
+        for content in (long, long[: 1 << 14], memoryview(long)[: 3 << 13]):
+            found = _known_contents.digest_of(content, "file", again=True)
+            assert found == _digest.of_bytes(content, "file")
+
+
+def test_an_array_that_changes_while_it_is_copied_leaves_nothing_wrong(monkeypatch):
+    """A copy is hashed itself."""
+    release()
+    array = np.zeros((90, 80, 3), np.uint8)
+    before, after = array.copy(), array.copy()
+    after[40, 7, 1] = 1
+    hashed = _known_contents._hashed
+
+    def changing(content, kind):
+        array[:] = after
+        return hashed(content, kind)
+
+    for _ in range(3):
+        array[:] = before
+        with monkeypatch.context() as patched:
+            patched.setattr(_known_contents, "_hashed", changing)
+            _known_contents.digest_of(array, "pixels", again=True)
+        for content in (before, after, before):
+            expected = _digest.of_array(content, "pixels")
+            assert _known_contents.digest_of(content, "pixels", again=True) == expected
+
+
+def test_copies_are_bounded_and_keep_their_places(pictures, monkeypatch):
+    """Until nobody asks for them any more."""
+    images, expected = pictures
+    few = Copies(4 * images[0].nbytes)
+    monkeypatch.setattr(_known_contents, "copies", few)
+    for _ in range(5):
+        assert digests(images) == expected
+        assert sum(len(entry.copy or b"") for entry in few._entries.values()) == few._bytes
+        assert few._bytes <= 4 * images[0].nbytes
+    held = {entry.digest for entry in few._entries.values() if entry.copy}
+    assert len(held) == 4
+
+    others = [255 - image for image in images]
+    others_expected = [_digest.of_array(image, "pixels:None") for image in others]
+    for _ in range(12):
+        assert digests(others) == others_expected
+        assert few._bytes == sum(len(entry.copy or b"") for entry in few._entries.values())
+        assert few._bytes <= 4 * images[0].nbytes
+    assert {entry.digest for entry in few._entries.values() if entry.copy} <= {*others_expected}
+
+
 def test_few_or_small_images_leave_no_marks(pictures):
     """A service's one image waits for nothing that pays in a search alone."""
     release()
@@ -127,6 +237,7 @@ def test_few_or_small_images_leave_no_marks(pictures):
     digests([np.full((8, 8, 3), i, np.uint8) for i in range(MANY)])
 
     assert not _known_contents._known
+    assert not len(_known_contents.copies)
 
 
 def test_marks_are_bounded(pictures, monkeypatch):
