@@ -17,6 +17,8 @@ from sklearn_pretrained import (
     memory_cache,
     release,
 )
+from sklearn_pretrained.backbones.images._preprocessing import ImagePreprocessing
+from sklearn_pretrained.backbones.transformers._vision_processing import ProcessorSteps
 from sklearn_pretrained.exceptions import MissingExtraError
 from sklearn_pretrained.running import _streams
 from sklearn_pretrained.running.eager import EagerRunner
@@ -103,6 +105,59 @@ def test_several_batches_run_at_the_same_time(monkeypatch, patches):
     for _ in range(5):
         assert relative_error(ours.transform(patches), expected) < 1e-5
     assert ours.engine_ == "openvino"
+
+
+@pytest.mark.parametrize("augment", [None, "flip"])
+def test_a_graph_of_a_named_network_scales_the_bytes_of_images(monkeypatch, augment):
+    """Also of their mirror images."""
+    given = []
+    whole = _graph.Graph.rows
+    monkeypatch.setattr(
+        _graph.Graph, "rows", lambda self, x, outputs: given.append(x) or whole(self, x, outputs)
+    )
+    X = np.random.default_rng(0).integers(0, 256, (10, 40, 50, 3), np.uint8)
+    how = {"augment": augment, "cache": None, "batch_size": 3, "image_size": 64}
+    expected = PretrainedImageFeaturizer(**how).fit_transform(X)
+    rows = (ours := PretrainedImageFeaturizer(**how, engine="openvino")).fit_transform(X)
+
+    assert ours.engine_ == "openvino"
+    assert {x.dtype for x in given} == {torch.uint8}
+    assert relative_error(rows, expected) < 1e-5
+
+
+_LINE = {"interpolation": "bilinear", "mean": (0.5, 0.4, 0.3), "std": (0.3, 0.2, 0.1)}
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        ImagePreprocessing(8, 6, **_LINE),
+        ImagePreprocessing(8, 6, **_LINE, resizer="exact"),
+        ProcessorSteps(8, 8, **_LINE, shape=(8, 8), swapped=True),
+    ],
+    ids=["fast", "exact", "swapped"],
+)
+def test_scaling_in_a_graph_is_scaling_before_it(preprocessing):
+    """The bytes and the arithmetic are the same."""
+    images = np.random.default_rng(0).integers(0, 256, (4, 9, 12, 3), np.uint8)
+    samples = preprocessing.each(images)
+    stacked = preprocessing.stack(samples)
+
+    assert stacked.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(
+        preprocessing.scale(stacked),
+        preprocessing.join(samples, "cpu", torch.float32),
+        rtol=1e-6,
+        atol=1e-6,
+    )
+
+
+def test_what_is_no_bytes_is_scaled_before_the_graph():
+    """Pixels that were resized without rounding have no other form."""
+    steps = ProcessorSteps(8, 8, **_LINE, shape=(8, 8), as_floats=True)
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 12, 3), np.uint8)
+
+    assert steps.stack(steps.each(images)) is None
 
 
 def test_nothing_behind_the_deepest_layer_is_compiled(monkeypatch, patches):

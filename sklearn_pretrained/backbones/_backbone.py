@@ -163,6 +163,18 @@ class Backbone(ABC):
     def collate(self, samples: Sequence[Any], device: Any, dtype: Any) -> Any:
         """Join samples into one batch of inputs on a device."""
 
+    def raw(self, samples: Sequence[Any]) -> Tensor | None:  # noqa: ARG002
+        """Join samples into bytes (N, C, H, W), with the channels last in memory.
+
+        `scaled` makes of them, or of their `views`, what `collate` gives. None where that takes
+        more than arithmetic.
+        """
+        return None
+
+    def scaled(self, raw: Tensor) -> Tensor:
+        """Make a batch of what `raw` gave, in operations that can be traced."""
+        return raw
+
     @abstractmethod
     def call(self, network: nn.Module, batch: Any) -> Any:
         """Run the network over a batch."""

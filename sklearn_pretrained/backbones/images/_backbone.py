@@ -52,6 +52,14 @@ class ImageBackbone(Backbone):
         """Stack and normalise images."""
         return self.preprocessing.join(samples, device, dtype)
 
+    def raw(self, samples: Sequence[Tensor]) -> Tensor | None:
+        """Stack images that are not normalised yet."""
+        return self.preprocessing.stack(samples)
+
+    def scaled(self, raw: Tensor) -> Tensor:
+        """Normalise them."""
+        return self.preprocessing.scale(raw)
+
     def call(self, network: nn.Module, batch: Tensor) -> Any:
         """Run the network."""
         return network(batch)

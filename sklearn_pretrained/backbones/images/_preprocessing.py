@@ -123,7 +123,7 @@ class ImagePreprocessing:
 
     def join(self, samples: Sequence[Tensor], device: Any, dtype: torch.dtype) -> Tensor:
         """Stack and normalise samples on a device."""
-        batch = torch.stack([sample.permute(1, 2, 0) for sample in samples])
+        batch = _stacked(samples)
         if torch.device(device).type == "cuda":
             batch = batch.pin_memory()  # else the copy would wait for the device
         batch = batch.to(device, non_blocking=True).float()
@@ -135,6 +135,22 @@ class ImagePreprocessing:
             lines = batch.view(*batch.shape[:2], -1)
             torch.addcmul(shift, lines, scale, out=lines)
         return batch.permute(0, 3, 1, 2).to(dtype)
+
+    def stack(self, samples: Sequence[Tensor]) -> Tensor | None:
+        """Stack samples as they are, with the channels last; None where they are no bytes."""
+        batch = _stacked(samples)
+        return batch.permute(0, 3, 1, 2) if batch.dtype == torch.uint8 else None
+
+    def scale(self, stacked: Tensor) -> Tensor:
+        """Normalise what `stack` gave, as `join` does, in operations that can be traced."""
+        mean, std = (_numbers(of, stacked.device)[:, None, None] for of in (self.mean, self.std))
+        if self.resizer == "exact":
+            return stacked.float().div(255).sub(mean).div(std)
+        return stacked.float() * (1 / (255 * std)) - mean / std
+
+
+def _stacked(samples: Sequence[Tensor]) -> Tensor:
+    return torch.stack([sample.permute(1, 2, 0) for sample in samples])
 
 
 @remembered("networks' means and deviations", maxsize=8)

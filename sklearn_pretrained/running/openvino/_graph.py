@@ -39,6 +39,8 @@ class _Flat(nn.Module):
 
     def _rows(self, network: nn.Module, given: Sequence[Tensor]) -> tuple[Tensor, ...]:
         batch: Any = dict(zip(self._names, given, strict=True)) if self._names else given[0]
+        if not self._names and _is_raw(given[0]):
+            batch = self._backbone.scaled(given[0].permute(0, 3, 1, 2))
         return tuple(
             rows_of(self._backbone, network, batch, self._outputs, [*self.trained], stops=True)
         )
@@ -60,7 +62,8 @@ class Graph:
     outputs : sequence of (Layer, str)
         Each once.
     batch : Tensor or dict of str to Tensor
-        Of two samples; its first axis may have any length, and so may the second of tokens.
+        Of two samples; its first axis may have any length, and so may the second of tokens. Bytes,
+        which are what `Backbone.raw` gives, are scaled in the graph: there it takes no copies.
     threads : int
         That all batches have which run at the same time.
     """
@@ -103,7 +106,13 @@ class Graph:
         return requests[each]
 
     def _tensors(self, batch: Any) -> list[Tensor]:
-        return [batch[name] for name in self._names] if self._names else [batch]
+        if self._names:
+            return [batch[name] for name in self._names]
+        return [batch.permute(0, 2, 3, 1).contiguous() if _is_raw(batch) else batch]
+
+
+def _is_raw(batch: Tensor) -> bool:
+    return batch.dtype == torch.uint8
 
 
 def _made(
@@ -128,7 +137,8 @@ def _converted(module: nn.Module, batch: Sequence[Tensor]) -> Any:
 
     with _InPython():
         converted = openvino.convert_model(module, example_input=tuple(batch))
-    shapes = [[-1, *(x.shape[1:] if x.is_floating_point() else [-1])] for x in batch]
+    is_tokens = [not (x.is_floating_point() or _is_raw(x)) for x in batch]
+    shapes = [[-1, *([-1] if t else x.shape[1:])] for x, t in zip(batch, is_tokens, strict=True)]
     converted.reshape(dict(zip(converted.inputs, map(openvino.PartialShape, shapes), strict=True)))
     return converted
 

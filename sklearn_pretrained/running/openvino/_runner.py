@@ -167,12 +167,16 @@ class OpenVINORunner(Runner):
 
     def _computed(self, graph: Graph, samples: Sequence[Any], outputs: Outputs) -> Rows:
         with without_autocast(), on_cpu_by_default():
-            batch = self._backbone.collate(samples, self.device, torch.float32)
+            batch = self._batch(samples)
             rows = [graph.rows(view, outputs) for view in self._backbone.views(batch)]
         found = rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
         if len(found) != len(samples):
             raise ValueError(f"it gives {len(found)} rows for {len(samples)} items")
         return found
+
+    def _batch(self, samples: Sequence[Any]) -> Any:
+        raw = self._backbone.raw(samples)
+        return self._backbone.collate(samples, self.device, torch.float32) if raw is None else raw
 
     def _made(self, samples: Sequence[Any], outputs: Outputs) -> Graph:
         """Make a graph, traced over some items."""
@@ -182,7 +186,7 @@ class OpenVINORunner(Runner):
         not_inferring = torch.inference_mode(mode=False)
         with without_autocast(), on_cpu_by_default(), not_inferring, torch.no_grad():
             samples = [sample.clone() for sample in samples]
-            batch = self._backbone.collate(samples, self.device, torch.float32)
+            batch = self._batch(samples)
             view = self._backbone.views(batch)[0]
             read = list(dict.fromkeys(outputs))
             return Graph(self._backbone, read, view, threads=self._threads)

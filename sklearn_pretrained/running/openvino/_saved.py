@@ -27,7 +27,7 @@ from .._runner import Outputs
 
 VARIABLE = "SKLEARN_PRETRAINED_GRAPHS"
 """Names the folder, or "0" for none."""
-FORMAT = 1
+FORMAT = 2
 MOST_BYTES = 2 << 30
 """Of all graphs together; those that were read least recently go first."""
 _FILES = ("graph.xml", "graph.bin")
