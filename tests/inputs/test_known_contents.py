@@ -154,7 +154,7 @@ def test_an_array_that_is_like_its_copy_but_for_one_byte_has_another_digest(pict
     "form",
     [
         lambda image: image[::-1],
-        lambda image: np.asfortranarray(image),
+        np.asfortranarray,
         lambda image: image.astype(">u2"),
         lambda image: image.astype(np.float32) / 255,
         lambda image: image.view(np.memmap),
