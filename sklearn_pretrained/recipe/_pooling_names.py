@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
-
-from ..process import remembered
 
 _NAME = re.compile(r"([a-z_]+(?:,[a-z_]+)*)(?:\[(\d+):\])?((?:\+[a-z]+\d*)*)")
 _STEP = re.compile(r"\+([a-z]+)(\d*)")
@@ -36,7 +35,7 @@ class Pooling:
         return any(step in {"dense", "layernorm"} for step, _ in self.steps)
 
 
-@remembered("names of poolings, taken apart", maxsize=1024)
+@functools.lru_cache(maxsize=1024)
 def parsed(pooling: str) -> Pooling:
     """Take a pooling's name apart."""
     found = _NAME.fullmatch(pooling)
