@@ -1,4 +1,4 @@
-"""A graph is made once on a machine, and read by later processes, which prove it again."""
+"""A graph is made once on a machine, and read by later processes, which compare fewer rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from sklearn_pretrained import ModuleFeaturizer, release
-from sklearn_pretrained.running.openvino import _graph, _saved
+from sklearn_pretrained.running.eager import EagerRunner
+from sklearn_pretrained.running.openvino import _graph, _proofs, _saved
 
 X = np.random.default_rng(0).normal(size=(40, 9)).astype(np.float32)
 
@@ -75,6 +76,87 @@ def test_a_graph_that_is_another_is_made_again(folder, made):
     assert len(made) == 1
 
 
+@pytest.fixture
+def by_torch(monkeypatch) -> list[int]:
+    """Count the items of batches that torch computes."""
+    sizes: list[int] = []
+    whole = EagerRunner.rows
+    monkeypatch.setattr(
+        EagerRunner,
+        "rows",
+        lambda self, samples, outputs: sizes.append(len(samples)) or whole(self, samples, outputs),
+    )
+    return sizes
+
+
+def compared(by_torch):
+    """Say how many batches a process compares that has just begun."""
+    by_torch.clear()
+    rows()
+    return len(by_torch)
+
+
+def test_a_graph_that_was_proved_is_compared_once(folder, by_torch):
+    """A process made it, the second one proved what it read, and the third compares one batch."""
+    assert [compared(by_torch) for _ in range(4)] == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda patch: patch.setattr(_proofs, "_machine", lambda: {"name": "another"}),
+        lambda patch: patch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41"),
+    ],
+    ids=["another processor", "other instructions"],
+)
+def test_a_proof_holds_where_the_same_instructions_run(folder, by_torch, monkeypatch, change):
+    """Elsewhere, the graph is proved again."""
+    for _ in range(3):
+        rows()
+    with monkeypatch.context() as patch:
+        change(patch)
+        assert [compared(by_torch) for _ in range(2)] == [2, 1]
+    assert compared(by_torch) == 1
+
+
+def test_a_proof_is_one_of_a_graph_and_its_files(folder):
+    """Whoever puts other files there puts no proof there."""
+    for name in "ab":
+        _saved.save(name, graph())
+    checksum = _saved.read("a").checksum
+    _proofs.keep_proof(folder / "a", checksum)
+    for mark in (folder / "a").glob("proved-*"):
+        (folder / "b" / mark.name).touch()
+
+    assert _proofs.has_proof(folder / "a", checksum)
+    assert not _proofs.has_proof(folder / "b", checksum)
+    assert not _proofs.has_proof(folder / "a", "another")
+    assert not _proofs.has_proof(None, checksum)
+
+
+def test_a_proof_that_cannot_be_kept_is_no_error(tmp_path):
+    """Each process proves for itself then."""
+    _proofs.keep_proof(tmp_path / "removed meanwhile", "sum")
+
+    assert not _proofs.has_proof(tmp_path / "removed meanwhile", "sum")
+
+
+def test_a_proved_graph_whose_rows_are_not_those_of_torch_is_made_again(folder, made, monkeypatch):
+    """The one batch shows it."""
+    for _ in range(3):
+        expected = rows()
+    made.clear()
+    whole = _graph.Graph.rows
+
+    def wrong(self, batch, outputs):
+        return whole(self, batch, outputs) * np.float32(1 if self._found is None else 1.001)
+
+    monkeypatch.setattr(_graph.Graph, "rows", wrong)
+
+    np.testing.assert_allclose(rows(), expected, rtol=1e-5)
+    assert len(made) == 1
+
+
 def test_a_graph_is_named_by_all_that_decides_it():
     """Weights, layers, their order, and the shape over which it is traced."""
 
@@ -123,7 +205,7 @@ def test_what_is_saved_is_read(folder):
     _saved.save("a", graph())  # another process was faster
 
     assert [one.name for one in folder.iterdir()] == ["a"]
-    assert _saved.read("a").get_ops()[0].get_name() is not None
+    assert _saved.read("a").graph.get_ops()[0].get_name() is not None
     assert _saved.read("b") is None
 
 

@@ -18,6 +18,7 @@ from .._runner import Outputs
 from ..eager._rows import rows_of
 from ..eager.fast import flow
 from . import _saved
+from ._proofs import has_proof, keep_proof
 
 
 class _Flat(nn.Module):
@@ -73,9 +74,11 @@ class Graph:
         self._names = tuple(batch) if isinstance(batch, Mapping) else ()
         given = self._tensors(batch)
         self._name = _saved.name_of(backbone, outputs, given)
-        found = _saved.read(self._name)
-        self._was_found = found is not None
-        self._converted = found or _made(self._name, backbone, outputs, self._names, given)
+        self._found = _saved.read(self._name)
+        if self._found is None:
+            self._converted = _made(self._name, backbone, outputs, self._names, given)
+        else:
+            self._converted = self._found.graph
         self._threads = threads
         self._compiled: dict[int, Any] = {}
         self._lock = threading.Lock()
@@ -91,7 +94,18 @@ class Graph:
     def was_wrong(self) -> bool:
         """Remove what was saved of it; tell whether it came from there, so that another may do."""
         _saved.remove(self._name)
-        return self._was_found
+        return self._found is not None
+
+    @property
+    def was_proved(self) -> bool:
+        """Whether an earlier process read the same graph, and found the rows of torch."""
+        found = self._found
+        return found is not None and has_proof(_saved.place_of(self._name), found.checksum)
+
+    def is_right(self) -> None:
+        """Learn that its rows are those of torch, in batches of several sizes."""
+        if self._found is not None:  # what was made may differ from what was saved of it
+            keep_proof(_saved.place_of(self._name), self._found.checksum)
 
     def _request(self) -> Any:
         """Return this thread's request, of a graph that has as many threads as torch has here."""

@@ -1,7 +1,7 @@
 """What decides a graph → the graph, where an earlier process made it and left it in a folder.
 
 To make a graph of a network takes seconds, to read one takes none. What is read is only ever a
-proposal: its rows are compared with torch's like those of a graph that has just been made.
+proposal: some of its rows are compared with torch's in each process.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,24 @@ def name_of(backbone: Backbone, outputs: Outputs, given: Sequence[Tensor]) -> st
     )
 
 
+@dataclass(frozen=True)
+class Saved:
+    """A graph as it was read, with the checksum of its files."""
+
+    graph: Any
+    checksum: str
+
+
 @quiet
-def read(name: str | None) -> Any | None:
+def read(name: str | None) -> Saved | None:
     """Return a graph that was saved, if it is there and whole."""
     place = folder()
     if name is None or place is None:
         return None
     try:
         structure, numbers = ((place / name / file).read_bytes() for file in _FILES)
-        is_whole = (place / name / _SUM).read_bytes() == _sum_of(structure, numbers).encode()
+        checksum = _sum_of(structure, numbers)
+        is_whole = (place / name / _SUM).read_bytes() == checksum.encode()
     except OSError:  # it is not there, or not for us to read
         return None
     with contextlib.suppress(OSError):  # a folder that may only be read is of use too
@@ -93,7 +103,7 @@ def read(name: str | None) -> Any | None:
         import openvino
 
         with contextlib.suppress(Exception):
-            return openvino.Core().read_model(structure, numbers)
+            return Saved(openvino.Core().read_model(structure, numbers), checksum)
     remove(name)  # and it is made again
     return None
 
@@ -123,9 +133,15 @@ def save(name: str | None, graph: Any) -> None:
 
 def remove(name: str | None) -> None:
     """Remove a graph whose rows are not those of torch."""
+    place = place_of(name)
+    if place is not None:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def place_of(name: str | None) -> Path | None:
+    """Return where a graph lies if it was saved; None where it could not be."""
     place = folder()
-    if name is not None and place is not None:
-        shutil.rmtree(place / name, ignore_errors=True)
+    return None if name is None or place is None else place / name
 
 
 def _sum_of(structure: bytes, numbers: bytes) -> str:
