@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+from tests import forked
 
 ROOT = Path(__file__).parent.parent
 CONTINUES = (
@@ -45,18 +45,7 @@ _BEGINS = "--- the block begins ---"
 
 def run(program: str) -> str:
     """Run a program as a new user would, and return what its last part printed."""
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=folder,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return done.stdout.partition(f"{_BEGINS}\n")[2]
+    return forked.run(program).partition(f"{_BEGINS}\n")[2]
 
 
 def programs(text: str) -> Iterator[tuple[re.Match[str], str]]:
@@ -83,7 +72,7 @@ def faults(page: Path) -> Iterator[str]:
         where = f"{page.name}, line {text.count(chr(10), 0, block.start()) + 1}"
         try:
             printed = run(program)
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
+        except RuntimeError as error:
             yield f"{where}: {error}"
             continue
         if bool(printed) != bool(block["shown"]):

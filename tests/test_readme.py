@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import pages
+from tests import forked, pages
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -40,6 +40,38 @@ def test_a_page_whose_code_is_not_run_here_has_its_reason():
 def test_decimals_that_a_page_shows_hold_to_a_hundredth(printed, shown, differ):
     """Words and whole numbers hold as they are."""
     assert pages.differs(printed, shown) is differ
+
+
+@pytest.mark.slow
+def test_a_block_sees_nothing_of_another():
+    """Though both are forks of one process: no names, no modules' state, no files, no threads."""
+    program = """
+import os, pathlib, pickle, sys, threading
+import torch
+class Own: pass
+print(sorted(globals().keys() - {"__builtins__"}), os.listdir(), sys.argv, sys.path[0] == "")
+print(type(pickle.loads(pickle.dumps(Own()))) is Own, threading.active_count())
+print(getattr(torch, "seen", 0), os.environ.get("SEEN"), torch.initial_seed())
+torch.seen, os.environ["SEEN"] = 1, "1"
+torch.manual_seed(7)
+pathlib.Path("seen").touch()
+"""
+    printed = forked.run(program)
+
+    assert forked.run(program) == printed
+    assert "[] ['-c'] True\nTrue 1\n0 None " in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [("print(1)\nnp.ones(3)", "NameError: name 'np'"), ("import os\nos._exit(3)", "status 3")],
+)
+def test_a_block_that_fails_is_told(program, told):
+    """With its errors and its status; the next one runs."""
+    with pytest.raises(RuntimeError, match=told):
+        forked.run(program)
+    assert forked.run("print(2)") == "2\n"
 
 
 def test_numbers_among_the_claims_stand_on_the_page_that_the_claim_names():
