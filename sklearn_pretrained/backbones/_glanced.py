@@ -14,7 +14,7 @@ from torch import Tensor, nn
 _SAMPLED = 16
 _PLAIN = {Tensor, nn.Parameter, nn.Buffer}
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
-_FACTS = ("_version", "dtype", "shape", "device")
+_FACTS = ("_version", "shape")  # what is of another type or device lies elsewhere
 
 
 class Glanced:

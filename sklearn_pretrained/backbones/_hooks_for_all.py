@@ -28,6 +28,8 @@ _FLAGS = ("_global_forward_hooks_with_kwargs", "_global_forward_hooks_always_cal
 def hooks_for_all() -> list[tuple[str, list[bool], Callable[..., Any]]]:
     """List them, without torch's own, which only watch (`torch.utils.flop_counter`)."""
     torchs = vars(nn.modules.module)
+    if not any(torchs[kind] for kind in _KINDS):  # soon, since each row asks for it
+        return []
     return [
         (kind, [number in torchs[flag] for flag in _FLAGS], hook)
         for kind in _KINDS
