@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
@@ -28,7 +28,7 @@ from ._sklearn import (
     with_callbacks,
 )
 from ._tally import Tally
-from .cache import Cache, hint_at_files, resolve_cache
+from .cache import Cache, Work, hint_at_files, resolve_cache
 from .exceptions import RandomWeightsWarning
 from .pinned import PinnedState, Way, settled
 from .process import warn
@@ -38,11 +38,18 @@ from .road import Road
 
 if TYPE_CHECKING:
     from .backbones import Backbone
-    from .inputs import BadItems, Items
+    from .inputs import Items
     from .layers import Plan
+    from .road._straight import Straight
     from .running import Runners
 
 __all__ = ["BaseFeaturizer"]
+
+Readable = Iterable[tuple[bytes, Any]]
+
+
+def _tell_nobody(_said: str) -> None:
+    """Show nothing."""
 
 
 class BaseFeaturizer(
@@ -239,13 +246,17 @@ class BaseFeaturizer(
         """
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
+        if (known := self._standing.road(self)) is not None:
+            return known
         self._check_unchanged()
         backbone = self.find_backbone()
         given = backbone.facts()
         way = settled(self._stated(backbone, given), lambda: self._settle(backbone, given))
         canary = self._canary(way.recipe, way.outputs)
         how = {"dtype": self._record_dtype, "hooks": given.get("hooks", "")}
-        return Road(backbone, way.plan, way.outputs, way.kept, way.recipe, canary, **how)
+        road = Road(backbone, way.plan, way.outputs, way.kept, way.recipe, canary, **how)
+        self._standing.keep(self, road)
+        return road
 
     def _settle(self, backbone: Backbone, given: dict[str, Any]) -> Way:
         """Compare what is found with what was pinned, and work out what is read and its recipe."""
@@ -267,16 +278,31 @@ class BaseFeaturizer(
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
         cache, runners = self._means(road)
+        if len(items) == 1 and on_batch is None and not self.verbose:
+            from .road._straight import straight
+
+            found = straight(road, items, cache, runners)
+            if found is not None:
+                self._report_one(found, items, road, runners)
+                return road.formed(found.rows, road.asked)
         with self._reporting(items, road, runners, on_batch) as tally:
             rows = road.rows(items, cache, runners, tally)
-            tally.cut += self._count_cut(tally.bad, road.backbone)
+            tally.cut += self._count_cut(tally.bad.readable(), road.backbone)
         return rows
+
+    def _report_one(self, found: Straight, items: Items, road: Road, runners: Runners) -> None:
+        """Report a request of one item, with which nothing is wrong."""
+        work = Work(1, 1 - found.computed, found.computed)
+        self._note(work, runners, road.canary, _tell_nobody)
+        readable = ((items.digest(i), items.load(i)) for i in range(1))
+        self._warn_of_cut(self._count_cut(readable, road.backbone), road.backbone)
+        self.bad_items_ = {}
 
     def _streamed(self, items: Items, road: Road) -> Iterator[tuple[range, NDArray[np.float32]]]:
         cache, runners = self._means(road)
         with self._reporting(items, road, runners) as tally:
             for window, rows in road.stream(items, cache, runners, tally):
-                tally.cut += self._count_cut(tally.bad, road.backbone)
+                tally.cut += self._count_cut(tally.bad.readable(), road.backbone)
                 self.bad_items_ = tally.bad.settle()
                 yield window, rows
 
@@ -290,7 +316,7 @@ class BaseFeaturizer(
             try:
                 yield tally
             finally:  # also where the caller has seen enough
-                self._note(tally, runners, road.canary)
+                self._note(tally.work, runners, road.canary, tally.note)
         self.bad_items_ = tally.bad.report()
         self._warn_of_cut(tally.cut, road.backbone)
 
@@ -298,11 +324,12 @@ class BaseFeaturizer(
         """Return what knows rows, and what computes the others."""
         from .running import Runners
 
-        cache = resolve_cache(self.cache, in_files=road.backbone.lasting)
+        in_memory = self.cache is None or self.cache == "memory"
+        cache = resolve_cache(self.cache, in_files=in_memory or road.backbone.lasting)
         how = self.dtype_, self.weights_digest_, self.batch_size, self._engine
-        return cache, Runners(self.device, *how)
+        return cache, Runners(self.device, *how, before=self._standing.loaded(road))
 
-    def _count_cut(self, bad: BadItems, backbone: Backbone) -> int:  # noqa: ARG002
+    def _count_cut(self, readable: Readable, backbone: Backbone) -> int:  # noqa: ARG002
         """Count the items of which the network sees a part."""
         return 0
 

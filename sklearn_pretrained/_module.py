@@ -177,7 +177,7 @@ class ModuleFeaturizer(BaseFeaturizer):
             raise ValueError(
                 f"Rows of X have shape {X.shape[1:]}, but had shape {self.row_shape_} at fit."
             )
-        return read_rows(X)
+        return read_rows(X, is_finite=self.on_error != "nan")
 
     def _backbone(self) -> Backbone:
         from .backbones import find_image

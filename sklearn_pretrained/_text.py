@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ._featurizer import BaseFeaturizer
 from ._outputs import PoolingNamed, outputs_of_texts
 from ._sklearn import Interval, StrOptions
-from .inputs._bad_items import BadItems, warn_of_cut
+from .inputs._bad_items import warn_of_cut
 from .road import Road, windows
 
 if TYPE_CHECKING:
@@ -279,11 +279,11 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
             self.bad_items_ = dict(bad)
             yield window, rows
 
-    def _count_cut(self, bad: BadItems, backbone: Any) -> int:
+    def _count_cut(self, readable: Iterable[tuple[bytes, Any]], backbone: Any) -> int:
         if self.truncation != "warn" or "cut" in self._told:
             return 0
         # Of rows that were known, nobody has looked at the texts.
-        return backbone.count_cut(bad.readable())
+        return backbone.count_cut(readable)
 
     def _warn_of_cut(self, n: int, backbone: Any) -> None:
         if n and "cut" not in self._told:

@@ -120,6 +120,13 @@ class Backbone(ABC):
     def look_again(self) -> None:  # noqa: B027  most remember nothing that changes
         """Forget what is remembered of a network that may have changed; `fit` asks for it."""
 
+    def is_still(self, weights: str) -> bool:  # noqa: ARG002
+        """Tell soon whether all that decides its rows is as it was, with weights of this digest.
+
+        False as well where that would take as long as to look for the network anew.
+        """
+        return False
+
     @property
     @abstractmethod
     def architecture(self) -> str:

@@ -17,6 +17,7 @@ from torch import nn
 from .identity import Identity, identity
 
 _KINDS = ("_global_forward_pre_hooks", "_global_forward_hooks")
+_OF_TORCH: Any = nn.modules.module
 _TORCH = Path(torch.__file__).parent
 _WATCHERS = {
     str(_TORCH / file)
@@ -27,9 +28,7 @@ _FLAGS = ("_global_forward_hooks_with_kwargs", "_global_forward_hooks_always_cal
 
 def hooks_for_all() -> list[tuple[str, list[bool], Callable[..., Any]]]:
     """List them, without torch's own, which only watch (`torch.utils.flop_counter`)."""
-    torchs = vars(nn.modules.module)
-    if not any(torchs[kind] for kind in _KINDS):  # soon, since each row asks for it
-        return []
+    torchs = vars(_OF_TORCH)
     return [
         (kind, [number in torchs[flag] for flag in _FLAGS], hook)
         for kind in _KINDS
@@ -47,14 +46,19 @@ def _only_watches(hook: Any) -> bool:
 
 def told_hooks() -> Identity | None:
     """Say what they are; None where there are none."""
-    hooks = hooks_for_all()
+    hooks = hooks_for_all() if _are_any() else []
     return identity(hooks) if hooks else None
 
 
 def key_of_hooks() -> str:
     """Name them; "" where there are none."""
-    hooks = told_hooks()
+    hooks = told_hooks() if _are_any() else None
     return hooks.key if hooks else ""
+
+
+def _are_any() -> bool:
+    # Asked several times for each row, and there hardly ever are.
+    return bool(_OF_TORCH._global_forward_pre_hooks or _OF_TORCH._global_forward_hooks)  # noqa: SLF001
 
 
 def facts_of_hooks() -> dict[str, Any]:

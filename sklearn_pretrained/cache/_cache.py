@@ -18,6 +18,8 @@ from .disk import DiskStore
 from .segments._address import is_address
 from .segments._format import SUFFIX
 
+NOWHERE = RowCache(NoStore(), keeps=False)
+"""The cache that knows nothing."""
 # A file of a few pages: less would hold no rows.
 _LEAST = 1 << 20
 
@@ -219,7 +221,7 @@ def resolve_cache(cache: Any, *, in_files: bool = True) -> Cache:
     Where rows may not be kept ``in_files``, they are kept in memory.
     """
     if cache is None:
-        return RowCache(NoStore(), keeps=False)
+        return NOWHERE
     if isinstance(cache, str) and cache == "memory":
         return memory_cache()
     if not in_files and not isinstance(cache, MemoryCache):

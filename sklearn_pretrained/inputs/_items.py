@@ -27,6 +27,9 @@ class Items(ABC):
     def digest(self, i: int) -> bytes:
         """Return 32 bytes that stand for the item's content."""
 
+    def check(self, i: int) -> None:  # noqa: B027  most check what they load
+        """Refuse an item that `digest` would refuse and `load` would not."""
+
     @abstractmethod
     def load(self, i: int) -> Any:
         """Return the item's content, in the one form that backbones read."""

@@ -75,12 +75,18 @@ class Canary:
         self._item, self._names = item, [key(output) for output in outputs]
         self._recipe, self._dtype, self._then, self._differ = recipe, dtype, then, differ
         self._kept = [""] * len(self._names)
+        self._passed: set[Any] = set()
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether it was compared with the past, and found as it was."""
+        return bool(self._passed)
 
     def check(self, backbone: Backbone, runner: Runner, reading: Reading) -> None:
         """Compare a network's canary with that of the past, or compute it where there is none."""
         from ..running import is_out_of_memory
 
-        if not is_on():
+        if runner.device in self._passed or not is_on():
             return
         try:
             now = self._compute(self._names, backbone, runner, reading)
@@ -97,6 +103,7 @@ class Canary:
             warn_unreadable(self._recipe, backbone.name, error)
             return
         self._compare(now)
+        self._passed.add(runner.device)
 
     def sketches(
         self, backbone: Backbone, runner: Runner, reading: Reading

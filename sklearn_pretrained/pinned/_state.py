@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._outputs import Output, columns
 from .._sklearn import check_feature_names_in
-from .._tally import Tally
 from ..cache import Work
 from ..exceptions import FormatError, WeightsError, pinned_were
 from ..process import remembered, warn
@@ -21,6 +21,7 @@ from ._canary import Canary
 from ._carried import pack, stand_in
 from ._pins import check_parameters, check_recipe, copied, pinned_outputs, places_of
 from ._provenance import Provenance, differences, facts, is_of_this_version, plain
+from ._standing import Standing
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
@@ -45,7 +46,7 @@ _FREE = frozenset(
 _STATED = ("hooks",)
 """Facts that are prints of code: of a loaded estimator it is compared whether there are any."""
 
-_OF_THIS_PROCESS = ("_fitted_here", "_told", "counts_")
+_OF_THIS_PROCESS = ("_fitted_here", "_standing", "_told", "counts_")
 """What no file holds: a loaded featurizer is in production, and reads no layer that nobody asked
 for; and its counts begin anew."""
 
@@ -99,6 +100,7 @@ class PinnedState:
             if isinstance(recorded.get("canary"), dict):
                 recorded["canary"] = list(recorded["canary"].values())
             state["_told"], state["counts_"] = set(), Work()
+            state["_standing"] = Standing()
         super().__setstate__(state)  # type: ignore[misc]
 
     # -- fit
@@ -122,7 +124,7 @@ class PinnedState:
         self._told: set[str] = set()
         self.counts_ = Work()
         self.engine_ = "torch"
-        self._fitted_here = True
+        self._fitted_here, self._standing = True, Standing()
         self.__dict__.pop("_embedded", None)
 
     def _deciding_parameters(self) -> dict[str, Any]:
@@ -229,14 +231,16 @@ class PinnedState:
             if found:
                 self._provenance["canary"] = found
 
-    def _note(self, tally: Tally, runners: Runners, canary: Canary | None) -> None:
+    def _note(
+        self, work: Work, runners: Runners, canary: Canary | None, say: Callable[[str], None]
+    ) -> None:
         """Record what became of a request, and tell what computed where that was to be chosen."""
-        self.counts_.add(tally.work)
+        self.counts_.add(work)
         self._keep_canary(canary)
         self.engine_ = runners.engine or getattr(self, "engine_", "torch")
         if self._engine == "torch" or not runners.engine:
             return
-        tally.note(f"computed by {runners.engine}")
+        say(f"computed by {runners.engine}")
         if self._engine != "auto" and runners.refused not in {"", *self._told}:
             self._told.add(runners.refused)
             warn(

@@ -67,6 +67,32 @@ class Road:
     dtype: str = "float32"
     hooks: str = ""
 
+    @functools.cached_property
+    def asked(self) -> Bundle:
+        """How the outputs lie in a record."""
+        return bundle(recipe_as(self.recipe, self.dtype), self.outputs)
+
+    @functools.cached_property
+    def kept_with_it(self) -> Bundle:
+        """How all that a forward keeps lies in a record."""
+        return bundle(self.asked.recipe, self.kept)
+
+    def reading(self, chosen: Bundle) -> Reading:
+        """Return what a forward is to give for a bundle."""
+        from ..running import Reading
+
+        outputs, asked = self._read_for.get(chosen.outputs, ((), 0))
+        if not outputs:
+            by_name = {key(output): output for output in self.kept}
+            outputs = tuple(by_name[name] for name, _ in chosen.outputs)
+            asked = len(set(self.outputs))
+            self._read_for[chosen.outputs] = outputs, asked
+        return Reading(outputs, asked)
+
+    @functools.cached_property
+    def _read_for(self) -> dict[tuple[tuple[str, int], ...], tuple[tuple[Output, ...], int]]:
+        return {}
+
     def rows(
         self, items: Items, cache: Cache, runners: Runners, tally: Tally | None = None
     ) -> Rows:
@@ -101,7 +127,7 @@ class Road:
             trip.tally.work.add(work)
             out[list(again)] = out[list(again.values())]
             trip.tally.found_again(out[list(again)])
-        return self._formed(out, asked)
+        return self.formed(out, asked)
 
     def stream(
         self, items: Items, cache: Cache, runners: Runners, tally: Tally | None = None
@@ -123,7 +149,7 @@ class Road:
         for window in windows(items, runners.batch_size):
             out = np.full((len(window), asked.width), np.nan, dtype=np.float32)
             trip.tally.work.add(self.through(trip, window, trip.tally.digests(window), out))
-            yield window, self._formed(out, asked)
+            yield window, self.formed(out, asked)
             del out  # the caller's rows are his own to keep
 
     def warm_up(self, runners: Runners) -> None:
@@ -193,7 +219,7 @@ class Road:
         self, trip: Trip, window: range, digests: Sequence[bytes | None], out: Rows
     ) -> Work:
         """Fill one window's rows: those that are known, then those that must be computed."""
-        self._check_hooks()
+        self.check_hooks()
         if self.detour is not None:
             self.detour(self, trip, window, digests)
         asked = Request(
@@ -213,11 +239,9 @@ class Road:
         self, trip: Trip, start: int, positions: Sequence[int], chosen: Bundle
     ) -> Iterator[tuple[list[int], Rows]]:
         """Send items that the cache does not know through the network, and read a bundle."""
-        from ..running import Reading, embed
+        from ..running import embed
 
-        by_name = {key(output): output for output in self.kept}
-        outputs = tuple(by_name[name] for name, _ in chosen.outputs)
-        reading = Reading(outputs, asked=len(set(self.outputs)))
+        reading = self.reading(chosen)
         for where, rows in embed(
             trip.items,
             [start + k for k in positions],
@@ -228,10 +252,10 @@ class Road:
             on_bad=trip.tally.bad.add,
             on_batch=trip.tally.done,
         ):
-            self._check_hooks()
+            self.check_hooks()
             yield [i - start for i in where], rounded(rows, self.dtype)
 
-    def _check_hooks(self) -> None:
+    def check_hooks(self) -> None:
         """Refuse to go on under other hooks than those that the recipe states."""
         from ..backbones import key_of_hooks
 
@@ -243,7 +267,8 @@ class Road:
                 "store changed. Leave them as they are until all rows are there, and call again."
             )
 
-    def _formed(self, out: Rows, asked: Bundle) -> Rows:
+    def formed(self, out: Rows, asked: Bundle) -> Rows:
+        """Bring rows from the form of a record into that of the outputs."""
         out = in_order(out, asked, self.outputs)
         layer, pooling = self.outputs[0]
         return out.reshape(len(out), *layer.shape) if pooling == "none" else out

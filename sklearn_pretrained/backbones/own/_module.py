@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .._backbone import Backbone
 from .._weights import LocalFile
-from ..identity import Identity, identity
+from ..identity import Identity, Watch, identity
 from ._network import Given, Made
 
 
@@ -83,6 +83,8 @@ class ModuleBackbone(Backbone):
                 "of your own comes with its weights, or weights is the path of a state dict."
             )
         self.preprocessing = preprocessing
+        self._watch = None if preprocessing is None else Watch(preprocessing)
+        self._handle = model if isinstance(model, ModuleHandle) else None
         if isinstance(model, ModuleHandle | nn.Module):
             module = model.module if isinstance(model, ModuleHandle) else model
             if weights != "default":
@@ -121,6 +123,16 @@ class ModuleBackbone(Backbone):
             self._shape = tuple(self._one(np.full((300, 400, 3), 128, np.uint8)).shape)
         return self._shape
 
+    def is_still(self, weights: str) -> bool:
+        """Tell whether the module that was passed is as it was, and so is its preprocessing."""
+        source, watch = self.source, self._watch
+        return (
+            isinstance(source, Given)
+            and (self._handle is None or self._handle.module is source.module)
+            and (watch is None or watch.is_still(self.preprocessing))
+            and source.is_still(weights)
+        )
+
     def look_again(self) -> None:
         """Look at the whole network, whatever is remembered of it."""
         self.source.look_again()
@@ -138,7 +150,9 @@ class ModuleBackbone(Backbone):
 
     @functools.cached_property
     def _preparing(self) -> Identity | None:
-        return None if self.preprocessing is None else identity(self.preprocessing)
+        if self.preprocessing is None:
+            return None
+        return identity(self.preprocessing, watch=self._watch)
 
     def recipe(self) -> dict[str, Any]:
         """Return name, shape, preprocessing, and what the network is apart from its weights."""

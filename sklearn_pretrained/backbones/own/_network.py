@@ -61,6 +61,17 @@ class Given:
             self._found = look(self.module)
         return self._found.identity
 
+    def is_still(self, digest: str) -> bool:
+        """Tell whether the module is as it was when it was found, with weights of this digest."""
+        found, (glanced, known) = self._found, _seen.get(self.module, (None, ""))
+        return (
+            found is not None
+            and glanced is not None
+            and known == digest
+            and found.watch.is_still(self.module)
+            and glanced.is_still(found.state)
+        )
+
     def _state(self) -> Mapping[str, Any]:
         found = unmoved(self.module)
         return self.module.state_dict(keep_vars=True) if found is None else found.state

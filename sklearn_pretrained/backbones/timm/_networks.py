@@ -102,6 +102,10 @@ class TimmBackbone(ImageBackbone):
             f"path of a file or 'default'; other pretrained weights have a tag: model={tagged!r}."
         )
 
+    def is_still(self, weights: str) -> bool:
+        """Tell whether its file is as it was; all else is fixed."""
+        return self.weights.digest() == weights
+
     @property
     def architecture(self) -> str:
         """Name and input size: what decides the layers."""

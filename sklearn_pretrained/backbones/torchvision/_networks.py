@@ -123,6 +123,10 @@ class TorchvisionBackbone(ImageBackbone):
             f"{self.model}: {', '.join(entries.__members__)} (or 'default')."
         )
 
+    def is_still(self, weights: str) -> bool:
+        """Tell whether its file is as it was; all else is fixed."""
+        return self.weights.digest() == weights
+
     @property
     def architecture(self) -> str:
         """Name, input size and torchvision's version: what decides the layers."""

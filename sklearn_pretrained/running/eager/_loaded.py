@@ -101,6 +101,8 @@ class LoadedNetwork:
         What is known of it from what it ran.
     unpackable : set of str
         Layers that cannot be read from what is packed.
+    key : tuple of str
+        What it is known by among all that are loaded.
     """
 
     arranged: Arrangement
@@ -112,6 +114,7 @@ class LoadedNetwork:
     lock: ForkLock = field(default_factory=ForkLock)
     past: Past = field(default_factory=Past)
     unpackable: set[str] = field(default_factory=set)
+    key: tuple[str, ...] = ()
 
     @property
     def module(self) -> nn.Module:

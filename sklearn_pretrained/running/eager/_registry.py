@@ -58,10 +58,20 @@ def load(
     return uninterrupted(make)
 
 
+def again(key: tuple[str, ...]) -> LoadedNetwork | None:
+    """Return what `load` would for a backbone that is as it was; None where it has to load."""
+    network = _loaded.get(key)
+    if network is None or key[-4] != key_of_hooks() or key[-1] != str(fast_paths()):
+        return None
+    with contextlib.suppress(KeyError):
+        _loaded.move_to_end(key)
+    return network
+
+
 def _put(key: tuple[str, ...], network: LoadedNetwork) -> None:
     global _has_loaded  # noqa: PLW0603  a child that is forked later must know
     _has_loaded = True
-    _loaded[key] = network
+    _loaded[key], network.key = network, key
     alike = [other for other in [*_loaded] if other[-3] == key[-3]]
     for other in alike[:-MOST_NETWORKS]:
         _loaded.pop(other, None)
