@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
-from ._outputs import WHOLE, Output, PoolingNamed, with_more
+from ._outputs import WHOLE, Output, PoolingNamed
+from ._roads import OnRoad
 from ._sklearn import (
     CallbackSupportMixin,
     Documented,
@@ -28,11 +28,10 @@ from ._sklearn import (
     with_callbacks,
 )
 from ._tally import Tally
-from .cache import Cache, Work, hint_at_files, resolve_cache
+from .cache import Work, hint_at_files
 from .exceptions import RandomWeightsWarning
-from .pinned import PinnedState, Way, settled
 from .process import warn
-from .recipe import PRECISIONS, fingerprint
+from .recipe import PRECISIONS
 from .reporting import caption
 from .road import Road
 
@@ -52,9 +51,7 @@ def _tell_nobody(_said: str) -> None:
     """Show nothing."""
 
 
-class BaseFeaturizer(
-    Documented, PinnedState, CallbackSupportMixin, TransformerMixin, BaseEstimator
-):
+class BaseFeaturizer(Documented, OnRoad, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """A frozen network as a transformer.
 
     A subclass says how X becomes items (`_read`) and what its parameters mean to the backbone
@@ -76,9 +73,6 @@ class BaseFeaturizer(
         "output": [StrOptions({"numpy", "torch"})],
         "verbose": ["boolean"],
     }
-
-    _record_dtype = "float32"
-    """What rows are rounded to, which are then those of another recipe."""
 
     @abstractmethod
     def _read(self, X: Any, *, reset: bool) -> Items:
@@ -225,56 +219,7 @@ class BaseFeaturizer(
         pooling = "avg" if self.pooling == "mean" else self.pooling
         return [(layer, layer.pooling(pooling)) for layer in plan.resolve(self.layer)]
 
-    def _kept(self, plan: Plan, wanted: list[Output], backbone: Backbone) -> list[Output]:
-        """List what a forward keeps: while fitting and searching, what else may be asked."""
-        keep = self.keep_layers
-        if keep == "auto":
-            keep = "main" if hasattr(self, "_fitted_here") and self.cache is not None else None
-        if self.pooling in WHOLE:
-            keep = None
-        return with_more(wanted, keep, plan, backbone)
-
-    # -- transform: the road of a row
-
-    def road(self) -> Road:
-        """Return the path from items to rows as it was recorded in `fit`.
-
-        Returns
-        -------
-        Road
-            The network, its layers, the outputs that make up a row, and the recipe.
-        """
-        if not self.__sklearn_is_fitted__():
-            check_is_fitted(self)
-        if (known := self._standing.road(self)) is not None:
-            return known
-        self._check_unchanged()
-        backbone = self.find_backbone()
-        given = backbone.facts()
-        way = settled(self._stated(backbone, given), lambda: self._settle(backbone, given))
-        canary = self._canary(way.recipe, way.outputs)
-        how = {"dtype": self._record_dtype, "hooks": given.get("hooks", "")}
-        road = Road(backbone, way.plan, way.outputs, way.kept, way.recipe, canary, **how)
-        self._standing.keep(self, road)
-        return road
-
-    def _settle(self, backbone: Backbone, given: dict[str, Any]) -> Way:
-        """Compare what is found with what was pinned, and work out what is read and its recipe."""
-        self._check_recipe(backbone, given)
-        plan = self._plan(backbone)
-        outputs = self._pinned_outputs(plan)
-        facts = {**given, "weights": self.weights_digest_, "dtype": self.dtype_}
-        recipe = fingerprint({**facts, "backbone": backbone.code} if backbone.code else facts)
-        return Way(plan, outputs, self._kept(plan, outputs, backbone), recipe)
-
-    def _stated(self, backbone: Backbone, given: dict[str, Any]) -> tuple[type, str]:
-        """State all that `_settle` looks at, in words."""
-        found = backbone.name, backbone.architecture, backbone.code, backbone.code_facts, given
-        keeps = backbone.poolings, backbone.also_kept, self.keep_layers, self.cache is None
-        pinned = self.weights_digest_, self.dtype_, self.layer_, self.pooling_, self.n_features_out_
-        then = [self._provenance.get(name) for name in ("preprocessing", "read", "versions")]
-        how = self.pooling, hasattr(self, "_fitted_here"), then
-        return type(self), repr((found, keeps, pinned, how))
+    # -- transform: what becomes of a request
 
     def _rows(self, items: Items, road: Road, on_batch: Any = None) -> NDArray[np.float32]:
         cache, runners = self._means(road)
@@ -319,15 +264,6 @@ class BaseFeaturizer(
                 self._note(tally.work, runners, road.canary, tally.note)
         self.bad_items_ = tally.bad.report()
         self._warn_of_cut(tally.cut, road.backbone)
-
-    def _means(self, road: Road) -> tuple[Cache, Runners]:
-        """Return what knows rows, and what computes the others."""
-        from .running import Runners
-
-        in_memory = self.cache is None or self.cache == "memory"
-        cache = resolve_cache(self.cache, in_files=in_memory or road.backbone.lasting)
-        how = self.dtype_, self.weights_digest_, self.batch_size, self._engine
-        return cache, Runners(self.device, *how, before=self._standing.loaded(road))
 
     def _count_cut(self, readable: Readable, backbone: Backbone) -> int:  # noqa: ARG002
         """Count the items of which the network sees a part."""

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, _featurizer
+from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, _roads
 from sklearn_pretrained._sklearn import validate_data, validate_rows
 from sklearn_pretrained.cache import resolve_cache
 from sklearn_pretrained.exceptions import ProvenanceError
@@ -37,7 +37,7 @@ def test_a_row_is_the_row_that_it_is_among_others(form, fitted):
 
 def test_a_recipe_is_worked_out_once(fitted, monkeypatch):
     """As long as all that decides it is as it was."""
-    monkeypatch.setattr(_featurizer, "fingerprint", None)
+    monkeypatch.setattr(_roads, "fingerprint", None)
     monkeypatch.setattr(_state, "pinned_outputs", None)
 
     assert fitted.transform(X[1:2]).shape == (1, fitted.n_features_out_)

@@ -333,7 +333,7 @@ def test_every_device_keeps_its_networks():
         weights=types.SimpleNamespace(digest=lambda: "d", describe=lambda: "w"),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_registry, "_make", lambda *_: made.append(1) or object())
+        patch.setattr(_registry, "_make", lambda *_: made.append(1) or types.SimpleNamespace())
         for _ in range(3):
             for i in range(8):
                 _registry.load(backbone, torch.device("cuda", i), torch.float32, "d")

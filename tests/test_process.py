@@ -24,7 +24,7 @@ NOT_STORES = {
     *("_tokens", "_held", "_of_parents"),
 }
 # Files that are open stay open, since other threads may hold claims in them.
-OWN_MEMOS = {"_store.py"}
+OWN_MEMOS = {"_store.py", "_pooling_names.py"}  # which hold names, below `process`
 _CONTAINERS = {"OrderedDict", "WeakKeyDictionary", "WeakSet", "WeakValueDictionary", "defaultdict"}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 _SAMPLED = 16
 _PLAIN = {Tensor, nn.Parameter, nn.Buffer}
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
-_FACTS = ("_version", "shape")  # what is of another type or device lies elsewhere
+_facts = attrgetter("_version", "dtype", "shape")  # what is on another device lies elsewhere
 
 
 class Glanced:
@@ -55,7 +55,7 @@ class Glanced:
 
     def _now(self) -> tuple[object, ...]:
         return (
-            [list(map(attrgetter(fact), self._tensors)) for fact in _FACTS],
+            list(map(_facts, self._tensors)),
             list(map(Tensor.data_ptr, self._tensors)),
             all(map(Tensor.is_contiguous, self._tensors)),
             [np.concatenate(some).tobytes() for some in self._some.values()],

@@ -44,13 +44,13 @@ class RankingDisplay:
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_breast_cancer
     >>> from sklearn_pretrained import RankingDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> RankingDisplay.from_features({"sepals": X[:, :2], "all": X}, None, y, plot=False)
-    name    width   ridge     knn    LogME  H-score
-    all         4  0.8400  0.9667  -0.1601   1.1919
-    sepals      2  0.7733  0.6600  -0.3946   0.9453
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> RankingDisplay.from_features({"means": X[:, :10], "all": X}, None, y, plot=False)
+    name   width   ridge     knn    LogME  H-score
+    all       30  0.9438  0.9227  -0.1850   0.7743
+    means     10  0.8998  0.8770  -0.2436   0.6828
     """
 
     def __init__(self, *, ranking: FeatureRanking) -> None:
