@@ -65,8 +65,11 @@ class Column(Sequence[Any]):
         return len(self._X)
 
     def __getitem__(self, i: Any) -> Any:
-        with naming_the_row("taken out of X"):
+        try:
             return self._X[i] if self._take is None else self._take(self._X[i])
+        except Exception:
+            with naming_the_row("taken out of X"):
+                raise
 
 
 def is_missing(value: Any) -> bool:

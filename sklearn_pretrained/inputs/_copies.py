@@ -7,6 +7,10 @@ deceived. A few bytes of a content say which copy it may be equal to.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..process import ForkLock, keep
 
@@ -16,7 +20,8 @@ _SAMPLES = 16
 _UNUSED = 4
 """Rounds through all copies, about, after which one that nobody asks for gives up its place."""
 
-Key = tuple[str, int, bytes]
+Content = NDArray[Any] | bytes | memoryview
+Key = tuple[tuple[Any, ...], bytes]
 
 
 @dataclass(slots=True)
@@ -45,25 +50,35 @@ class Copies:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def key(self, content: bytes | memoryview, kind: str) -> Key:
-        """Return what equal contents have in common, and few others."""
-        n = len(content)
-        return kind, n, bytes(content[:: n // _SAMPLES | 1])
+    def key(self, content: Content, form: tuple[Any, ...]) -> Key:
+        """Return what equal contents have in common, and few others.
 
-    def find(self, key: Key, content: bytes | memoryview) -> bytes | None:
+        Parameters
+        ----------
+        content : ndarray, contiguous, or bytes or memoryview
+        form : tuple
+            What it means, and its type and shape, or its length.
+        """
+        if isinstance(content, np.ndarray):
+            some = content.ravel()[:: content.size // _SAMPLES | 1].tobytes()
+        else:
+            some = bytes(content[:: len(content) // _SAMPLES | 1])
+        return form, some
+
+    def find(self, key: Key, content: Content) -> bytes | None:
         """Return the digest of a content of which there is a copy."""
         entry = self._entries.get(key)
-        # As long as the content, which the key says: what it starts with is all of it.
-        if entry is None or entry.copy is None or not entry.copy.startswith(content):
+        # It is as long as its copy, by its form: what a copy starts with is all of it.
+        if entry is None or entry.copy is None or not entry.copy.startswith(content):  # type: ignore[arg-type]
             return None
         self._asked += 1
         if self._asked - entry.seen > len(self._entries):
             entry.seen = self._asked
         return entry.digest
 
-    def comes_again(self, key: Key) -> bool:
-        """Say whether a content with this key came before, and there is room for a copy."""
-        return key in self._entries and self._makes_room(key[1])
+    def comes_again(self, key: Key, n: int) -> bool:
+        """Say whether a content with this key came before, and its copy of ``n`` bytes has room."""
+        return key in self._entries and self._makes_room(n)
 
     def note(self, key: Key, digest: bytes, copy: bytes | None) -> None:
         """Note the digest of a content; keep its copy if the same content came before."""

@@ -39,6 +39,8 @@ class Images(Items):
         self._sources = sources
         self._range = value_range
         self._pixels = f"pixels:{value_range}"
+        # A service's few images come once, and wait for nothing that pays later.
+        self._many = len(sources) >= _MANY
         self._digests: dict[int, bytes] = {}
         self._held = Held()
 
@@ -49,7 +51,8 @@ class Images(Items):
         """Hash file bytes or pixels, without decoding any file."""
         source = self._sources[i]
         if type(source) is np.ndarray and is_native(source) and not self._sources.made_anew:
-            return self._hash(self._pixels, source)  # what comes most often, told soonest
+            # What comes most often is told soonest.
+            return _known_contents.digest_of(source, self._pixels, again=self._many)
         with naming_the_row("read"):
             place = self._place(source)
         digest = _known_files.known(place)
@@ -110,8 +113,7 @@ class Images(Items):
         return _known_files.place_of(source, f"file:{self._range}{_how_files_are_read()}")
 
     def _hash(self, kind: str, data: Any) -> bytes:
-        # A service's few images come once, and wait for nothing that pays later.
-        return _known_contents.digest_of(data, kind, again=len(self) >= _MANY)
+        return _known_contents.digest_of(data, kind, again=self._many)
 
     def _source(self, i: int) -> tuple[str, Any]:
         return self._read(self._sources[i])

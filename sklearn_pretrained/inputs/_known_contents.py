@@ -52,17 +52,31 @@ def digest_of(content: NDArray[Any] | bytes | memoryview, kind: str, *, again: b
         Whether the same content is likely to come again.
     """
     if isinstance(content, np.ndarray):
-        kind, content = _digest.flat(content, kind)
-    if not (again and _LEAST <= len(content) <= _MOST_BYTES):
-        return _digest.of_bytes(content, kind)
-    key = copies.key(content, kind)
+        if not content.flags.c_contiguous:
+            content = np.ascontiguousarray(content)
+        form: tuple[Any, ...] = kind, content.dtype, content.shape
+        size = content.nbytes
+    else:
+        size = len(content)
+        form = kind, size
+    if not (again and _LEAST <= size <= _MOST_BYTES):
+        return _digest.of_bytes(*_flat(content, kind))
+    key = copies.key(content, form)
     digest = copies.find(key, content)
     if digest is None:
+        data, kind = _flat(content, kind)
         # Digest and copy are of the same, whoever changes the array.
-        copy = bytes(content) if copies.comes_again(key) else None
-        digest = _hashed(content if copy is None else copy, kind)
+        copy = bytes(data) if copies.comes_again(key, size) else None
+        digest = _hashed(data if copy is None else copy, kind)
         copies.note(key, digest, copy)
     return digest
+
+
+def _flat(content: Any, kind: str) -> tuple[bytes | memoryview, str]:
+    """Return the bytes of a content, and what they mean."""
+    if isinstance(content, np.ndarray):
+        kind, content = _digest.flat(content, kind)
+    return content, kind
 
 
 def _hashed(content: bytes | memoryview, kind: str) -> bytes:
