@@ -19,6 +19,7 @@ from ._sklearn import (
     Documented,
     HasMethods,
     Interval,
+    KnownParameters,
     StrOptions,
     TypeNamed,
     block_of_diagram,
@@ -51,7 +52,14 @@ def _tell_nobody(_said: str) -> None:
     """Show nothing."""
 
 
-class BaseFeaturizer(Documented, OnRoad, CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class BaseFeaturizer(
+    Documented,
+    KnownParameters,
+    OnRoad,
+    CallbackSupportMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
     """A frozen network as a transformer.
 
     A subclass says how X becomes items (`_read`) and what its parameters mean to the backbone

@@ -17,6 +17,8 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _num_samples as number_of_rows
 from sklearn.utils.validation import validate_data
 
+from .process import remembered
+
 try:
     from sklearn.callback import CallbackSupportMixin
     from sklearn.callback import with_callbacks as _with_callbacks
@@ -39,6 +41,7 @@ __all__ = [
     "Documented",
     "HasMethods",
     "Interval",
+    "KnownParameters",
     "StrOptions",
     "TypeNamed",
     "block_of_diagram",
@@ -100,6 +103,19 @@ def clone_sharing(estimator: BaseEstimator, parameter: str) -> Any:
     twin = BaseEstimator.__sklearn_clone__(bare)
     setattr(twin, parameter, getattr(estimator, parameter))
     return twin
+
+
+@remembered("names of estimators' parameters", maxsize=64)
+def _parameters(estimator: Any, _init: Any) -> tuple[str, ...]:
+    return tuple(super(KnownParameters, estimator)._get_param_names())
+
+
+class KnownParameters:
+    """An estimator whose signature is read once; scikit-learn asks for it at every turn."""
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return list(_parameters(cls, cls.__init__))
 
 
 class Documented:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
+from sklearn.base import clone
 
 import sklearn_pretrained
+from sklearn_pretrained import PretrainedImageFeaturizer
 from sklearn_pretrained.backbones._weights import EMBEDDED, sha256
 from sklearn_pretrained.backbones.torchvision._networks import SHIPPED
 
@@ -130,3 +132,20 @@ def test_files_stay_small():
     }
 
     assert long == {}
+
+
+def test_the_names_of_parameters_are_those_of_the_signature_as_it_is(monkeypatch):
+    """They are remembered, for each class and as long as its signature stays."""
+
+    class Own(PretrainedImageFeaturizer):
+        def __init__(self, model="mobilenet_v2", *, extra=1):
+            super().__init__(model)
+            self.extra = extra
+
+    def other(self, model="mobilenet_v2", *, another=1):
+        self.model, self.another = model, another
+
+    assert {"layer", "model"} <= PretrainedImageFeaturizer().get_params().keys()
+    assert Own().get_params().keys() == clone(Own()).get_params().keys() == {"model", "extra"}
+    monkeypatch.setattr(Own, "__init__", other)
+    assert Own().get_params().keys() == {"model", "another"}
