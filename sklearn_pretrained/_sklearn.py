@@ -17,8 +17,6 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _num_samples as number_of_rows
 from sklearn.utils.validation import validate_data
 
-from .process import remembered
-
 try:
     from sklearn.callback import CallbackSupportMixin
     from sklearn.callback import with_callbacks as _with_callbacks
@@ -105,17 +103,18 @@ def clone_sharing(estimator: BaseEstimator, parameter: str) -> Any:
     return twin
 
 
-@remembered("names of estimators' parameters", maxsize=64)
-def _parameters(estimator: Any, _init: Any) -> tuple[str, ...]:
-    return tuple(super(KnownParameters, estimator)._get_param_names())
-
-
 class KnownParameters:
     """An estimator whose signature is read once; scikit-learn asks for it at every turn."""
 
+    _parameters: tuple[Any, list[str]] = None, []
+
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        return list(_parameters(cls, cls.__init__))
+        read, names = cls.__dict__.get("_parameters", KnownParameters._parameters)
+        if read is not cls.__init__:
+            names = super()._get_param_names()  # type: ignore[misc]
+            cls._parameters = cls.__init__, names
+        return [*names]
 
 
 class Documented:
