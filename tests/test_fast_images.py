@@ -487,7 +487,39 @@ def test_weights_are_laid_out_for_two_shapes_that_come_often():
             assert error(plain(batch[:n]), fast(batch[:n])) <= TOLERANCE
     convolve = fast.conv.forward.__self__.convolve
     if _convs.packs():
-        assert {shape[0] for shape in convolve.layouts} == {1, 2}
+        assert {case[0] for case in convolve.layouts} == {1, 2, 3}
+        assert 1 <= len(convolve._kept) <= 2
+        assert {*map(id, convolve.layouts.values())} <= {
+            *map(id, convolve._kept),
+            id(convolve.plain),
+        }
+
+
+def test_weights_are_laid_out_for_each_number_of_threads():
+    """The layout of one number is many times as slow as a plain weight for another."""
+    plain, fast, _ = sped_up(_Net(), 3, 12, 12)
+    batch, threads = torch.randn(1, 3, 12, 12), torch.get_num_threads()
+    try:
+        with torch.inference_mode():
+            for n in (1, 2) * 6:
+                torch.set_num_threads(n)
+                assert error(plain(batch), fast(batch)) <= TOLERANCE
+    finally:
+        torch.set_num_threads(threads)
+    if _convs.packs():
+        assert {case[-1] for case in fast.conv.forward.__self__.convolve.layouts} == {1, 2}
+
+
+def test_layouts_that_are_the_same_are_kept_once():
+    """One weight serves all sizes of batches for which oneDNN wants the same."""
+    if not _convs.packs():
+        pytest.skip("a build without oneDNN")
+    conv = nn.Conv2d(8, 8, 3)
+    ours = _convs._OnOneDNN(conv, conv.weight.detach(), conv.bias.detach())
+    twice = [ours.laid_out((1, 8, 9, 9)) for _ in range(2)]
+
+    assert _convs._are_alike(*twice)
+    assert ours._best((1, 8, 9, 9)) is ours._best((1, 8, 9, 9))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc")

@@ -87,7 +87,7 @@ class Road:
             outputs = tuple(by_name[name] for name, _ in chosen.outputs)
             asked = len(set(self.outputs))
             self._read_for[chosen.outputs] = outputs, asked
-        return Reading(outputs, asked)
+        return Reading(outputs, asked, self.recipe)
 
     @functools.cached_property
     def _read_for(self) -> dict[tuple[tuple[str, int], ...], tuple[tuple[Output, ...], int]]:

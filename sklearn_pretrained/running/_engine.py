@@ -21,13 +21,10 @@ from ._reading import Reading, is_out_of_memory, joined, width_of
 from ._runner import Runner, Underway
 from ._steady import check_steady
 from ._streams import Streams
+from ._together import together
+from ._wishes import Wish, forward
 
 Finished = list[tuple[list[int], NDArray[np.float32]]]
-
-
-def forward(runner: Runner, reading: Reading, samples: Sequence[Any]) -> Underway:
-    """Send one batch of samples through a network."""
-    return reading.rows(runner, samples)
 
 
 def _halving(
@@ -65,8 +62,12 @@ def embed_one(
     reading: Reading,
     on_bad: OnBad,
     on_batch: Callable[[int], None],
+    batch_size: int | str = "auto",
 ) -> Finished:
-    """Send one item through a network, without what several need: the shortest way to its row.
+    """Send one item through a network: the shortest way to its row.
+
+    Where other threads do the same, and the reading says of what recipe it is, what comes while
+    they compute is computed together.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def embed_one(
         Which of them.
     backbone, runner, reading
         What prepares, what computes, and what is read.
-    on_bad, on_batch
+    on_bad, on_batch, batch_size
         As in `embed`.
 
     Returns
@@ -87,7 +88,11 @@ def embed_one(
     good, samples = prepared(items, (position,), backbone, on_bad)
     if not good:
         return []
-    rows = _halving(samples, functools.partial(forward, runner, reading), runner)
+    alone = functools.partial(
+        _halving, samples, functools.partial(forward, runner, reading), runner
+    )
+    wish = Wish(runner, reading, backbone, batch_size, samples[0])
+    rows = together(runner.past).rows(wish, alone)
     check_steady(runner, reading, samples, functools.partial(joined, rows))
     found = _Judge(backbone.name, reading, on_bad).sort(good, rows)
     on_batch(1)
@@ -139,6 +144,7 @@ def embed(
             reading=reading,
             on_bad=on_bad,
             on_batch=on_batch,
+            batch_size=batch_size,
         )
         return
     for runner in runners:

@@ -33,10 +33,13 @@ class Reading:
     asked : int or None, default=None
         How many of them, the first ones, an item's row needs; None means all. The others are only
         kept: where they cannot be read, rows end before them, and are right all the same.
+    recipe : str, default=""
+        What else decides a row: items of one recipe may share a forward, whoever asks for them.
     """
 
     outputs: tuple[tuple[Layer, str], ...]
     asked: int | None = None
+    recipe: str = ""
 
     @property
     def needed(self) -> int:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..layers import Layer
 from ..recipe import PRECISIONS, Precision
+from ._room import Room
 
 Outputs = Sequence[tuple[Layer, str]]
 
@@ -25,37 +26,6 @@ class Underway(Protocol):
 
     def here(self) -> NDArray[np.float32]:
         """Wait for the rows."""
-
-
-@dataclass
-class Room:
-    """How many samples fit into memory; None as long as all did.
-
-    After a shortage it halves, and grows again when batches of that size have fitted often enough,
-    each time more often.
-    """
-
-    most: int | None = None
-    _fitted: int = 0
-    _enough: int = 4
-
-    def holds(self, n: int) -> bool:
-        """Say whether ``n`` fit, as far as is known."""
-        return self.most is None or n <= self.most
-
-    def ran_out(self, n: int) -> bool:
-        """Learn that ``n`` were too many; tell whether that is news."""
-        is_news = self.most is None
-        self.most, self._fitted, self._enough = max(1, n // 2), 0, min(4 * self._enough, 1 << 16)
-        return is_news
-
-    def fitted(self, n: int) -> None:
-        """Learn that ``n`` fitted."""
-        if self.most is None or n < self.most:
-            return
-        self._fitted += 1
-        if self._fitted >= self._enough:
-            self.most, self._fitted = 2 * self.most, 0
 
 
 @dataclass
@@ -70,11 +40,14 @@ class Past:
         Items that came.
     steady : set
         Layers that gave the same row alone as in a batch, or in a second run.
+    together : Together or None
+        Who runs it at the moment, once somebody does.
     """
 
     room: Room = field(default_factory=Room)
     expected: int = 0
     steady: set[tuple[str, str]] = field(default_factory=set)
+    together: Any = None
 
 
 class Runner(ABC):
@@ -124,6 +97,9 @@ class Runner(ABC):
     def expect(self, n: int) -> None:
         """Learn that ``n`` items are coming."""
         self.past.expected += n
+
+    def note(self, outputs: Outputs) -> None:  # noqa: B027  few need to know
+        """Learn that these outputs were read, if only by another runner of the network."""
 
     def make_fast(self) -> None:  # noqa: B027  few have something to do
         """Do beforehand what would be done once many items have come."""

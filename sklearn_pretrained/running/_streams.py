@@ -21,7 +21,7 @@ from ..process import in_children, remembered
 from ._reading import joined
 from ._runner import Runner, Underway
 
-_MOST = 16
+MOST = 16
 """Streams of a process, so that the activations of many cores' batches stay bounded."""
 _SENT = 2
 """Batches for each stream that may be on their way, so that a slow one holds up no other."""
@@ -45,7 +45,7 @@ class Streams:
         self._gpus = sum(runner.device.type == "cuda" for runner in runners)
         in_streams = n > 1 and len(runners) == 1 and runners[0].in_streams
         self._threads = _threads() if in_streams else 1
-        self.count = min(self._threads, _MOST)
+        self.count = min(self._threads, MOST)
         self._futures: set[Future[Rows]] = set()
         self._used = False
 
@@ -120,10 +120,11 @@ def _threads() -> int:
 @remembered("threads that run batches")
 def _pool(count: int, threads: int, others: int) -> ThreadPoolExecutor:
     """Return ``count`` streams of so many threads each, which all requests share."""
-    return ThreadPoolExecutor(count, "stream", _begin, (threads, others))
+    return ThreadPoolExecutor(count, "stream", begin, (threads, others))
 
 
-def _begin(threads: int, others: int) -> None:
+def begin(threads: int, others: int) -> None:
+    """Let this thread compute with so many of torch's, and leave ``others`` to later threads."""
     torch.get_num_threads()  # sets a thread's number, the first time
     torch.set_num_threads(threads)
     # That number is a thread's own, but the last one set is also what later threads begin with.

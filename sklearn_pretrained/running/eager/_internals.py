@@ -155,7 +155,7 @@ def _reads_folders() -> bool:
 
 INTERNALS = (
     Internal(
-        ("_reorder_convolution_weight", "_convolution_pointwise"),
+        ("_reorder_convolution_weight", "_convolution_pointwise", "_nbytes"),
         "convolutions whose weights are laid out for oneDNN, activation included",
         "convolutions run as torch runs them, with the batch norm folded in",
         packs,

@@ -139,9 +139,7 @@ class OpenVINORunner(Runner):
 
     def rows(self, samples: Sequence[Any], outputs: Outputs) -> Underway:
         """Send one batch through the network; several views of it are averaged."""
-        trial = self._trials.setdefault(frozenset(outputs), _Trial())
-        if trial not in self._asked:
-            self._asked.append(trial)
+        trial = self._trial(outputs)
         if not trial.why and not all(isinstance(sample, torch.Tensor) for sample in samples):
             # A graph may hold for the lengths alone that it was traced over.
             self._lose(trial, "it computes items of one shape alone, and texts have many")
@@ -160,6 +158,16 @@ class OpenVINORunner(Runner):
             return _Here(self._tried(trial, samples, outputs))
         finally:
             trial.lock.release()
+
+    def note(self, outputs: Outputs) -> None:
+        """Learn that these outputs were read, if only by another runner of the network."""
+        self._trial(outputs)
+
+    def _trial(self, outputs: Outputs) -> _Trial:
+        trial = self._trials.setdefault(frozenset(outputs), _Trial())
+        if trial not in self._asked:
+            self._asked.append(trial)
+        return trial
 
     def _may(self) -> bool:
         waits = self._races and self.past.expected < _ENOUGH

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -94,9 +95,10 @@ def _agrees(name: str | None, reference: nn.Module, dtype: torch.dtype) -> bool:
 class _OnOneDNN:
     """A convolution whose weight is laid out for the shapes that come often.
 
-    oneDNN chooses a layout for each shape of input, the number of items included. A weight in the
-    layout of another shape has to be brought into the right one at each run, which can take many
-    times as long as the convolution itself; a plain weight takes less than that.
+    oneDNN chooses a layout for each shape of input, the number of items included, and for each
+    number of threads. A weight in another layout has to be brought into the right one at each run,
+    which can take many times as long as the convolution itself; a plain weight takes less than
+    that. Layouts that turn out to be the same are kept once.
     """
 
     def __init__(self, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:
@@ -104,15 +106,30 @@ class _OnOneDNN:
         self.plain = weight.contiguous(memory_format=torch.channels_last)
         self._bias = bias
         self.layouts: dict[tuple[int, ...], Tensor] = {}
+        self._kept: list[Tensor] = []
         self._seen: Counter[tuple[int, ...]] = Counter()
 
     def __call__(self, x: Tensor, activation: str | None) -> Tensor:
-        shape = tuple(x.shape)
-        if shape not in self.layouts and len(self._seen) < _MOST_SHAPES:
-            self._seen[shape] += 1
-            if self._seen[shape] >= _OFTEN and len(self.layouts) < _MOST_LAYOUTS:
-                self.layouts[shape] = self.laid_out(shape)
-        return self.run(x, self.layouts.get(shape, self.plain), activation)
+        case = (*x.shape, torch.get_num_threads())
+        weight = self.layouts.get(case)
+        if weight is None:
+            weight = self.plain
+            if len(self._seen) < _MOST_SHAPES or case in self._seen:
+                self._seen[case] += 1
+                if self._seen[case] >= _OFTEN:
+                    weight = self.layouts[case] = self._best(tuple(x.shape))
+        return self.run(x, weight, activation)
+
+    def _best(self, shape: tuple[int, ...]) -> Tensor:
+        """Return the weight laid out for a shape and this thread's number of threads."""
+        laid_out = self.laid_out(shape)
+        for one in self._kept:
+            if _are_alike(one, laid_out):
+                return one
+        if len(self._kept) >= _MOST_LAYOUTS:
+            return self.plain
+        self._kept.append(laid_out)
+        return laid_out
 
     def laid_out(self, shape: tuple[int, ...]) -> Tensor:
         with torch.inference_mode(mode=False), torch.no_grad():
@@ -127,6 +144,20 @@ class _OnOneDNN:
             x, weight, self._bias, *self._where, activation or "none", scalars, ""
         )
         return out
+
+
+def _are_alike(one: Tensor, other: Tensor) -> bool:
+    """Tell whether two weights that oneDNN laid out lie in memory in the same way."""
+    try:
+        ops: Any = torch.ops.mkldnn
+        size = ops._nbytes(one)
+        if size != ops._nbytes(other):
+            return False
+        return ctypes.string_at(ops.data_ptr(one), size) == ctypes.string_at(
+            ops.data_ptr(other), size
+        )
+    except (RuntimeError, AttributeError, TypeError):  # of a torch that does not tell
+        return False
 
 
 def takes_activation(conv: nn.Conv2d) -> bool:
