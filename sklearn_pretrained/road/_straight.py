@@ -94,6 +94,7 @@ def _computed(road: Road, items: Items, runners: Runners, chosen: Bundle) -> Row
         reading=reading,
         on_bad=_refuse,
         on_batch=_pass,
+        batch_size=runners.batch_size,
     )
     return rounded(rows, road.dtype)
 
