@@ -180,6 +180,18 @@ def test_nothing_behind_the_deepest_layer_is_compiled(monkeypatch, patches):
     assert fewest[0] < fewest[1]
 
 
+def test_threads_are_bound_to_no_core(monkeypatch, patches):
+    """Two processes of one thread would both be bound to the first core."""
+    compiled = []
+    whole = _graph._compiled
+    monkeypatch.setattr(
+        _graph, "_compiled", lambda *given: compiled.append(whole(*given)) or compiled[-1]
+    )
+    convnet(layer="body", engine="openvino").fit_transform(patches)
+
+    assert {one.get_property("ENABLE_CPU_PINNING") for one in compiled} == {False}
+
+
 def test_rows_that_differ_are_not_used(monkeypatch, patches):
     """The first batches are computed by both, and the user is told once."""
     expected = convnet(layer="body").fit_transform(patches)

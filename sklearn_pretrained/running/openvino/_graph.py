@@ -158,12 +158,16 @@ def _converted(module: nn.Module, batch: Sequence[Tensor]) -> Any:
 
 
 def _compiled(converted: Any, streams: int, threads: int) -> Any:
-    """Compile for the processor; float32 is float32, although a processor may prefer less."""
+    """Compile for the processor; float32 is float32, although a processor may prefer less.
+
+    Threads are bound to no core: each process, and each graph, would bind its own to the same ones.
+    """
     import openvino
 
     hints = {
         "INFERENCE_PRECISION_HINT": "f32",
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,
     }
     return openvino.Core().compile_model(converted, "CPU", hints)
