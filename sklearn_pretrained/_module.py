@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sklearn import get_config
+
 from ._featurizer import BaseFeaturizer
 from ._sklearn import validate_rows
 
@@ -177,7 +179,8 @@ class ModuleFeaturizer(BaseFeaturizer):
             raise ValueError(
                 f"Rows of X have shape {X.shape[1:]}, but had shape {self.row_shape_} at fit."
             )
-        return read_rows(X, is_finite=self.on_error != "nan")
+        is_checked = self.on_error != "nan" and not get_config()["assume_finite"]
+        return read_rows(X, is_finite=is_checked)
 
     def _backbone(self) -> Backbone:
         from .backbones import find_image

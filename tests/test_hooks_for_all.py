@@ -207,6 +207,29 @@ def test_hooks_that_come_within_a_window_are_refused(monkeypatch):
     assert ours.counts_.computed == before
 
 
+def test_a_row_under_a_hook_that_comes_meanwhile_is_not_kept(monkeypatch):
+    """Nor is the row of a request for one item, which goes a way of its own."""
+    X = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
+    ours = ModuleFeaturizer(nn.Linear(8, 4), layer="output").fit(X)
+    expected = ModuleFeaturizer(ours.model, layer="output", cache=None).fit(X).transform(X[:1])
+    handles = []
+    whole = EagerRunner.rows
+
+    def hooking(self, samples, outputs):
+        if not handles:
+            handles.append(torchs.register_module_forward_hook(halve))
+        return whole(self, samples, outputs)
+
+    monkeypatch.setattr(EagerRunner, "rows", hooking)
+    try:
+        with pytest.raises(ProvenanceError, match="hooks"):
+            ours.transform(X[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    np.testing.assert_array_equal(ours.transform(X[:1]), expected)
+
+
 def test_versions_of_packages_that_a_hook_calls_are_facts(folder):
     """Their code is not read, so another version of them may give another row."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from sklearn import config_context
 from sklearn.base import clone
 from torch import nn
 from torchvision.models import mobilenet_v3_small
@@ -22,7 +23,7 @@ from sklearn_pretrained import (
     memory_cache,
 )
 from sklearn_pretrained.backbones import Backbone
-from sklearn_pretrained.exceptions import BadItemWarning
+from sklearn_pretrained.exceptions import BadItemError, BadItemWarning
 from sklearn_pretrained.pinned import _state
 from sklearn_pretrained.pinned._standing import Standing
 from tests.conftest import make_mlp
@@ -197,6 +198,17 @@ def test_nothing_remembered_goes_along(twin):
     np.testing.assert_allclose(featurizer.transform(X[:1]), expected, rtol=1e-5)
     assert b"Standing" not in pickle.dumps(featurizer)
     assert not hasattr(clone(featurizer), "_standing")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf], ids=str)
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_scikit_learn_is_told_to_assume_is_checked(bad, n):
+    """A network may make a number of what is none."""
+    network = nn.Sequential(nn.Linear(8, 4), nn.Hardtanh())
+    network[0].register_forward_hook(lambda _module, _args, output: output.nan_to_num())
+    featurizer = ModuleFeaturizer(network, layer="output", cache=None).fit(X)
+    with config_context(assume_finite=True), pytest.raises(BadItemError, match="NaN or infinity"):
+        featurizer.transform(np.full((n, 8), bad, np.float32))
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")

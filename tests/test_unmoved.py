@@ -53,7 +53,7 @@ class Net(nn.Module):
         super().__init__()
         self.linear = nn.Linear(4, 4)
         self.norm = nn.BatchNorm1d(4)
-        self.number = 3.0
+        self.number, self.zero, self.pairs = 3.0, 0.0, (1, 2.0)
         self.numbers = [1, 2, [3]]
         self.pair = (Sizes(1), ([1], 2))
         self.named = {"a": 1, "b": {"c": 2}}
@@ -100,6 +100,9 @@ def renamed(net, _patch):
 
 CHANGES = {
     "an attribute": put(lambda net: net, "number", 4.0),
+    "an equal number of another type": put(lambda net: net, "number", 3),
+    "a zero of another sign": put(lambda net: net, "zero", -0.0),
+    "an equal tuple": put(lambda net: net, "pairs", (True, 2.0)),
     "an attribute that was not there": put(lambda net: net.linear, "more", 1),
     "an item of a list": do(lambda net: net.numbers[2].append(4)),
     "a longer list": do(lambda net: net.numbers.append(4)),
@@ -111,6 +114,9 @@ CHANGES = {
     "a set": do(lambda net: net.chosen.add(3)),
     "an object's attribute": put(lambda net: net.held.size, "size", 2),
     "an object's attributes, as a whole": other_attributes,
+    "an object's attributes, in an equal dictionary": do(
+        lambda net: setattr(net.held, "__dict__", dict(vars(net.held)))
+    ),
     "a slot": do(lambda net: setattr(net.slotted, "size", 2)),
     "an object's class": do(lambda net: setattr(net.norm, "__class__", nn.BatchNorm2d)),
     "what a function has captured": do(

@@ -74,7 +74,9 @@ def _row(road: Road, items: Items, cache: Cache, runners: Runners) -> Straight:
     def compute(positions: list[int], chosen: Bundle) -> Iterator[tuple[list[int], Rows]]:
         nonlocal computed
         computed = len(positions)
-        yield positions, _computed(road, items, runners, chosen)
+        rows = _computed(road, items, runners, chosen)
+        road.check_hooks()  # before they are kept
+        yield positions, rows
 
     out = np.empty((1, asked.width), dtype=np.float32)
     if cache.fetch(Request(asked, road.kept_with_it, [items.digest(0)], compute, out)).bad:

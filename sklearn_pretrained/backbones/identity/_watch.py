@@ -145,20 +145,17 @@ class Watch:
 
     def is_still(self, root: Any) -> bool:
         """Tell whether all is as it was, of the object that was read."""
-        try:
-            return (
-                self.is_complete
-                and type(root) is self._root_kind
-                and getattr(root, "__dict__", None) is self._root_held
-                and not any(self._empty)
-                and list(map(len, self._live)) == self._sizes
-                # Lists compare objects by what they are first, which takes a few nanoseconds.
-                and [*chain.from_iterable(self._live)] == self._there
-                and all(list(map(look, *a)) == then for look, (*a, then) in self._facts.items())
-                and all(_is_same(look(*args), found) for look, args, found in self._asked.values())
-            )
-        except Exception:  # two arrays, which are neither equal nor not
-            return False
+        return (
+            self.is_complete
+            and type(root) is self._root_kind
+            and getattr(root, "__dict__", None) is self._root_held
+            and not any(self._empty)
+            and list(map(len, self._live)) == self._sizes
+            # The very same objects: 0.0 equals -0.0, 1 equals True, and neither is the other.
+            and all(map(is_, chain.from_iterable(self._live), self._there))
+            and all(all(map(is_, map(look, *a), then)) for look, (*a, then) in self._facts.items())
+            and all(_is_same(look(*args), found) for look, args, found in self._asked.values())
+        )
 
 
 def _keys(held: Mapping[Any, Any]) -> Any:
