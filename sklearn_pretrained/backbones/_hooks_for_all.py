@@ -28,6 +28,8 @@ _FLAGS = ("_global_forward_hooks_with_kwargs", "_global_forward_hooks_always_cal
 
 def hooks_for_all() -> list[tuple[str, list[bool], Callable[..., Any]]]:
     """List them, without torch's own, which only watch (`torch.utils.flop_counter`)."""
+    if not _are_any():
+        return []
     torchs = vars(_OF_TORCH)
     return [
         (kind, [number in torchs[flag] for flag in _FLAGS], hook)
@@ -46,7 +48,7 @@ def _only_watches(hook: Any) -> bool:
 
 def told_hooks() -> Identity | None:
     """Say what they are; None where there are none."""
-    hooks = hooks_for_all() if _are_any() else []
+    hooks = hooks_for_all()
     return identity(hooks) if hooks else None
 
 
