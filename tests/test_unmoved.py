@@ -279,16 +279,17 @@ def test_a_state_that_is_computed_is_read_each_time():
     """A module may put into its state dict what does not lie in it."""
 
     class Computed(nn.Linear):
-        def get_extra_state(self):
-            return torch.zeros(1)
-
-        def set_extra_state(self, state):
-            pass
+        def _save_to_state_dict(self, destination, prefix, keep_vars):
+            super()._save_to_state_dict(destination, prefix, keep_vars)
+            destination[f"{prefix}more"] = self.bias
 
     net = Computed(2, 2)
-    Given(net).identity  # noqa: B018  looks at it
+    given = Given(net)
+    given.digest()
+    given.identity  # noqa: B018  looks at it
 
     assert unmoved(net) is None
+    assert not given.is_still(given.digest())
 
 
 def test_a_module_that_was_looked_at_can_be_forgotten():

@@ -21,17 +21,18 @@ class Standing:
 
     def __init__(self) -> None:
         self._found: tuple[Any, ...] | None = None
-        self._loaded: dict[str, Any] = {}
 
     def loaded(self, road: Any) -> dict[str, Any] | None:
         """Return what was loaded on this road before; None where another one was remembered."""
-        return self._loaded if self._found is not None and self._found[-1] is road else None
+        found = self._found  # another thread may find another road
+        return found[-2] if found is not None and found[-1] is road else None
 
     def road(self, estimator: Any) -> Any:
         """Return the road, if nothing has changed that it was found by; else None."""
-        if self._found is None:
+        found = self._found
+        if found is None:
             return None
-        names, pick, values, lists, canary, weights, road = self._found
+        names, pick, values, lists, canary, weights, _, road = found
         state = vars(estimator)
         is_as_it_was = (
             [*state] == names
@@ -44,7 +45,7 @@ class Standing:
 
     def keep(self, estimator: Any, road: Any) -> None:
         """Remember a road, where a later change of what it was found by would be noticed."""
-        self._found, self._loaded = None, {}
+        self._found = None
         # What a class of somebody else reads of itself is not known.
         if type(estimator).__module__ != __name__.partition(".")[0]:
             return
@@ -56,7 +57,7 @@ class Standing:
         lists = [(name, copied(state[name])) for name in fixed if isinstance(state[name], list)]
         canary = state["_provenance"].get("canary")
         pick = itemgetter(*fixed)
-        self._found = [*state], pick, pick(state), lists, canary, weights, road
+        self._found = [*state], pick, pick(state), lists, canary, weights, {}, road
 
 
 def _is_still(road: Any, weights: str) -> bool:

@@ -51,7 +51,9 @@ def look(module: nn.Module) -> Found:
     state = module.state_dict(keep_vars=True)
     found = Found(apart_from_weights(module, state, watch), watch, state)
     forget(module)
-    if watch.is_complete and all(map(_lists_its_tensors, module.modules())):
+    if not all(map(_lists_its_tensors, module.modules())):
+        watch.give_up()
+    if watch.is_complete:
         while len(_found) >= _MOST:  # each may hold what its module no longer does
             _found.pop(next(iter(_found)), None)
         _found[module] = found
