@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sys
 
@@ -25,6 +26,7 @@ from sklearn_pretrained.running.eager import EagerRunner
 from sklearn_pretrained.running.openvino import _graph, _runner
 from tests.conftest import make_convnet, relative_error, to_tensor
 from tests.text_zoo import make_folder
+from tests.vision_zoo import make_folder as make_vision_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:weights=None")
 
@@ -149,6 +151,24 @@ def test_scaling_in_a_graph_is_scaling_before_it(preprocessing):
         preprocessing.join(samples, "cpu", torch.float32),
         rtol=1e-6,
         atol=1e-6,
+    )
+
+
+def test_a_graph_is_one_of_its_preprocessing(tmp_path):
+    """Which its folder may change while the network stays as it is, and stays loaded."""
+    folder = make_vision_folder(tmp_path / "dinov2", "DINOv2")
+    how = {"device": "cpu", "cache": None, "batch_size": 3}
+    X = np.random.default_rng(0).integers(0, 256, (10, 40, 50, 3), np.uint8)
+    PretrainedImageFeaturizer(str(folder), **how, engine="openvino").fit_transform(X)
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    settings["image_mean"] = [0.1, 0.2, 0.9]
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    ours = PretrainedImageFeaturizer(str(folder), **how, engine="openvino")
+    rows = ours.fit_transform(X)
+
+    assert ours.engine_ == "openvino"
+    assert (
+        relative_error(rows, PretrainedImageFeaturizer(str(folder), **how).fit_transform(X)) < 1e-5
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -181,6 +181,11 @@ class Backbone(ABC):
     def scaled(self, raw: Tensor) -> Tensor:
         """Make a batch of what `raw` gave, in operations that can be traced."""
         return raw
+
+    @property
+    def scaling(self) -> Hashable:
+        """What decides `scaled` besides the network: two backbones may share one network."""
+        return None
 
     @abstractmethod
     def call(self, network: nn.Module, batch: Any) -> Any:

@@ -60,6 +60,11 @@ class ImageBackbone(Backbone):
         """Normalise them."""
         return self.preprocessing.scale(raw)
 
+    @property
+    def scaling(self) -> ImagePreprocessing:
+        """The preprocessing, which a folder may change while its network stays."""
+        return self.preprocessing
+
     def call(self, network: nn.Module, batch: Tensor) -> Any:
         """Run the network."""
         return network(batch)

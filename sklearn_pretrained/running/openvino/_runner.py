@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,7 @@ class _Trial:
     lock: Any = field(default_factory=threading.Lock)
 
 
-_Trials = dict[frozenset[Any], _Trial]
+_Trials = dict[tuple[Hashable, frozenset[Any]], _Trial]
 _trials: weakref.WeakKeyDictionary[LoadedNetwork, _Trials] = weakref.WeakKeyDictionary()
 keep(f"{__name__}._trials", "graphs of OpenVINO", clear=_trials.clear, size=_trials.__len__)
 _of_parents: list[Any] = []
@@ -164,7 +164,8 @@ class OpenVINORunner(Runner):
         self._trial(outputs)
 
     def _trial(self, outputs: Outputs) -> _Trial:
-        trial = self._trials.setdefault(frozenset(outputs), _Trial())
+        what = self._backbone.scaling, frozenset(outputs)  # which its graph holds
+        trial = self._trials.setdefault(what, _Trial())
         if trial not in self._asked:
             self._asked.append(trial)
         return trial
