@@ -68,7 +68,10 @@ def _machine() -> dict[str, Any]:
 
 def _flags() -> str:
     """Return what Linux says that a processor can do."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii") as told:
+    with (
+        contextlib.suppress(OSError),
+        open("/proc/cpuinfo", encoding="ascii", errors="replace") as told,
+    ):
         for line in told:
             if line.startswith(("flags", "Features")):
                 return line
