@@ -21,7 +21,7 @@ PACKAGE = Path(sklearn_pretrained.__file__).parent
 # What a user registered, what callers still hold, and what tells objects apart is not a store.
 NOT_STORES = {
     *("_registered", "_held_during_forks", "_in_children", "_stores", "_changes"),
-    *("_tokens", "_held", "_of_parents"),
+    *("_tokens", "_held", "_of_parents", "_to_renew"),
 }
 # Files that are open stay open, since other threads may hold claims in them.
 OWN_MEMOS = {"_store.py", "_pooling_names.py"}  # which hold names, below `process`

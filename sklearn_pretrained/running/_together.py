@@ -32,7 +32,7 @@ _PATIENCE = 1.0
 _SLOWER = 4
 """A row is waited for so many times as long as the work ahead usually takes, and that second."""
 _NEWS = 0.2
-_all: weakref.WeakSet[Together] = weakref.WeakSet()
+_to_renew: weakref.WeakSet[Together] = weakref.WeakSet()
 
 
 class Together:
@@ -40,7 +40,7 @@ class Together:
 
     def __init__(self) -> None:
         self.renew()
-        _all.add(self)
+        _to_renew.add(self)
 
     def renew(self) -> None:
         """Begin with nobody there."""
@@ -204,5 +204,5 @@ def _forget() -> None:
     """Begin anew in a child, which has none of its parent's threads."""
     memo: Any = _pool
     memo.cache_clear()
-    for one in list(_all):
+    for one in list(_to_renew):
         one.renew()
