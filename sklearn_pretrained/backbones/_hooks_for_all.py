@@ -54,7 +54,7 @@ def told_hooks() -> Identity | None:
 
 def key_of_hooks() -> str:
     """Name them; "" where there are none."""
-    hooks = told_hooks() if _are_any() else None
+    hooks = told_hooks()
     return hooks.key if hooks else ""
 
 
