@@ -15,7 +15,7 @@ from torch import nn
 
 from sklearn_pretrained import ModuleFeaturizer, release
 from sklearn_pretrained.backbones._skeleton import random_network
-from sklearn_pretrained.layers import _plan
+from sklearn_pretrained.layers import _planning
 from sklearn_pretrained.running.eager import unload
 from tests.conftest import make_mlp
 
@@ -127,7 +127,7 @@ def test_a_child_that_is_forked_while_others_plan_and_load_makes_networks():
     held, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with _plan._plans_lock:
+        with _planning._plans_lock:
             held.set()
             go_on.wait(20)
 

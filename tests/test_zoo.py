@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sklearn_pretrained import list_backbones, list_layers
-from sklearn_pretrained.layers import _plan
+from sklearn_pretrained.layers import _planning
 from tests import zoo
 
 
@@ -33,7 +33,7 @@ def test_layers_equal_torchvisions_own(name):
 
 def test_planning_takes_no_weights_and_little_time():
     """A deep network's table, twice as fast as a person notices on a quiet machine."""
-    _plan._plans.clear()
+    _planning._plans.clear()
     started = time.process_time()
     table = list_layers("resnet152")
 

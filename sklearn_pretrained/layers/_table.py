@@ -7,7 +7,8 @@ from typing import Any, overload
 
 from ..process import need
 from ..reporting import lines
-from ._plan import OUTPUT, PENULTIMATE, Layer, Plan, plan
+from ._plan import OUTPUT, PENULTIMATE, Layer, Plan
+from ._planning import plan
 
 _HEADINGS = ("layer", "index", "shape", "width", "cost")
 
