@@ -5,7 +5,8 @@ a thread, computes nothing, and forks for each program. A program is run as `pyt
 namespace of its own, in an empty folder, with the interpreter's usual end. But submodules of these
 libraries are there unasked, such as `sklearn.pipeline` after `import sklearn`.
 
-Used as a script, it is that process: orders come as lines of JSON, each is answered by a status.
+Used as a script with the names of the libraries, it is that process: it says when it is ready,
+orders come as lines of JSON, and each is answered by a status.
 """
 
 from __future__ import annotations
@@ -58,9 +59,18 @@ def run(program: str) -> str:
 
 @functools.cache
 def _forks() -> subprocess.Popen[str]:
-    forks = subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    with tempfile.TemporaryFile("w+") as errors:
+        forks = subprocess.Popen(
+            [sys.executable, __file__, *HEAVY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        if not forks.stdout.readline():
+            forks.communicate()
+            errors.seek(0)
+            raise RuntimeError(f"the heavy libraries cannot be imported\n{errors.read()}")
 
     def end() -> None:
         with contextlib.suppress(OSError):
@@ -75,8 +85,10 @@ def _forks() -> subprocess.Popen[str]:
 def _wait_for_programs() -> str:
     """Answer orders, and return a program in the process that is to run it."""
     answers = os.fdopen(os.dup(1), "w")
-    for name in HEAVY:
+    for name in sys.argv[1:]:
         importlib.import_module(name)
+    answers.write("ready\n")
+    answers.flush()
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()

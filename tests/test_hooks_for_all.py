@@ -183,12 +183,9 @@ def test_hooks_that_come_while_rows_are_streamed_are_refused():
     np.testing.assert_allclose(ours.transform(X), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_hooks_that_come_within_a_window_are_refused(monkeypatch):
-    """Before the rows of its next batch are kept."""
-    X = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
-    ours = ModuleFeaturizer(make_mlp().eval(), layer="output", batch_size=8).fit(X)
-    ours.transform(X[:8])
-    before = ours.counts_.computed
+@contextlib.contextmanager
+def a_hook_that_comes_with_the_next_rows(monkeypatch):
+    """Put a hook on every module just before a runner computes, and take it away at the end."""
     handles = []
     whole = EagerRunner.rows
 
@@ -199,11 +196,23 @@ def test_hooks_that_come_within_a_window_are_refused(monkeypatch):
 
     monkeypatch.setattr(EagerRunner, "rows", hooking)
     try:
-        with pytest.raises(ProvenanceError, match="changed while rows"):
-            ours.transform(X)
+        yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def test_hooks_that_come_within_a_window_are_refused(monkeypatch):
+    """Before the rows of its next batch are kept."""
+    X = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    ours = ModuleFeaturizer(make_mlp().eval(), layer="output", batch_size=8).fit(X)
+    ours.transform(X[:8])
+    before = ours.counts_.computed
+    with (
+        a_hook_that_comes_with_the_next_rows(monkeypatch),
+        pytest.raises(ProvenanceError, match="changed while rows"),
+    ):
+        ours.transform(X)
     assert ours.counts_.computed == before
 
 
@@ -212,21 +221,11 @@ def test_a_row_under_a_hook_that_comes_meanwhile_is_not_kept(monkeypatch):
     X = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
     ours = ModuleFeaturizer(nn.Linear(8, 4), layer="output").fit(X)
     expected = ModuleFeaturizer(ours.model, layer="output", cache=None).fit(X).transform(X[:1])
-    handles = []
-    whole = EagerRunner.rows
-
-    def hooking(self, samples, outputs):
-        if not handles:
-            handles.append(torchs.register_module_forward_hook(halve))
-        return whole(self, samples, outputs)
-
-    monkeypatch.setattr(EagerRunner, "rows", hooking)
-    try:
-        with pytest.raises(ProvenanceError, match="hooks"):
-            ours.transform(X[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
+    with (
+        a_hook_that_comes_with_the_next_rows(monkeypatch),
+        pytest.raises(ProvenanceError, match="hooks"),
+    ):
+        ours.transform(X[:1])
     np.testing.assert_array_equal(ours.transform(X[:1]), expected)
 
 

@@ -74,6 +74,14 @@ def test_a_block_that_fails_is_told(program, told):
     assert forked.run("print(2)") == "2\n"
 
 
+def test_a_library_that_cannot_be_imported_is_named(monkeypatch):
+    """Once for each program, instead of a program that ends without a word."""
+    monkeypatch.setattr(forked, "HEAVY", ("json", "no_such_library"))
+
+    with pytest.raises(RuntimeError, match="No module named 'no_such_library'"):
+        forked._forks.__wrapped__()
+
+
 def test_numbers_among_the_claims_stand_on_the_page_that_the_claim_names():
     """With the script that measured them and its date."""
     claims = README.partition("## What sets it apart")[2].partition("\n## ")[0]
