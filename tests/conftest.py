@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -15,6 +16,12 @@ from sklearn_pretrained import release
 from sklearn_pretrained.running import _engine
 
 os.environ["SKLEARN_PRETRAINED_GRAPHS"] = "0"  # nothing of a test stays in the user's folders
+
+
+def pytest_collection_finish() -> None:
+    """Leave what imports made out of collections, which would each go through a million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_encoders_that_can_be_run_without_padding_are(family, tmp_path):
 @pytest.mark.parametrize(
     ("layer", "pooling"),
     [
-        *[(layer, pooling) for layer in (0, 3, 6) for pooling in ("mean", "cls", "max", "last")],
+        *[([0, 3, 6], pooling) for pooling in ("mean", "cls", "max", "last")],
         ("penultimate", "auto"),
         ("penultimate", "pooler"),
     ],
@@ -75,7 +75,9 @@ def test_features_are_those_of_padded_batches(monkeypatch, layer, pooling):
     padded = ours.fit_transform(TEXTS)
 
     assert network_of(ours).arranged.packing is None
-    assert relative_error(fast, padded) < 1e-5
+    for start in range(0, fast.shape[1], 384):
+        one, other = (rows[:, start : start + 384] for rows in (fast, padded))
+        assert relative_error(one, other) < 1e-5
 
 
 @pytest.mark.parametrize(("family", "shows"), [("MobileBERT", True), ("T5", False)])
@@ -179,14 +181,6 @@ def test_a_row_of_tokens_comes_back_as_texts(lengths):
     covered = [i for start, n, length in segments.runs for i in range(start, start + n * length)]
     assert covered == list(range(sum(lengths)))
     assert x[0, segments.firsts].equal(padded[:, 0])
-
-
-@pytest.mark.parametrize("family", sorted(PACKED))
-def test_every_layer_and_pooling_of_a_family_is_that_of_each_text_alone(family, tmp_path):
-    """Windows, shared heads, relative positions and rotated ones, on either road."""
-    folder = text_zoo.make_folder(tmp_path / "network", family)
-    for layer, pooling, error in text_zoo.compare(folder, family):
-        assert error < 1e-5, (layer, pooling)
 
 
 def test_a_window_holds_within_each_text():
