@@ -251,3 +251,19 @@ def test_a_pooler_out_of_reach_is_read_with_padding(tmp_path):
 
     assert network_of(ours).unpackable
     assert relative_error(together, alone) < 1e-5
+
+
+def test_one_text_is_packed_as_it_is_among_others():
+    """A batch without padding is a row of tokens as it lies."""
+    for padding in (None, 1):
+        packing = _packed.Packing(padding, types=True)
+        ids = torch.tensor([[5, 1, 7, 8]])
+        alone, of_one = packing.inputs({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+        longer = torch.tensor([[5, 1, 7, 8, 0], [2, 3, 4, 5, 6]])
+        mask = torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]])
+        among, _ = packing.inputs({"input_ids": longer, "attention_mask": mask})
+
+        assert of_one.lengths == (4,)
+        assert alone.keys() == among.keys()
+        for name, tensor in alone.items():
+            assert tensor.tolist() == among[name][:, :4].tolist()

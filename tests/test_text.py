@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_pretrained import BertCLSFeaturizer, PretrainedTextFeaturizer, list_layers
 from sklearn_pretrained.backbones import find_text
 from sklearn_pretrained.backbones.transformers import _folders as _text_folders
+from sklearn_pretrained.backbones.transformers import _loading
 from sklearn_pretrained.cache._cache import memory_cache
 from sklearn_pretrained.exceptions import (
     BadItemError,
@@ -416,3 +417,14 @@ def test_layers_of_texts_are_listed_by_name():
 
     assert [layer.name for layer in table][:7] == [f"hidden_{i}" for i in range(7)]
     assert table[3].cost == pytest.approx(0.5, abs=0.05)
+
+
+def test_whether_a_forward_keeps_what_it_read_is_that_of_its_own_code():
+    """Also where one network's forward was replaced."""
+    config = transformers.BertConfig(**dict(text_zoo.FAMILIES["BERT"][1]))
+    with torch.device("meta"):
+        network = transformers.BertModel(config)
+    assert _loading.takes(network, "input_ids")
+    assert not _loading.takes(network, "pixels")
+    network.forward = lambda pixels: pixels
+    assert _loading.takes(network, "pixels")

@@ -83,6 +83,8 @@ class Backbone(ABC):
         Whether all that the network may read is finite and about as large as `example`.
     names_hidden_states : bool
         Whether a network says itself which of its tensors are its hidden states.
+    is_found_anew : bool
+        Whether whoever found it may find another one the next time, as a user's function may.
     stays_apart : str
         Why its weights cannot be embedded in a file, and what to do; "" where they can.
     poolings : tuple of str
@@ -108,6 +110,7 @@ class Backbone(ABC):
     prepares_concurrently: bool = False
     is_tame: bool = False
     names_hidden_states: bool = False
+    is_found_anew: bool = False
     stays_apart: str = ""
     poolings: tuple[str, ...] = ("cls", "avg", "max")
     also_kept: tuple[str, ...] = ()

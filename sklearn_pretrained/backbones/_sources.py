@@ -111,8 +111,9 @@ def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]
             ) from error
         made = factory(name, **given)
         if isinstance(made, Backbone):
+            made = copy.copy(made)
+            made.is_found_anew = True
             if not type(made).__module__.startswith(__package__):
-                made = copy.copy(made)
                 made.code = ""  # of an earlier time
                 made.code = owned(identity(made), factory).key
             return made
@@ -124,7 +125,7 @@ def _finder(source: str, factory: Callable[..., Any]) -> Callable[..., Backbone]
         from .own._module import ModuleBackbone
 
         backbone = ModuleBackbone(made[0], preprocessing=made[1])
-        backbone.name = f"{source}/{name}"
+        backbone.name, backbone.is_found_anew = f"{source}/{name}", True
         return backbone
 
     return find

@@ -64,6 +64,8 @@ def _is_still(road: Any, weights: str) -> bool:
     from ..backbones import key_of_hooks
 
     try:
-        return road.backbone.is_still(weights) and key_of_hooks() == road.hooks
+        backbone = road.backbone
+        is_as_it_was = not backbone.is_found_anew and backbone.is_still(weights)
+        return is_as_it_was and key_of_hooks() == road.hooks
     except Exception:  # such as weights that are gone; who looks anew says what is wrong
         return False

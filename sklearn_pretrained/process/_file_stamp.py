@@ -1,4 +1,4 @@
-"""The path of a file → a stamp that it keeps as long as its content, None while it is too young."""
+"""A path of a file or folder → a stamp, kept as long as what is in it; None where it is young."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ Stamp = tuple[str, int, int, int, int, int]
 
 
 def stamp_of(path: str | Path) -> Stamp | None:
-    """Look at a file, which must be there.
+    """Look at a file or a folder, which must be there.
 
     Whoever writes a file and sets its date back still changes the time of the last change of its
     entry, which no program can set. The file is opened, since network file systems may answer from
     memory before.
     """
     now = time.time()
-    with open(path, "rb", buffering=0) as file:
-        found = os.fstat(file.fileno())
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        found = os.fstat(opened)
+    finally:
+        os.close(opened)
     if now - max(found.st_mtime, found.st_ctime) <= YOUNG:
         return None
     where = os.fspath(path), found.st_dev, found.st_ino

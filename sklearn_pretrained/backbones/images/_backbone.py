@@ -68,3 +68,11 @@ class ImageBackbone(Backbone):
     def call(self, network: nn.Module, batch: Tensor) -> Any:
         """Run the network."""
         return network(batch)
+
+
+class OfOneFile(ImageBackbone):
+    """One that its name and parameters describe for good, but for the file of its weights."""
+
+    def is_still(self, weights: str) -> bool:
+        """Tell whether the file is as it was."""
+        return self.weights.digest() == weights

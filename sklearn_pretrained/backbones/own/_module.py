@@ -97,10 +97,8 @@ class ModuleBackbone(Backbone):
         elif callable(model):
             name = getattr(model, "__qualname__", type(model).__qualname__)
             self.name = f"module/{name}"
-            file = None
-            if weights != "default":
-                file = LocalFile(Path(weights).expanduser().absolute())
-            self.source = Made(model, file)
+            self._given = weights
+            self.source = Made(model, None if weights == "default" else _file(weights))
         else:
             raise TypeError(
                 "model must be the name of a network, an nn.Module, a ModuleHandle, or a function "
@@ -124,14 +122,17 @@ class ModuleBackbone(Backbone):
         return self._shape
 
     def is_still(self, weights: str) -> bool:
-        """Tell whether the module that was passed is as it was, and so is its preprocessing."""
-        source, watch = self.source, self._watch
-        return (
-            isinstance(source, Given)
-            and (self._handle is None or self._handle.module is source.module)
-            and (watch is None or watch.is_still(self.preprocessing))
-            and source.is_still(weights)
-        )
+        """Tell whether what was passed is as it was, and so is its preprocessing."""
+        source, handle = self.source, self._handle
+        if not self._is_prepared_as_then():
+            return False
+        if isinstance(source, Given):
+            return (handle is None or handle.module is source.module) and source.is_still(weights)
+        is_same_file = source.file is None or source.file == _file(self._given)
+        return is_same_file and source.is_still() and self.weights.digest() == weights
+
+    def _is_prepared_as_then(self) -> bool:
+        return self._watch is None or self._watch.is_still(self.preprocessing)
 
     def look_again(self) -> None:
         """Look at the whole network, whatever is remembered of it."""
@@ -221,6 +222,10 @@ class ModuleBackbone(Backbone):
     def call(self, network: nn.Module, batch: Tensor) -> Any:
         """Run the network."""
         return network(batch)
+
+
+def _file(weights: Any) -> LocalFile:
+    return LocalFile(Path(weights).expanduser().absolute())
 
 
 __all__ = ["ModuleBackbone", "ModuleHandle"]

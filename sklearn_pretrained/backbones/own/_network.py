@@ -24,7 +24,7 @@ from .._backbone import Weights
 from .._glanced import Glanced
 from .._skeleton import random_network
 from .._weights import LocalFile, digest_of, fill, read
-from ..identity import Identity, identity, owned
+from ..identity import Identity, Watch, identity, owned
 from ._unmoved import apart_from_weights, forget, look, unmoved
 
 _seen: weakref.WeakKeyDictionary[nn.Module, tuple[Glanced | None, str]]
@@ -116,10 +116,25 @@ class Made:
         self.factory, self.file = factory, file
         self.weights: Weights = file or self
         self._network: nn.Module | None = None
+        self._watch = Watch(factory)
+        self._stated: tuple[Identity, str] | None = None
 
     @functools.cached_property
     def _key(self) -> tuple[str, bool]:
-        return identity(self.factory).key, self.file is None
+        self._watch = Watch(self.factory)
+        return identity(self.factory, watch=self._watch).key, self.file is None
+
+    def is_still(self) -> bool:
+        """Tell whether the function is as it was, and so is what is remembered of it.
+
+        Not as long as this holds what the function made, which nobody may ever need.
+        """
+        return (
+            self._stated is not None
+            and self._network is None
+            and self._watch.is_still(self.factory)
+            and _made.get(self._key) == self._stated
+        )
 
     def _call(self) -> nn.Module:
         network = random_network(self.factory)
@@ -143,7 +158,9 @@ class Made:
     def _facts(self) -> tuple[Identity, str]:
         if self._key not in _made:
             self.look_again()
-        return _made[self._key]
+        found = _made[self._key]
+        self._stated = self._stated or found
+        return found
 
     @property
     def identity(self) -> Identity:

@@ -94,7 +94,7 @@ class ProgramBackbone(ModuleBackbone):
                 "weights out."
             )
         super().__init__(self._layered, **parameters)
-        path = _path(model)
+        self._program, self._path = model, (path := _path(model))
         if path is None:
             self.name = "program/exported"
             self.weights = _ProgramWeights(model)
@@ -114,6 +114,15 @@ class ProgramBackbone(ModuleBackbone):
     def shareable(self) -> bool:
         """Whether the preprocessing could be known to be the same; a program is."""
         return self._preparing is None or not self._preparing.own
+
+    def is_still(self, weights: str) -> bool:
+        """Tell whether its file is as it was; of a program in memory, all would have to be read."""
+        return (
+            self._path is not None
+            and _path(self._program) == self._path
+            and self._is_prepared_as_then()
+            and self.weights.digest() == weights
+        )
 
     def look_again(self) -> None:
         """Do nothing: a file is looked at, and a program in memory hashed, each time."""

@@ -12,12 +12,12 @@ from ...process import remembered
 from .._backbone import Weights
 from .._skeleton import Weightless, random_network
 from .._weights import LocalFile, RandomWeights, missing, without_advice
-from ..images._backbone import ImageBackbone
+from ..images._backbone import OfOneFile
 from ._files import library, names, record, suggest
 from ._preprocessing import TimmPreprocessing
 
 
-class TimmBackbone(ImageBackbone):
+class TimmBackbone(OfOneFile):
     """One of timm's networks.
 
     Parameters
@@ -101,10 +101,6 @@ class TimmBackbone(ImageBackbone):
             f"weights={str(weights)!r} is not an existing file. For timm networks, weights is the "
             f"path of a file or 'default'; other pretrained weights have a tag: model={tagged!r}."
         )
-
-    def is_still(self, weights: str) -> bool:
-        """Tell whether its file is as it was; all else is fixed."""
-        return self.weights.digest() == weights
 
     @property
     def architecture(self) -> str:

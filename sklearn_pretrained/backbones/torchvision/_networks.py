@@ -18,7 +18,7 @@ from ...process import remembered
 from .._backbone import Weights
 from .._skeleton import Weightless, random_network
 from .._weights import EMBEDDED, LocalFile, RandomWeights, TorchHubFile, fill, missing, read
-from ..images._backbone import ImageBackbone
+from ..images._backbone import OfOneFile
 from ..images._preprocessing import ImagePreprocessing
 
 SHIPPED = {
@@ -45,7 +45,7 @@ def suggest(name: str) -> list[str]:
     return difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.3)
 
 
-class TorchvisionBackbone(ImageBackbone):
+class TorchvisionBackbone(OfOneFile):
     """One of torchvision's classifiers.
 
     Parameters
@@ -122,10 +122,6 @@ class TorchvisionBackbone(ImageBackbone):
             f"weights={str(weights)!r} is neither a file nor one of torchvision's weights for "
             f"{self.model}: {', '.join(entries.__members__)} (or 'default')."
         )
-
-    def is_still(self, weights: str) -> bool:
-        """Tell whether its file is as it was; all else is fixed."""
-        return self.weights.digest() == weights
 
     @property
     def architecture(self) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...exceptions import WeightsError
+from ...process import remembered
 from .._weights import check, sha256
 from ._sentence_folders import sentence_folder
 
@@ -36,15 +40,32 @@ _DECIDING_FILES = (
 
 def find_folder(model: str, revision: str | None, *, what: str = "text encoder") -> Path:
     """Find a network's folder; the hub is asked only when no place on this machine has it."""
-    local = Path(model).expanduser()
-    if local.is_dir():
-        return _checked(local.absolute(), what)
-    packaged = PACKAGED.get(model)
-    if packaged is not None and revision is None:
-        spec = importlib.util.find_spec(packaged[0])
-        if spec is not None and spec.origin is not None:
-            return Path(spec.origin).parent / packaged[1]
-    return _checked(_from_hub(model, revision, what), what)
+    return _checked(named_folder(model, revision, what=what), what)
+
+
+def named_folder(model: str, revision: str | None, *, what: str) -> Path:
+    """Find the folder that a name stands for, whatever is in it."""
+    if os.path.isdir(local := os.path.expanduser(model)):  # noqa: PTH111, PTH112  for each request
+        return Path(local).absolute()
+    if model in PACKAGED and revision is None:
+        module, name = PACKAGED[model]
+        with contextlib.suppress(ImportError):
+            return _packaged(module, *_where_from(module)) / name
+    return _from_hub(model, revision, what)
+
+
+def _where_from(module: str) -> tuple[Any, ...]:
+    """Return what decides which package is imported, once one is installed."""
+    return sys.modules.get(module), *sys.path, *sys.meta_path
+
+
+@remembered("folders of installed packages", maxsize=8)
+def _packaged(module: str, *_where_from: Any) -> Path:
+    """Find an installed package, as Python does: once."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(module)
+    return Path(spec.origin).parent
 
 
 def _checked(folder: Path, what: str) -> Path:

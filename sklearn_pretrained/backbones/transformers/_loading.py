@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import threading
 from collections.abc import Iterator
@@ -142,6 +143,18 @@ def build(kind: Any, config: Any) -> nn.Module:
     """Build a network of one of transformers' classes, with the weights of its initialisation."""
     with quietly():
         return kind.from_config(config) if hasattr(kind, "from_config") else kind(config)
+
+
+def takes(network: nn.Module, name: str) -> bool:
+    """Tell whether a network's forward has a parameter of this name."""
+    forward: Any = network.forward
+    written = getattr(forward, "__func__", None)  # of a class, and not replaced
+    return name in (inspect.signature(forward).parameters if written is None else _named(written))
+
+
+@remembered("parameters of forwards", maxsize=64)
+def _named(forward: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(forward).parameters)
 
 
 def load(folder: Path, config: Any, kind: Any = None) -> nn.Module:

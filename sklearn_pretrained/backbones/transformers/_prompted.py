@@ -54,7 +54,8 @@ class PromptedTexts:
         known = self._known()
         told = {digest: known.get(digest) for digest, _ in listed}
         unseen = {digest: text for digest, text in listed if told[digest] is None}
-        told |= self._remember(list(unseen), self._read(list(unseen.values())))
+        if unseen:
+            told |= self._remember(list(unseen), self._read(list(unseen.values())))
         return sum(bool(told[digest]) for digest, _ in listed)
 
     def _read(self, texts: Sequence[Text]) -> Read:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...exceptions import BadItemError, LayerError
-from .._backbone import Backbone, Sequences, Weights
+from .._backbone import Sequences, Weights
 from .._skeleton import Weightless, random_network
 from .._weights import RandomWeights
 from .._windows import Windows
@@ -21,6 +20,7 @@ from . import _sentence_modules
 from ._folders import KNOWN_DIGESTS, FolderWeights, find_folder, folder_digest
 from ._positions import find_length, refuse_short
 from ._prompted import PromptedTexts
+from ._seen_folder import OfFolder
 from ._sentence_folders import sentence_folder
 from ._token_batches import Tokens, padded
 from ._tokenizer import Piece, Text, TextTokenizer, text_tokenizer
@@ -29,7 +29,7 @@ from ._windowed import WHOLE, WindowedTexts, n_tokens
 _DECODER = re.compile("CausalLM|LMHeadModel")
 
 
-class TextBackbone(Backbone):
+class TextBackbone(OfFolder):
     """A text encoder of transformers, or a decoder read as one.
 
     Parameters
@@ -284,7 +284,7 @@ class TextBackbone(Backbone):
 
     def call(self, network: nn.Module, batch: dict[str, Any]) -> Any:
         """Run the encoder; no text goes on, so nothing is kept for its next token."""
-        keeps = "use_cache" in inspect.signature(network.forward).parameters
+        keeps = _transformers.takes(network, "use_cache")
         return network(**batch, **({"use_cache": False} if keeps else {}))
 
     def mask(self, batch: dict[str, Tensor]) -> Tensor:

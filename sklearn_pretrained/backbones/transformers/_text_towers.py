@@ -10,7 +10,8 @@ from torch import nn
 from .._backbone import Backbone, Sequences
 from .._weights import RandomWeights
 from . import _loading as _transformers
-from ._folders import find_folder, is_vision, read_json
+from ._folders import is_vision, read_json
+from ._seen_folder import SeenFolder
 from ._text import TextBackbone, meaningless
 from ._towers import Tower, hidden_states, text_tower
 from ._windowed import WindowedTexts
@@ -102,11 +103,14 @@ def backbone(model: str, **parameters: Any) -> Backbone:
     """Describe what reads texts: an encoder, or the text tower of a network over both."""
     weights = parameters.get("weights")
     revision = weights if weights not in {None, "default"} else None
-    folder = find_folder(model, revision)
-    kind = read_json(folder / "config.json").get("model_type")
-    if kind not in _KINDS and is_vision(folder):
+    seen = SeenFolder(model, revision)
+    kind = read_json(seen.path / "config.json").get("model_type")
+    if kind not in _KINDS and is_vision(seen.path):
         raise ValueError(
             f"model={model!r} is an image network (of type {kind!r}): use "
             "PretrainedImageFeaturizer. Text towers are supported for CLIP, SigLIP and BLIP."
         )
-    return (TextTowerBackbone if kind in _KINDS else TextBackbone)(model, **parameters)
+    found = (TextTowerBackbone if kind in _KINDS else TextBackbone)(model, **parameters)
+    seen.note(_transformers.config(found.folder, found.version))
+    found.seen = seen
+    return found

@@ -12,7 +12,8 @@ Tokens = dict[str, list[int]]
 
 def padded(samples: Sequence[Tokens], padding: int) -> dict[str, Tensor]:
     """Pad tokens on the right, which neither encoders nor decoders look at."""
-    longest = max(len(sample["input_ids"]) for sample in samples)
+    lengths = [len(sample["input_ids"]) for sample in samples]
+    longest = max(lengths)
     fillers = {"input_ids": padding}
     batch = {
         name: torch.tensor(
@@ -20,6 +21,8 @@ def padded(samples: Sequence[Tokens], padding: int) -> dict[str, Tensor]:
         )
         for name in samples[0]
     }
-    lengths = torch.tensor([len(sample["input_ids"]) for sample in samples])
-    batch["attention_mask"] = (torch.arange(longest) < lengths[:, None]).long()
+    if min(lengths) == longest:  # such as a text alone
+        batch["attention_mask"] = torch.ones(len(samples), longest, dtype=torch.int64)
+    else:
+        batch["attention_mask"] = (torch.arange(longest) < torch.tensor(lengths)[:, None]).long()
     return batch

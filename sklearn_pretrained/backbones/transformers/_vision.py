@@ -16,6 +16,7 @@ from .._weights import RandomWeights
 from ..images._backbone import ImageBackbone
 from . import _loading as _transformers
 from ._folders import FolderWeights, find_folder, folder_digest, is_vision
+from ._seen_folder import OfFolder, SeenFolder
 from ._towers import hidden_states, image_tower, place_of_pooled
 from ._vision_processing import ProcessorSteps, read
 
@@ -30,7 +31,7 @@ _ANY_SIZE = frozenset(
 """Networks without fixed positions, and those that always fit theirs to the image."""
 
 
-class VisionBackbone(ImageBackbone):
+class VisionBackbone(OfFolder, ImageBackbone):
     """A network of transformers that reads images, or the image tower of one.
 
     Parameters
@@ -136,15 +137,24 @@ class VisionBackbone(ImageBackbone):
 
 
 @remembered("descriptions of networks", maxsize=64)
-def _described(model: str, version: str, **parameters: Any) -> VisionBackbone:  # noqa: ARG001
+def _described(
+    model: str,
+    folder: Path,  # noqa: ARG001
+    version: str,  # noqa: ARG001
+    **parameters: Any,
+) -> VisionBackbone:
     return VisionBackbone(model, **parameters)
 
 
 def backbone(model: str, **parameters: Any) -> Backbone:
-    """Describe a network, once for equal parameters while a local folder stays what it was."""
-    folder = Path(model).expanduser()
-    version = folder_digest(folder) if folder.is_dir() else ""
-    return _described(model, version, **parameters)
+    """Describe a network, once for equal parameters while its folder stays what it was."""
+    weights = parameters.get("weights")
+    revision = str(weights) if weights not in {None, "default"} else None
+    seen = SeenFolder(model, revision, what="network")
+    found = copy.copy(_described(model, seen.path, folder_digest(seen.path), **parameters))
+    seen.note(_transformers.config(found.folder, found.version))
+    found.seen = seen
+    return found
 
 
 def _grown(config: Any) -> Any:

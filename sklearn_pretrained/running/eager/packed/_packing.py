@@ -55,17 +55,18 @@ class Packing:
         """Take the padding out of a batch."""
         mask = batch["attention_mask"].bool()
         segments = Segments(tuple(mask.sum(1).tolist()))
-        inputs = {
-            name: tensor[mask].unsqueeze(0)
-            for name, tensor in batch.items()
-            if name != "attention_mask"
-        }
+        is_full = min(segments.lengths) == mask.shape[1]
+
+        def row(x: Tensor) -> Tensor:
+            return x.reshape(1, -1) if is_full else x[mask].unsqueeze(0)
+
+        inputs = {name: row(tensor) for name, tensor in batch.items() if name != "attention_mask"}
         if self.padding is None:
             positions = torch.arange(mask.shape[1], device=mask.device).expand(mask.shape)
         else:
             counted = batch["input_ids"] != self.padding
             positions = counted.cumsum(1) * counted + self.padding
-        inputs["position_ids"] = positions[mask].unsqueeze(0)
+        inputs["position_ids"] = row(positions)
         if self.types and "token_type_ids" not in inputs:
             inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])
         return inputs, segments
