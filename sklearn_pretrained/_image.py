@@ -271,10 +271,10 @@ class PretrainedImageFeaturizer(BaseFeaturizer):
             self.model, weights=self.weights, image_size=self.image_size, resize=self.resize
         )
 
-    def _canary_item(self) -> Any:
+    def _canary_item(self) -> Callable[[], Any]:
         from .pinned._canary import image
 
-        return image()
+        return image
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

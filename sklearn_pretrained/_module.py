@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -187,10 +188,10 @@ class ModuleFeaturizer(BaseFeaturizer):
 
         return find_image(self.model, weights=self.weights, shape=tuple(self.row_shape_))
 
-    def _canary_item(self) -> Any:
+    def _canary_item(self) -> Callable[[], Any]:
         from .pinned._canary import row
 
-        return row(tuple(self.row_shape_))
+        return functools.partial(row, tuple(self.row_shape_))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._outputs import WHOLE, Output, with_more
 from .cache import Cache, resolve_cache
-from .pinned import PinnedState, Way, settled
+from .pinned import PinnedState, State, Way, settled
 from .recipe import fingerprint
 from .road import Road
 
@@ -39,8 +39,10 @@ class OnRoad(PinnedState):
         """
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
-        if (known := self._standing.road(self)) is not None:
+        standing = self._standing  # `fit` in another thread begins with another one
+        if (known := standing.road(self)) is not None:
             return known
+        state = State(self)
         self._check_unchanged()
         backbone = self.find_backbone()
         given = backbone.facts()
@@ -48,7 +50,9 @@ class OnRoad(PinnedState):
         canary = self._canary(way.recipe, way.outputs)
         how = {"dtype": self._record_dtype, "hooks": given.get("hooks", "")}
         road = Road(backbone, way.plan, way.outputs, way.kept, way.recipe, canary, **how)
-        self._standing.keep(self, road)
+        # What a class of somebody else reads of itself is not known.
+        if type(self).__module__ == __package__:
+            standing.keep(state, road)
         return road
 
     def _settle(self, backbone: Backbone, given: dict[str, Any]) -> Way:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -236,10 +236,10 @@ class PretrainedTextFeaturizer(BaseFeaturizer):
             prompt=self.prompt,
         )
 
-    def _canary_item(self) -> Any:
-        from .pinned._canary import TEXT
+    def _canary_item(self) -> Callable[[], Any]:
+        from .pinned._canary import text
 
-        return TEXT
+        return text
 
     def _outputs(self, plan: Plan, backbone: Any) -> list[tuple[Layer, str]]:
         return outputs_of_texts(plan, self.layer, self.pooling, backbone)

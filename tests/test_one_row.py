@@ -11,8 +11,8 @@ from torch import nn
 from sklearn_pretrained import ModuleFeaturizer, PretrainedImageFeaturizer, _roads
 from sklearn_pretrained._sklearn import validate_data, validate_rows
 from sklearn_pretrained.cache import resolve_cache
-from sklearn_pretrained.exceptions import ProvenanceError
-from sklearn_pretrained.inputs import read_rows
+from sklearn_pretrained.exceptions import BadItemError, ProvenanceError
+from sklearn_pretrained.inputs import Some, read_rows
 from sklearn_pretrained.pinned import _state
 from sklearn_pretrained.running import Reading, Runners, embed, embed_one
 from tests.conftest import make_mlp
@@ -117,6 +117,16 @@ def test_rows_are_checked_as_scikit_learn_checks_them(rows, allow_nd, named):
 
     expected = outcome(validate_data, dtype="numeric", ensure_all_finite=True)
     assert expected == outcome(validate_rows, allow_nan=False)
+
+
+def test_some_rows_are_checked_as_they_are_among_all():
+    """One that holds no numbers is refused under its own place, digested or not."""
+    items = Some(read_rows(np.vstack([X[:1], np.full((1, 8), np.nan)])), [1, 0])
+
+    items.check(1)
+    for refuses in (items.check, items.digest):
+        with pytest.raises(BadItemError, match="NaN or infinity"):
+            refuses(0)
 
 
 def test_no_cache_keeps_no_row_and_no_claim():

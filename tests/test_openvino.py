@@ -180,6 +180,21 @@ def test_what_is_no_bytes_is_scaled_before_the_graph():
     assert steps.stack(steps.each(images)) is None
 
 
+def test_a_batch_of_another_type_than_the_graph_was_made_for_is_run_by_torch(monkeypatch, patches):
+    """OpenVINO would take floats for bytes, each of them 0 or 1, and say nothing."""
+    ours = PretrainedImageFeaturizer(weights=None, engine="openvino", cache=None).fit(patches)
+    ours.transform(patches[:2])
+    ours.transform(patches[:3])
+    assert ours.engine_ == "openvino"
+    expected = ours.set_params(engine="torch").transform(patches[3:5])
+    prepared = ImagePreprocessing.one
+    monkeypatch.setattr(ImagePreprocessing, "one", lambda *given: prepared(*given).float())
+
+    with pytest.warns(RuntimeWarning, match=r"it takes torch.uint8, and was given torch.float32"):
+        found = ours.set_params(engine="openvino").transform(patches[3:5])
+    assert relative_error(found, expected) < 1e-5
+
+
 def test_nothing_behind_the_deepest_layer_is_compiled(monkeypatch, patches):
     """Half the network costs half the time."""
     sizes = []

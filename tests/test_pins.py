@@ -72,9 +72,14 @@ def test_a_depth_for_an_index_is_another_layer(linears, X):
         fitted.transform(X)
 
 
-def test_a_list_that_its_owner_changes_after_fit_is_refused(linears, X):
+class Names(list):
+    """A list of somebody's own kind."""
+
+
+@pytest.mark.parametrize("kind", [list, Names])
+def test_a_list_that_its_owner_changes_after_fit_is_refused(linears, X, kind):
     """The estimator holds what the list was."""
-    names = ["0", "1"]
+    names = kind(["0", "1"])
     fitted = ModuleFeaturizer(linears, layer=names).fit(X)
     names[0] = "3"
 

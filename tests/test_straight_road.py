@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from sklearn_pretrained import (
     memory_cache,
 )
 from sklearn_pretrained.backbones import Backbone
-from sklearn_pretrained.exceptions import BadItemError, BadItemWarning
+from sklearn_pretrained.exceptions import BadItemError, BadItemWarning, ProvenanceWarning
 from sklearn_pretrained.pinned import _state
 from sklearn_pretrained.pinned._standing import Standing
 from tests.conftest import make_mlp
@@ -198,6 +200,62 @@ def test_nothing_remembered_goes_along(twin):
     np.testing.assert_allclose(featurizer.transform(X[:1]), expected, rtol=1e-5)
     assert b"Standing" not in pickle.dumps(featurizer)
     assert not hasattr(clone(featurizer), "_standing")
+
+
+def test_what_is_pinned_while_a_road_is_looked_for_is_noticed(monkeypatch):
+    """A thread that asks while another one fits remembers nothing of what was pinned before."""
+    featurizer = rows(layer="0")
+    canary = _state.PinnedState._canary
+
+    def fits_meanwhile(self, *given):
+        monkeypatch.undo()
+        self.set_params(layer="4").fit(X)
+        return canary(self, *given)
+
+    monkeypatch.setattr(_state.PinnedState, "_canary", fits_meanwhile)
+    featurizer.road()
+
+    for _ in range(3):
+        np.testing.assert_allclose(
+            featurizer.transform(X[:1]), rows(layer="4").transform(X[:1]), rtol=1e-6
+        )
+
+
+@pytest.mark.parametrize("kind", ["rows", "images", "texts"])
+def test_what_is_remembered_holds_no_estimator(kind, pictures):
+    """One that nobody holds is freed at once, and its network with it."""
+    made = {
+        "rows": lambda: (rows(), X),
+        "images": lambda: (PretrainedImageFeaturizer(cache=None).fit(pictures), pictures),
+        "texts": lambda: (PretrainedTextFeaturizer(cache=None).fit(["a"]), ["a"]),
+    }
+    featurizer, items = made[kind]()
+    for _ in range(3):
+        featurizer.transform(items[:1])
+    freed = weakref.ref(featurizer)
+    gc.collect()
+    gc.disable()
+    try:
+        del featurizer
+        assert freed() is None
+    finally:
+        gc.enable()
+
+
+def test_a_warning_that_is_an_error_is_not_passed_over():
+    """It is said once, and the longer way would say nothing."""
+
+    class Picky(nn.Linear):
+        def forward(self, x):
+            if not x.is_meta and len(x) == 1 and x[0, 0] == np.float32(np.cos(1)):
+                raise ValueError("the canary")
+            return super().forward(x)
+
+    featurizer = ModuleFeaturizer(Picky(8, 4), layer="output", cache=None).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ProvenanceWarning)
+        with pytest.raises(ProvenanceWarning, match="could not read the canary"):
+            featurizer.transform(X[:1])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf], ids=str)

@@ -66,6 +66,10 @@ class Some(Items):
         """Hash an item's content."""
         return self._items.digest(self._positions[i])
 
+    def check(self, i: int) -> None:
+        """Refuse an item that `digest` would refuse and `load` would not."""
+        self._items.check(self._positions[i])
+
     def load(self, i: int) -> Any:
         """Return an item's content."""
         return self._items.load(self._positions[i])

@@ -49,7 +49,8 @@ class Canary:
     Parameters
     ----------
     item : callable
-        Gives the content of the one fixed item.
+        Gives the content of the one fixed item. It is kept, as long as the estimator remembers
+        its road.
     outputs : sequence of (Layer, str)
         What is read of it.
     recipe : str
@@ -174,6 +175,11 @@ class Canary:
 def is_on() -> bool:
     """Tell whether canaries are recorded and compared."""
     return os.environ.get(SWITCH, "1").upper() not in {"0", "FALSE", "NO", "OFF"}
+
+
+def text() -> str:
+    """Return the text that is the canary of text encoders."""
+    return TEXT
 
 
 def image() -> NDArray[np.uint8]:

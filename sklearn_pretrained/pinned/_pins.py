@@ -27,7 +27,8 @@ _MEANING = {
 
 def copied(value: Any) -> Any:
     """Copy the lists in a parameter, which their owner may change in place."""
-    return type(value)(map(copied, value)) if type(value) in (list, tuple) else value
+    kind = next((kind for kind in (list, tuple) if isinstance(value, kind)), None)
+    return value if kind is None else kind(map(copied, value))
 
 
 def is_same(now: Any, then: Any) -> bool:

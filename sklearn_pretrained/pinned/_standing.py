@@ -8,7 +8,7 @@ nothing of that has changed, and to tell so takes a few microseconds.
 from __future__ import annotations
 
 from operator import is_, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._pins import copied, is_same
 
@@ -16,48 +16,69 @@ _MOVING = frozenset({"_standing", "_told", "bad_items_", "counts_", "engine_"})
 """Attributes that requests write, and no road depends on."""
 
 
+class State:
+    """All of an estimator that a road may depend on, as it is now.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        held = vars(estimator)
+        self._names = [*held]
+        fixed = [name for name in held if name not in _MOVING]
+        self._pick = itemgetter(*fixed)
+        self._values = self._pick(held)
+        self._lists = [(name, copied(held[name])) for name in fixed if isinstance(held[name], list)]
+        self._canary = held["_provenance"].get("canary")
+        self.weights: str = held["weights_digest_"]
+
+    def is_still_of(self, estimator: Any) -> bool:
+        """Tell whether nothing of it has changed since."""
+        held = vars(estimator)
+        return (
+            [*held] == self._names
+            and all(map(is_, self._pick(held), self._values))
+            and all(is_same(held[name], value) for name, value in self._lists)
+            and held["_provenance"].get("canary") is self._canary
+        )
+
+
+class _Found(NamedTuple):
+    state: State
+    road: Any
+    loaded: dict[str, Any]
+
+
 class Standing:
     """Remembers the last road of one estimator, and all that it was found by."""
 
     def __init__(self) -> None:
-        self._found: tuple[Any, ...] | None = None
+        self._found: _Found | None = None
 
     def loaded(self, road: Any) -> dict[str, Any] | None:
         """Return what was loaded on this road before; None where another one was remembered."""
         found = self._found  # another thread may find another road
-        return found[-2] if found is not None and found[-1] is road else None
+        return found.loaded if found is not None and found.road is road else None
 
     def road(self, estimator: Any) -> Any:
         """Return the road, if nothing has changed that it was found by; else None."""
         found = self._found
         if found is None:
             return None
-        names, pick, values, lists, canary, weights, _, road = found
-        state = vars(estimator)
-        is_as_it_was = (
-            [*state] == names
-            and all(map(is_, pick(state), values))
-            and all(is_same(state[name], value) for name, value in lists)
-            and state["_provenance"].get("canary") is canary
-            and _is_still(road, weights)
-        )
-        return road if is_as_it_was else None
+        state, road, _ = found
+        return road if state.is_still_of(estimator) and _is_still(road, state.weights) else None
 
-    def keep(self, estimator: Any, road: Any) -> None:
-        """Remember a road, where a later change of what it was found by would be noticed."""
-        self._found = None
-        # What a class of somebody else reads of itself is not known.
-        if type(estimator).__module__ != __name__.partition(".")[0]:
-            return
-        state = vars(estimator)
-        weights = state["weights_digest_"]
-        if not _is_still(road, weights):
-            return
-        fixed = [name for name in state if name not in _MOVING]
-        lists = [(name, copied(state[name])) for name in fixed if isinstance(state[name], list)]
-        canary = state["_provenance"].get("canary")
-        pick = itemgetter(*fixed)
-        self._found = [*state], pick, pick(state), lists, canary, weights, {}, road
+    def keep(self, state: State, road: Any) -> None:
+        """Remember the road of a state, where a later change would be noticed.
+
+        The state is that before the road was looked for: what another thread changes meanwhile is
+        a change.
+        """
+        is_known = _is_still(road, state.weights)
+        self._found = _Found(state, road, {}) if is_known else None
 
 
 def _is_still(road: Any, weights: str) -> bool:

@@ -216,7 +216,7 @@ class PinnedState:
     def _canary(self, recipe: str, outputs: list[Output]) -> Canary:
         """Return what is compared with the past before a network gives its first row."""
         return Canary(
-            self._canary_item,
+            self._canary_item(),
             outputs,
             recipe=recipe,
             dtype=self.dtype_,
@@ -253,8 +253,8 @@ class PinnedState:
     def _engine(self) -> str:
         return getattr(self, "engine", "torch")  # of kinds that are not ours
 
-    def _canary_item(self) -> Any:
-        """Return the content of the canary."""
+    def _canary_item(self) -> Callable[[], Any]:
+        """Return what gives the content of the canary, and does not hold this estimator."""
         raise NotImplementedError
 
     # -- what people see of it

@@ -55,6 +55,8 @@ def straight(road: Road, items: Items, cache: Cache, runners: Runners) -> Straig
         return None
     try:
         return _row(road, items, cache, runners)
+    except Warning:  # which some filter makes an error; what is said once does not come again
+        raise
     except Exception:  # whatever it is, it comes again
         return None
 

@@ -46,7 +46,11 @@ class Given:
     def __init__(self, module: nn.Module) -> None:
         self._found = unmoved(module)
         self.module = module if self._found is not None else _usable(module)
-        self.weights: Weights = self
+
+    @property
+    def weights(self) -> Weights:
+        """The module's own; a reference to itself would hold the module until Python looks."""
+        return self
 
     def look_again(self) -> None:
         """Forget what is remembered of the module."""
@@ -114,10 +118,14 @@ class Made:
 
     def __init__(self, factory: Callable[[], Any], file: LocalFile | None) -> None:
         self.factory, self.file = factory, file
-        self.weights: Weights = file or self
         self._network: nn.Module | None = None
         self._watch = Watch(factory)
         self._stated: tuple[Identity, str] | None = None
+
+    @property
+    def weights(self) -> Weights:
+        """Those of the file, or those that the function makes."""
+        return self.file or self
 
     @functools.cached_property
     def _key(self) -> tuple[str, bool]:

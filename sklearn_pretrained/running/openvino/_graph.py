@@ -73,6 +73,7 @@ class Graph:
         self._outputs = list(outputs)
         self._names = tuple(batch) if isinstance(batch, Mapping) else ()
         given = self._tensors(batch)
+        self._takes = [tensor.dtype for tensor in given]
         self._name = _saved.name_of(backbone, outputs, given)
         self._found = _saved.read(self._name)
         if self._found is None:
@@ -86,7 +87,11 @@ class Graph:
 
     def rows(self, batch: Any, outputs: Outputs) -> NDArray[np.float32]:
         """Compute the rows of a batch: those of each output, side by side."""
-        found = self._request().infer([tensor.numpy() for tensor in self._tensors(batch)])
+        given = self._tensors(batch)
+        if [tensor.dtype for tensor in given] != self._takes:
+            # OpenVINO would convert it, floats to bytes too, and say nothing.
+            raise TypeError(f"it takes {self._takes[0]}, and was given {given[0].dtype}")
+        found = self._request().infer([tensor.numpy() for tensor in given])
         parts = [found[self._outputs.index(output)] for output in outputs]
         # What a request gives is overwritten by the next one.
         return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=1)
@@ -103,7 +108,7 @@ class Graph:
         return found is not None and has_proof(_saved.place_of(self._name), found.checksum)
 
     def is_right(self) -> None:
-        """Learn that its rows are those of torch, in batches of several sizes."""
+        """Learn that its rows were those of torch in two batches."""
         if self._found is not None:  # what was made may differ from what was saved of it
             keep_proof(_saved.place_of(self._name), self._found.checksum)
 

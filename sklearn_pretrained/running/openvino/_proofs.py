@@ -23,7 +23,7 @@ _SETTINGS = ("ONEDNN_", "DNNL_", "OV_", "ATEN_CPU_", "MKL_ENABLE_", "MKL_CBWR")
 
 
 def has_proof(place: Path | None, checksum: str) -> bool:
-    """Tell whether a graph was proved by batches of two sizes.
+    """Tell whether a graph was proved by two batches.
 
     Parameters
     ----------
