@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -384,6 +385,52 @@ def test_a_function_that_changes_is_noticed(change, tmp_path):
     assert featurizer.road() is road
 
     change(make, path)
+    assert featurizer._standing.road(featurizer) is not road
+    found = outcome(featurizer, X[:1])
+    featurizer._standing = Standing()
+    assert found == outcome(featurizer, X[:1])
+
+
+FACTOR = 1.0
+
+
+def plain_function():
+    held = [1.0]
+
+    def make(scale=1.0):
+        return Scaled(scale * held[0] * FACTOR)()
+
+    return make
+
+
+def other_function():
+    held = [1.0]
+
+    def make(scale=1.0):
+        return Scaled(2 * scale * held[0] * FACTOR)()
+
+    return make
+
+
+OF_PLAIN_FUNCTIONS = {
+    "what it has captured": lambda make, _: make.__closure__[0].cell_contents.__setitem__(0, 2.0),
+    "its cell": lambda make, _: setattr(make.__closure__[0], "cell_contents", [2.0]),
+    "its defaults": lambda make, _: setattr(make, "__defaults__", (2.0,)),
+    "its code": lambda make, _: setattr(make, "__code__", other_function().__code__),
+    "what it reads": lambda _, patch: patch.setattr(sys.modules[__name__], "FACTOR", 2.0),
+    "an attribute": lambda make, _: setattr(make, "scale", 2.0),
+}
+
+
+@pytest.mark.parametrize("change", OF_PLAIN_FUNCTIONS.values(), ids=OF_PLAIN_FUNCTIONS)
+def test_a_plain_function_is_looked_at_as_an_object_is(change, monkeypatch):
+    """Its network is found at once, as long as nothing changes that it is made of or reads."""
+    make = plain_function()
+    featurizer = fitted(make)
+    road = featurizer.road()
+    assert featurizer.road() is road
+
+    change(make, monkeypatch)
     assert featurizer._standing.road(featurizer) is not road
     found = outcome(featurizer, X[:1])
     featurizer._standing = Standing()

@@ -65,6 +65,7 @@ class Watch:
         if id(value) == self._root:
             self._met += 1
             self.is_complete &= self._met == 1
+            self._root_held = getattr(value, "__dict__", None)
 
     def owner(self, value: Any) -> None:
         """Watch an object's class, and its attributes."""
@@ -72,7 +73,6 @@ class Watch:
         if held is not None:
             self.mapping(held)
         if id(value) == self._root:
-            self._root_held = held
             return
         self.fact(type, value)
         if held is not None:
