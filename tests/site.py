@@ -47,6 +47,11 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing of each request."""
 
+    def end_headers(self) -> None:
+        """Let the browser keep what all pages share."""
+        self.send_header("Cache-Control", "max-age=3600")
+        super().end_headers()
+
     def copyfile(self, source: Any, outputfile: Any) -> None:
         """Send a file, unless the browser has left the page meanwhile."""
         with suppress(ConnectionError):
@@ -129,9 +134,11 @@ def faults(folder: Path, pictures: Path | None = None) -> dict[str, list[str]]:
         browser = started.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome")
         )
+        context = browser.new_context()
         for name in names:
             for width in WIDTHS:
-                page = browser.new_page(viewport={"width": width, "height": 900})
+                page = context.new_page()
+                page.set_viewport_size({"width": width, "height": 900})
                 found[f"{name} at {width}"] = list(look(page, address, name, width, pictures))
                 page.close()
             found[f"{name}, links"] = list(dead_links(folder, name))
