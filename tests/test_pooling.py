@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sklearn_pretrained.taps._pooling import Layout, automatic, pool, why_not, width
+from sklearn_pretrained.taps._pooling import (
+    MODES,
+    WHOLE,
+    Layout,
+    automatic,
+    pool,
+    why_not,
+    width,
+)
 
 MAPS = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
 TOKENS = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(1))
@@ -96,8 +104,20 @@ def test_a_name_of_another_form_is_refused(name):
         pool(TOKENS, name, Layout(2))
 
 
-def test_a_pooled_row_shares_no_memory():
+@pytest.mark.parametrize("pooling", [*MODES, *WHOLE])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_pooled_row_shares_no_memory(pooling, masked):
     """An in-place operation after the layer cannot change what was read."""
+    x = TOKENS.clone()
+    row = pool(x, pooling, Layout(2, first=True), torch.ones(x.shape[:2]) if masked else None)
+    expected = row.clone()
+    x.fill_(17)
+
+    assert torch.equal(row, expected)
+
+
+def test_a_vector_shares_no_memory():
+    """There is nothing to pool, and it may be overwritten as well."""
     x = TOKENS[:, 0].clone()
     row = pool(x, "avg", Layout(1))
     x.zero_()

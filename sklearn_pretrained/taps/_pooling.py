@@ -94,7 +94,7 @@ def generalised_mean(x: Tensor, layout: Layout, mask: Tensor | None, power: floa
 def first_token(x: Tensor, _layout: Layout, mask: Tensor | None) -> Tensor:
     """Take the first token (the first one that the mask allows, so left padding is no matter)."""
     if mask is None:
-        return x[:, 0]
+        return x[:, 0].clone()
     index = mask.to(torch.int64).argmax(1)
     return x[torch.arange(x.shape[0], device=x.device), index]
 
@@ -102,7 +102,7 @@ def first_token(x: Tensor, _layout: Layout, mask: Tensor | None) -> Tensor:
 def last_token(x: Tensor, _layout: Layout, mask: Tensor | None) -> Tensor:
     """Take the last token that the mask allows."""
     if mask is None:
-        return x[:, -1]
+        return x[:, -1].clone()
     index = mask.shape[1] - 1 - mask.to(torch.int64).flip(1).argmax(1)
     # Where the mask allows none, padding is what would be taken.
     return x[torch.arange(x.shape[0], device=x.device), index] * mask.any(1, keepdim=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ._listeners import Listener, listening
+from ._listeners import Listener, heard
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,7 @@ def read(
     """
     reading = _Reading(taps, stops=stops)
     try:
-        with listening(reading.listeners(network)):
-            call(network)
+        heard(reading.listeners(network), lambda: call(network))
     except _EnoughError:
         pass
     except Exception:  # what a network makes of the stop is its own affair

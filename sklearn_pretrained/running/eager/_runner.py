@@ -32,7 +32,7 @@ class _OnDevice:
     """Rows that a GPU may still be computing, on their way to the CPU."""
 
     def __init__(self, rows: Tensor) -> None:
-        self._rows = rows.to("cpu", non_blocking=rows.is_cuda)
+        self._rows = rows if rows.is_cpu else rows.to("cpu", non_blocking=rows.is_cuda)
         self._copied = None
         if rows.is_cuda:
             self._copied = torch.cuda.Event()
@@ -185,7 +185,8 @@ def side_by_side(rows: Sequence[Tensor], outputs: Outputs) -> Tensor:
     """Lay each output's rows side by side in float32, if they are as wide as planned."""
     for given, output in zip(rows, outputs, strict=True):
         _check_width(given, *output)
-    return torch.cat([given.float() for given in rows], dim=1)
+    parts = [given.float() for given in rows]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def _check_width(rows: Tensor, layer: Layer, pooling: str) -> None:

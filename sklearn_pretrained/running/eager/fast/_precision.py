@@ -123,10 +123,10 @@ _exact, _exact_on_gpus = _Exact(_unrounded), _Exact(_unrounded_on_gpus)
 
 def full_precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
     """Return what keeps a network's own precision: float32 is not rounded, and autocast is off."""
-    needed = [without_autocast()]
+    off = without_autocast()
+    needed = [] if isinstance(off, contextlib.nullcontext) else [off]
     if dtype == torch.float32:
         needed += [_exact, _exact_on_gpus] if device.type == "cuda" else [_exact]
-    needed = [one for one in needed if not isinstance(one, contextlib.nullcontext)]
     return needed[0] if len(needed) == 1 else _all_of(needed)
 
 
