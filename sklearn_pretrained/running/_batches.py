@@ -15,6 +15,8 @@ _FILL_CACHES = 8 * 3 * 224 * 224
 _FEWEST = 8
 _SHARE = 0.75
 """How large batches of texts are best that run at the same time, compared with one alone."""
+_WORTH_STREAMS = 384
+"""Tokens for each batch that may run at the same time, above which that is faster."""
 _FEWEST_TOKENS = 256
 """Below this, a processor's matrix products get slower."""
 
@@ -52,7 +54,7 @@ def batches(
     if lengths is not None:
         most = batch_size if isinstance(batch_size, int) else len(samples)
         budget = TOKENS.get(device.type, 2048)
-        if sum(lengths) <= budget or parts == 1:
+        if parts == 1 or sum(lengths) <= min(budget, _WORTH_STREAMS * parts):
             return by_length(lengths, most=most, budget=budget, even=even)
         budget = int(budget * _SHARE)
         return by_length(lengths, most=most, budget=budget, even=even, parts=parts)
