@@ -155,11 +155,23 @@ def spoiling_all(samples, rows):
     ],
 )
 def test_a_bad_item_is_an_error_of_its_own_request_alone(road, spoil, error):
-    """Whatever it does to the batch that it shares."""
-    found = asked_at_once(road, ready(Doubling(Past(), spoil)))
+    """Whatever it does to the batch that it shares, batches are as large as before."""
+    runner = ready(Doubling(Past(), spoil))
+    found = asked_at_once(road, runner)
 
     rows_are_right(found, besides=[4])
     assert isinstance(found[4], error)
+    assert runner.past.together._room.most is None
+
+
+def test_where_an_item_fails_the_others_still_share(road):
+    """Halves of the batch are tried, and of the one that fails again."""
+    runner = ready(Doubling(Past(), failing))
+    asked_at_once(road, runner)
+
+    whole = [samples for samples in runner.seen if 5 not in samples]
+    assert sorted(np.concatenate(whole)) == [item for item in ITEMS[:, 0] if item != 5]
+    assert len(whole) < N // 2 + 1
 
 
 def too_many(samples, rows):
@@ -174,11 +186,11 @@ def without_memory(samples, rows):
 
 @pytest.mark.parametrize("spoil", [too_many, without_memory])
 def test_a_network_that_takes_one_item_alone_gives_all_rows(road, spoil):
-    """Smaller batches are tried next."""
+    """In smaller batches, which later ones are from the start."""
     runner = ready(Doubling(Past(), spoil))
     rows_are_right(asked_at_once(road, runner))
 
-    assert runner.past.together._room.most == (N - 1) // 2
+    assert runner.past.together._room.most == 1
 
 
 def test_a_network_whose_rows_depend_on_the_batch_runs_each_item_alone(road):

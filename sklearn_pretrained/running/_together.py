@@ -49,7 +49,7 @@ class Together:
         self._waiting: list[Wish] = []
         self._room = Room()
         self._least = self._usual = 0.0
-        self._is_steady = True
+        self._shares = True
         self._how = (1, 1, 1)
 
     def rows(self, wish: Wish, alone: Callable[[], list[Underway]]) -> list[Underway]:
@@ -66,19 +66,21 @@ class Together:
         token = object()
         if not self._begins(token, wish) and self._came(wish):
             return [wish]
-        began, took = time.perf_counter(), 0.0
+        began = time.perf_counter()
         try:
             rows = alone()
             took = time.perf_counter() - began
+            self._least = min(self._least or took, took)
         finally:
-            self._leave(token, took, 1)
+            self._leave(token)
         return rows
 
     def _begins(self, token: object, wish: Wish) -> bool:
         """Tell whether somebody may compute at once; let him wait otherwise."""
         how = _processors(torch.get_num_threads())
         with self._lock:
-            is_free = not self._running or self._least < _WORTH or not self._is_steady
+            is_quick = 0 < self._least < _WORTH
+            is_free = not self._running or is_quick or not self._shares
             if is_free:
                 self._running[token] = time.perf_counter(), 1
             else:
@@ -86,14 +88,10 @@ class Together:
                 self._waiting.append(wish)
         return is_free
 
-    def _leave(self, token: object, took: float, n: int) -> None:
-        """Note that a forward is over, and how many seconds it took if it gave rows."""
+    def _leave(self, token: object) -> None:
+        """Note that a forward is over."""
         with self._lock:
             self._running.pop(token, None)
-            if took:
-                each = took / n
-                self._least = min(self._least or each, each) if n == 1 else self._least
-                self._usual += _NEWS * (each - self._usual) if self._usual else each
         self._invite()
 
     def _came(self, wish: Wish) -> bool:
@@ -101,7 +99,7 @@ class Together:
         try:
             with self._lock:
                 ahead = len(self._waiting) + sum(n for _, n in self._running.values())
-                limit = _PATIENCE + _SLOWER * self._usual * ahead
+                limit = _PATIENCE + _SLOWER * ahead * (self._usual or self._least)
                 since = time.perf_counter() - limit
                 # Who was interrupted may have been unable to say that he has left.
                 self._running = {t: (at, n) for t, (at, n) in self._running.items() if at > since}
@@ -134,16 +132,17 @@ class Together:
 
     def _serve(self, token: object) -> None:
         """Compute for those who wait, once: afterwards it is the turn of other networks, too."""
-        began, took = time.perf_counter(), 0.0
+        began = time.perf_counter()
         wishes = self._next(token)
         try:
-            done = [self._granted(batch) for batch in cut(wishes)]
-            if done and all(done):
-                took = time.perf_counter() - began
+            whole = [self._granted(batch) for batch in cut(wishes)]
+            if whole and all(whole):
+                each = (time.perf_counter() - began) / len(wishes)
+                self._usual += _NEWS * (each - self._usual) if self._usual else each
         finally:
             for wish in wishes:
                 wish.give(None)
-            self._leave(token, took, len(wishes))
+            self._leave(token)
 
     def _next(self, token: object) -> list[Wish]:
         """Take a fair share of those that wait, from the first on."""
@@ -159,13 +158,26 @@ class Together:
         return taken
 
     def _granted(self, wishes: list[Wish]) -> bool:
-        """Compute a batch; where that fails, smaller ones are tried for some time."""
+        """Compute a batch, or its halves where it fails; tell whether it came as a whole."""
+        is_tried = self._room.holds(len(wishes))
+        if is_tried and self._came_whole(wishes):
+            return True
+        if len(wishes) > 1 and self._shares:
+            half = len(wishes) // 2
+            whole = [self._granted(part) for part in (wishes[:half], wishes[half:])]
+            # Where a half fails too, an item may be the cause, and not how many there were.
+            if is_tried and all(whole):
+                with self._lock:
+                    self._room.ran_out(len(wishes))
+        return False
+
+    def _came_whole(self, wishes: list[Wish]) -> bool:
         try:
             grant(wishes)
-        except BaseException as error:  # raised again by whose own row it is
-            with self._lock:
-                self._room.ran_out(len(wishes))
-                self._is_steady = self._is_steady and not isinstance(error, UnsteadyError)
+        except UnsteadyError:
+            self._shares = False
+            return False
+        except BaseException:  # raised again by whose own row it is
             return False
         with self._lock:
             self._room.fitted(len(wishes))
