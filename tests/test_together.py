@@ -128,7 +128,37 @@ def test_batches_that_run_at_the_same_time_take_fair_shares(road, monkeypatch):
     together._how, together._waiting = (3, 1, 1), [wish() for _ in range(8)]
     together._running = {"the first": (0.0, 1)}
 
-    assert [len(together._next(token)) for token in ("a", "b", "c")] == [3, 3, 2]
+    assert [len(together._next(token)[0]) for token in ("a", "b", "c")] == [3, 3, 2]
+
+
+def test_those_who_come_again_at_once_share_the_next_batch_too(road, monkeypatch):
+    """It is not taken before they are there, or a part of the last one's time is over."""
+    monkeypatch.setattr(_together, "_PAUSE", 10000.0)
+    runner = ready(Doubling(Past()))
+
+    def rows(*how):
+        if runner.seen:
+            road.rows(*how)
+        return road.rows(*how)
+
+    again = SimpleNamespace(rows=rows)
+    rows_are_right(asked_at_once(again, runner))
+
+    assert [len(samples) for samples in runner.seen] == [1, N - 1, N - 1]
+
+
+def test_one_who_comes_again_is_not_kept_waiting(road, monkeypatch):
+    """He computes in his own thread, as soon as the others are gone."""
+    monkeypatch.setattr(_together, "_PAUSE", 1000.0)
+    runner = ready(Doubling(Past()))
+    rows_are_right(asked_at_once(road, runner, 2))
+    while runner.past.together._running:
+        time.sleep(0.001)
+    threads = []
+    runner._spoil = lambda _samples, rows: threads.append(threading.current_thread()) or rows
+    ask(road, runner, ITEMS[0])
+
+    assert threads == [threading.current_thread()]
 
 
 def failing(samples, rows):

@@ -2,7 +2,9 @@
 
 Whoever finds nobody at a network computes at once, in his own thread. While others compute, he
 waits, and what waits is computed together: in as many batches at the same time as there are
-processors, since forwards that each have all threads wait for one another. Whoever gets no row that
+processors, since forwards that each have all threads wait for one another. Clients who are given
+rows often ask again at once, so a thread waits a little for them before it takes the next batch:
+the first of them alone would be a small one. Whoever gets no row that
 way, or not soon, computes it as if he were alone, so that nothing that befalls a batch, or the
 thread that runs it, reaches those who share it.
 """
@@ -32,6 +34,9 @@ _PATIENCE = 1.0
 _SLOWER = 4
 """A row is waited for so many times as long as the work ahead usually takes, and that second."""
 _NEWS = 0.2
+_PAUSE = 0.1
+"""How long a batch is gathered, in parts of the time that the last one took."""
+_LOOKS = 10
 _to_renew: weakref.WeakSet[Together] = weakref.WeakSet()
 
 
@@ -133,29 +138,38 @@ class Together:
     def _serve(self, token: object) -> None:
         """Compute for those who wait, once: afterwards it is the turn of other networks, too."""
         began = time.perf_counter()
-        wishes = self._next(token)
+        wishes, share = self._next(token)
         try:
             whole = [self._granted(batch) for batch in cut(wishes)]
             if whole and all(whole):
-                each = (time.perf_counter() - began) / len(wishes)
+                took = time.perf_counter() - began
+                each = took / len(wishes)
                 self._usual += _NEWS * (each - self._usual) if self._usual else each
+                self._gather(share, _PAUSE * took)
         finally:
             for wish in wishes:
                 wish.give(None)
             self._leave(token)
 
-    def _next(self, token: object) -> list[Wish]:
-        """Take a fair share of those that wait, from the first on."""
+    def _gather(self, share: int, seconds: float) -> None:
+        """Wait a little until so many wait, where that is more than one."""
+        until = time.perf_counter() + seconds
+        while share > 1 and len(self._waiting) < share and time.perf_counter() < until:
+            time.sleep(seconds / _LOOKS)
+
+    def _next(self, token: object) -> tuple[list[Wish], int]:
+        """Take from the first on those who wait, at most a fair share, and say what that is."""
         with self._lock:
             if not self._waiting:
-                return []
-            others = sum(n for _, n in self._running.values())
-            share = -(-(len(self._waiting) + others) // self._how[0])
+                return [], 0
+            about = len(self._waiting) + sum(n for _, n in self._running.values())
+            share = -(-about // self._how[0])
+            share = min(share, self._room.most or share)
             alike = [wish for wish in self._waiting if wish.is_like(self._waiting[0])]
-            taken = alike[: min(share, self._room.most or share)]
+            taken = alike[:share]
             self._waiting = [wish for wish in self._waiting if wish not in taken]
             self._running[token] = time.perf_counter(), len(taken)
-        return taken
+        return taken, share
 
     def _granted(self, wishes: list[Wish]) -> bool:
         """Compute a batch, or its halves where it fails; tell whether it came as a whole."""
