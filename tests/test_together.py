@@ -133,8 +133,12 @@ def test_batches_that_run_at_the_same_time_take_fair_shares(road, monkeypatch):
 
 def test_those_who_come_again_at_once_share_the_next_batch_too(road, monkeypatch):
     """It is not taken before they are there, or a part of the last one's time is over."""
-    monkeypatch.setattr(_together, "_PAUSE", 10000.0)
-    runner = ready(Doubling(Past()))
+
+    def spoil(_samples, rows):
+        monkeypatch.setattr(_together, "_PAUSE", 10000.0 if len(runner.seen) == 2 else 0.0)
+        return rows
+
+    runner = ready(Doubling(Past(), spoil))
 
     def rows(*how):
         if runner.seen:
@@ -149,7 +153,7 @@ def test_those_who_come_again_at_once_share_the_next_batch_too(road, monkeypatch
 
 def test_one_who_comes_again_is_not_kept_waiting(road, monkeypatch):
     """He computes in his own thread, as soon as the others are gone."""
-    monkeypatch.setattr(_together, "_PAUSE", 1000.0)
+    monkeypatch.setattr(_together, "_PAUSE", 10000.0)
     runner = ready(Doubling(Past()))
     rows_are_right(asked_at_once(road, runner, 2))
     while runner.past.together._running:
