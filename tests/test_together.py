@@ -31,6 +31,7 @@ def _one_at_a_time(monkeypatch):
     """Let one batch run at a time, and the shortest forwards be shared."""
     monkeypatch.setattr(_together, "_processors", lambda _threads: (1, 1, torch.get_num_threads()))
     monkeypatch.setattr(_together, "_WORTH", 0.0)
+    monkeypatch.setattr(_together, "_PATIENCE", PATIENCE)
 
 
 class Doubling(Runner):
