@@ -84,8 +84,7 @@ class Together:
         """Tell whether somebody may compute at once; let him wait otherwise."""
         how = _processors(torch.get_num_threads())
         with self._lock:
-            is_quick = 0 < self._least < _WORTH
-            is_free = not self._running or is_quick or not self._shares
+            is_free = not self._running or self._least < _WORTH or not self._shares
             if is_free:
                 self._running[token] = time.perf_counter(), 1
             else:
