@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
 
-from sklearn_pretrained import release
+from sklearn_pretrained import _command, release
 from sklearn_pretrained.running import _engine
 
 os.environ["SKLEARN_PRETRAINED_GRAPHS"] = "0"  # nothing of a test stays in the user's folders
@@ -46,6 +48,26 @@ def _released() -> Iterator[None]:
     """Leave nothing of one file's networks and rows in memory for the next."""
     yield
     release()
+
+
+@pytest.fixture
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Give the command line of this process: words → exit status, standard output and error."""
+
+    def run(*words: object, columns: int | None = None) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sklearn_pretrained", *map(str, words)])
+        monkeypatch.delenv("COLUMNS", raising=False)
+        if columns is not None:
+            monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as left, warnings.catch_warnings():
+            _command.main()
+        if isinstance(left.value.code, str):  # Python prints it, and exits with 1
+            return 1, *capsys.readouterr()[:1], left.value.code
+        return left.value.code or 0, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture

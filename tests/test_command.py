@@ -125,15 +125,16 @@ def test_predict_prints_a_table_and_names_what_it_cannot_read(photos, tmp_path):
     assert "No images were found" in none.stderr
 
 
-def test_texts_are_lines_of_files_or_of_the_standard_input(tmp_path):
+def test_texts_are_lines_of_files_or_of_the_standard_input(tmp_path, command):
     """One item each."""
     texts = ["good and fine", "bad and dull", "fine", "dull"]
     pipeline = make_pipeline(PretrainedTextFeaturizer(layer=1), LogisticRegression())
     joblib.dump(pipeline.fit(texts, [1, 0, 1, 0]), tmp_path / "p.joblib")
     (tmp_path / "texts.txt").write_text("\n".join(texts))
     model = tmp_path / "m.onnx"
-    done = run("export", tmp_path / "p.joblib", model, "--examples", tmp_path / "texts.txt")
-    assert done.returncode == 0, done.stderr
+    words = ["export", tmp_path / "p.joblib", model, "--examples", tmp_path / "texts.txt"]
+    code, _, errors = command(*words)
+    assert code == 0, errors
     piped = run("predict", model, "-", "--csv", stdin="fine\nbad and dull\n")
 
     assert [row[:2] for row in csv.reader(io.StringIO(piped.stdout))][1:] == [
@@ -142,7 +143,7 @@ def test_texts_are_lines_of_files_or_of_the_standard_input(tmp_path):
     ]
 
 
-def test_weights_targets_and_scores_are_options(photos, tmp_path):
+def test_weights_targets_and_scores_are_options(photos, tmp_path, command):
     """The names of folders are targets; what is below the score is an error in one line."""
     _, folder, _ = photos
     by_name = tmp_path / "by_name"
@@ -154,19 +155,19 @@ def test_weights_targets_and_scores_are_options(photos, tmp_path):
     (tmp_path / "alike.txt").write_text("palace\n" * 24)
     words = ["export", folder / "pipeline.joblib", tmp_path / "small.onnx", "--examples", by_name]
     words += ["--weights", "int8", "--inputs", "pixels", "--y"]
-    done = run(*words, "folders", "--min-score", "0.8")
-    unknown = run(*words, tmp_path / "y.txt", "--min-score", "0.9")
-    low = run(*words, tmp_path / "alike.txt", "--min-score", "0.99")
+    code, said, errors = command(*words, "folders", "--min-score", "0.8")
+    unknown = command(*words, tmp_path / "y.txt", "--min-score", "0.9")
+    low = command(*words, tmp_path / "alike.txt", "--min-score", "0.99")
 
-    assert done.returncode == 0, done.stderr
-    assert "score predict: score 0.8" in done.stdout
-    assert "the pipeline's 0.8" in done.stdout
-    assert "weights predict: " in done.stdout
+    assert code == 0, errors
+    assert "score predict: score 0.8" in said
+    assert "the pipeline's 0.8" in said
+    assert "weights predict: " in said
     facts = load(tmp_path / "small.onnx").facts_
     assert (facts["weights"], facts["input"]["kind"]) == ("int8", "pixels")
-    assert (unknown.returncode, low.returncode) == (1, 1)
-    assert unknown.stderr.startswith("Error: Target 0 of --y is 'nothing', which is none of")
-    assert low.stderr.startswith("Error: On the examples the accuracy of the file is ")
+    assert (unknown[0], low[0]) == (1, 1)
+    assert unknown[2].startswith("Error: Target 0 of --y is 'nothing', which is none of")
+    assert low[2].startswith("Error: On the examples the accuracy of the file is ")
 
 
 def test_files_that_cannot_be_opened_are_one_line(tmp_path):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -16,29 +14,10 @@ from sklearn_pretrained import (
     FeatureCache,
     PretrainedImageFeaturizer,
     PretrainedTextFeaturizer,
-    _command,
     list_layers,
 )
 from sklearn_pretrained._command import COMMANDS, _computing, _installed, _kept
 from sklearn_pretrained._command._findings import AMISS
-
-
-@pytest.fixture
-def command(capsys, monkeypatch):
-    """Give a function: words → exit status, standard output, standard error."""
-
-    def run(*words, columns=None):
-        monkeypatch.setattr(sys, "argv", ["sklearn_pretrained", *map(str, words)])
-        monkeypatch.delenv("COLUMNS", raising=False)
-        if columns is not None:
-            monkeypatch.setenv("COLUMNS", str(columns))
-        with pytest.raises(SystemExit) as left, warnings.catch_warnings():
-            _command.main()
-        if isinstance(left.value.code, str):  # Python prints it, and exits with 1
-            return 1, *capsys.readouterr()[:1], left.value.code
-        return left.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
