@@ -201,6 +201,21 @@ def test_a_window_holds_within_each_text():
         start += length
 
 
+@pytest.mark.parametrize(
+    "how", [{}, {"reach": 2}, {"scale": 0.3}, {"bias": torch.ones(1, 2, 9, 9)}]
+)
+def test_a_text_alone_attends_as_among_others(how):
+    """To the same numbers, without being taken out of a row."""
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 1, 2, 12, 4)
+    among = attend(query, key, value, Segments((9, 3)), **how)[:, :9]
+    alone = attend(*(x[:, :, :9] for x in (query, key, value)), Segments((9,)), **how)
+
+    assert alone.shape == (1, 9, 2, 4)
+    assert alone.is_contiguous()
+    assert torch.equal(alone, among)
+
+
 def test_heads_that_share_keys_find_theirs():
     """Two heads to each key, as repeating the keys gives."""
     torch.manual_seed(0)

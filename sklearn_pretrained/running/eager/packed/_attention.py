@@ -43,21 +43,26 @@ def attend(
         (1, tokens, heads, width).
     """
     _, heads, tokens, _ = query.shape
-    out = query.new_empty(tokens, heads, value.shape[-1])
-    for start, n, length in segments.runs:
-        q, k, v = (
-            x[0].narrow(1, start, n * length).unflatten(1, (n, length)).transpose(0, 1)
-            for x in (query, key, value)
-        )
-        found = nn.functional.scaled_dot_product_attention(
+
+    def found(q: Tensor, k: Tensor, v: Tensor, length: int) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(
             q,
             k,
             v,
             attn_mask=_within(length, reach, bias, query.device),
             scale=scale,
             enable_gqa=k.shape[1] != heads,
+        ).transpose(1, 2)
+
+    if segments.lengths == (tokens,):  # a text alone, as a service asks
+        return found(query, key, value, tokens).contiguous()
+    out = query.new_empty(tokens, heads, value.shape[-1])
+    for start, n, length in segments.runs:
+        q, k, v = (
+            x[0].narrow(1, start, n * length).unflatten(1, (n, length)).transpose(0, 1)
+            for x in (query, key, value)
         )
-        out.narrow(0, start, n * length).view(n, length, heads, -1).copy_(found.transpose(1, 2))
+        out.narrow(0, start, n * length).view(n, length, heads, -1).copy_(found(q, k, v, length))
     return out.unsqueeze(0)
 
 
