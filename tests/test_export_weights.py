@@ -28,6 +28,8 @@ from .text_zoo import FAMILIES, TEXTS, make_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:weights=None")
 NAMES = np.array(["palace", "flower"])[np.arange(24) // 12]
+SHARES = {"float16": 0.75, "int8": 0.6}
+"""Of the bytes of a file, at most."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,14 @@ def photos(patches):
         ),
         LogisticRegression(max_iter=1000),
     ).fit(patches, NAMES)
+
+
+@pytest.fixture(scope="module")
+def size(photos, patches, tmp_path_factory):
+    """Bytes of its file with weights as they are."""
+    path = tmp_path_factory.mktemp("photos") / "float32.onnx"
+    export_onnx(photos, path, examples=patches, y=NAMES)
+    return path.stat().st_size
 
 
 @pytest.fixture(scope="module")
@@ -67,24 +77,21 @@ def kinds_of(path):
     return {one.data_type for one in held if np.prod(one.dims) > 1000}
 
 
-@pytest.mark.parametrize(("weights", "share"), [("float16", 0.75), ("int8", 0.6)])
+@pytest.mark.parametrize("weights", SHARES)
 def test_smaller_weights_make_a_smaller_file_with_nearly_the_same_answers(
-    weights, share, photos, patches, tmp_path
+    weights, photos, size, patches, tmp_path
 ):
     """The report says how far rows and probabilities are, and how many labels are the same."""
-    paths = {name: tmp_path / f"{name}.onnx" for name in ("float32", weights)}
-    facts = {}
-    for name, path in paths.items():
-        facts = export_onnx(photos, path, examples=patches, y=NAMES, weights=name)
-    sizes = {name: path.stat().st_size for name, path in paths.items()}
-    file, entries = load(paths[weights]), told(facts["report"], "weights")
+    path = tmp_path / f"{weights}.onnx"
+    facts = export_onnx(photos, path, examples=patches, y=NAMES, weights=weights)
+    file, entries = load(path), told(facts["report"], "weights")
     rows = photos[:-1].transform(patches)
     norms = np.linalg.norm(rows, axis=1)
     far = np.linalg.norm(file.transform(patches) - rows, axis=1)
     far /= np.maximum(norms, np.median(norms))  # a row near zero is one by chance
 
     assert facts["weights"] == file.facts_["weights"] == weights
-    assert sizes[weights] < share * sizes["float32"]
+    assert path.stat().st_size < SHARES[weights] * size
     assert 1e-5 < entries["features"]["largest"] < 0.2
     np.testing.assert_allclose(far.max(), entries["features"]["largest"], rtol=0.05)
     assert entries["predict"]["agreement"] == 1.0
