@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -96,7 +95,9 @@ def clone_sharing(estimator: BaseEstimator, parameter: str) -> Any:
     scikit-learn deep-copies parameters that are no estimators; for a network that would double
     its memory at every fold of a search.
     """
-    bare = copy.copy(estimator)
+    # copy.copy would go through the state that files hold.
+    bare = object.__new__(type(estimator))
+    vars(bare).update(vars(estimator))
     setattr(bare, parameter, None)
     twin = BaseEstimator.__sklearn_clone__(bare)
     setattr(twin, parameter, getattr(estimator, parameter))

@@ -120,6 +120,19 @@ def test_weights_may_be_a_member_of_torchvisions_enumeration():
         PretrainedImageFeaturizer(weights=ResNet18_Weights.IMAGENET1K_V1).fit(X)
 
 
+def test_a_clone_has_parameters_and_nothing_that_was_fitted(monkeypatch):
+    """It is not made by way of a file, which takes longer: a search makes one for each fit."""
+    ours = images(layer=["body"], keep_layers=["body"]).fit(X)
+    monkeypatch.setattr(PretrainedImageFeaturizer, "__getstate__", None)
+    monkeypatch.setattr(PretrainedImageFeaturizer, "__setstate__", None)
+    twin = clone(ours)
+
+    assert twin.get_params() == ours.get_params()
+    assert twin.model is NETWORK
+    assert twin.layer is not ours.layer
+    assert {*vars(twin)} == {*ours.get_params()}
+
+
 @pytest.mark.parametrize("name", ["vit_base_patch16_224", "resnet10t.c3_in1k"])
 def test_a_name_of_timm_without_its_prefix_is_hinted_at(name):
     """Since torchvision's names have none."""

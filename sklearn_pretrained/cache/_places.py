@@ -22,6 +22,9 @@ class Places:
         self._again: dict[bytes, list[int]] = {}
         self._digests, self._out = request.digests, request.out
         self._filled: set[bytes] = set()
+        self.repeated = 0
+        if self._all_differ():
+            return
         readable = 0
         for i, digest in enumerate(self._digests):
             if digest is None:
@@ -30,6 +33,14 @@ class Places:
             if self.first.setdefault(digest, i) != i:
                 self._again.setdefault(digest, []).append(i)
         self.repeated = readable - len(self.first)
+
+    def _all_differ(self) -> bool:
+        """Note where each item goes, if all are readable and none occurs twice."""
+        first: dict[Any, int] = dict(zip(self._digests, range(len(self._digests)), strict=True))
+        if len(first) < len(self._digests) or None in first:
+            return False
+        self.first = first
+        return True
 
     def fill(self, digest: bytes, row: Rows, into: Columns = slice(None)) -> None:
         """Write a row, or some columns of it, wherever the item occurs."""
@@ -55,7 +66,8 @@ class Places:
 
     def work(self, computed: int = 0) -> Work:
         """Count what was done so far."""
-        filled = len(self._filled) + sum(len(self._again.get(d, ())) for d in self._filled)
+        filled = len(self._filled)
+        filled += sum(len(more) for digest, more in self._again.items() if digest in self._filled)
         asked = len(self._out)
         return Work(asked, filled - computed, computed, asked - filled)
 

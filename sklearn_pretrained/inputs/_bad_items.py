@@ -47,13 +47,14 @@ class BadItems:
 
     def digests(self, window: range) -> list[bytes | None]:
         """Return the digest of each of the next items, None for those that cannot be read."""
-        for i in window:
-            try:
-                digest = self._items.digest(i)
-            except BadItemError as error:
-                self.add(i, error)
-                digest = None
-            self._digests.append(digest)
+        found: list[bytes | None] = [*self._items.known(window)]
+        for k, i in enumerate(window):
+            if found[k] is None:
+                try:
+                    found[k] = self._items.digest(i)
+                except BadItemError as error:
+                    self.add(i, error)
+        self._digests += found
         return self._digests[window.start - self._start :]
 
     def readable(self) -> Iterator[tuple[bytes, Any]]:

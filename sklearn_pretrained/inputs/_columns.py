@@ -61,6 +61,11 @@ class Column(Sequence[Any]):
         self._take = take
         self.made_anew = made_anew
 
+    @property
+    def held(self) -> list[Any] | tuple[Any, ...] | None:
+        """The items themselves, where they lie in a list or a tuple; else None."""
+        return self._X if self._take is None and type(self._X) in (list, tuple) else None
+
     def __len__(self) -> int:
         return len(self._X)
 

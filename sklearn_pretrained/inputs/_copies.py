@@ -1,11 +1,13 @@
 """Contents that came twice → a copy of each, with which those that come again are compared.
 
 To compare with a copy takes the time of reading both, a fraction of that of any hash, and cannot be
-deceived. A few bytes of a content say which copy it may be equal to.
+deceived. A few bytes of a content say which copy it may be equal to; of an array that came before,
+so does the object itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,7 @@ Key = tuple[tuple[Any, ...], bytes]
 
 @dataclass(slots=True)
 class _Entry:
+    form: tuple[Any, ...]
     digest: bytes
     copy: bytes | None  # None for what came once
     seen: int
@@ -44,6 +47,8 @@ class Copies:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._entries: dict[Key, _Entry] = {}
+        # By the object, which need not be what it was: its content decides.
+        self._likely: dict[int, _Entry] = {}
         self._bytes = self._asked = 0
         self._lock = ForkLock()
 
@@ -68,13 +73,49 @@ class Copies:
     def find(self, key: Key, content: Content) -> bytes | None:
         """Return the digest of a content of which there is a copy."""
         entry = self._entries.get(key)
+        copy = None if entry is None else entry.copy
         # It is as long as its copy, by its form: what a copy starts with is all of it.
-        if entry is None or entry.copy is None or not entry.copy.startswith(content):  # type: ignore[arg-type]
+        if entry is None or copy is None or not copy.startswith(content):  # type: ignore[arg-type]
             return None
         self._asked += 1
         if self._asked - entry.seen > len(self._entries):
             entry.seen = self._asked
+        if type(content) is np.ndarray:
+            if len(self._likely) >= _MOST:
+                self._likely.clear()
+            self._likely[id(content)] = entry
         return entry.digest
+
+    def find_all(self, contents: Sequence[Any], kind: str) -> list[bytes | None]:
+        """Return the digests of those arrays that are equal to their copies of before.
+
+        Parameters
+        ----------
+        contents : sequence
+            Of anything.
+        kind : str
+            What arrays mean.
+        """
+        found: list[bytes | None] = []
+        likely, many = self._likely, len(self._entries)
+        for content in contents:
+            entry = likely.get(id(content))
+            copy = None if entry is None else entry.copy
+            if (
+                entry is None
+                or copy is None
+                or type(content) is not np.ndarray
+                or entry.form != (kind, content.dtype, content.shape)
+                or not content.flags.c_contiguous
+                or not copy.startswith(content)  # type: ignore[arg-type]
+            ):
+                found.append(None)
+                continue
+            self._asked += 1
+            if self._asked - entry.seen > many:
+                entry.seen = self._asked
+            found.append(entry.digest)
+        return found
 
     def comes_again(self, key: Key, n: int) -> bool:
         """Say whether a content with this key came before, and its copy of ``n`` bytes has room."""
@@ -84,12 +125,12 @@ class Copies:
         """Note the digest of a content; keep its copy if the same content came before."""
         with self._lock():
             before = self._entries.pop(key, None)
-            if before is not None and before.copy is not None:
-                self._bytes -= len(before.copy)
+            if before is not None:
+                self._let_go(before)
             if before is None or before.digest != digest:
                 copy = None
             self._asked += 1
-            self._entries[key] = _Entry(digest, copy, self._asked)
+            self._entries[key] = _Entry(key[0], digest, copy, self._asked)
             self._bytes += 0 if copy is None else len(copy)
             while len(self._entries) > _MOST or self._bytes > self._most_bytes:
                 self._drop(next(iter(self._entries)))
@@ -97,8 +138,9 @@ class Copies:
     def clear(self) -> None:
         """Keep nothing."""
         with self._lock():
-            self._entries.clear()
-            self._bytes = 0
+            for key in [*self._entries]:
+                self._drop(key)
+            self._likely.clear()
 
     def _makes_room(self, n: int) -> bool:
         """Say whether a copy fits, at the cost of one that nobody has asked for lately."""
@@ -116,8 +158,12 @@ class Copies:
             return self._bytes + n <= self._most_bytes
 
     def _drop(self, key: Key) -> None:
-        entry = self._entries.pop(key)
+        self._let_go(self._entries.pop(key))
+
+    def _let_go(self, entry: _Entry) -> None:
+        """Free a copy, whoever else refers to what there was of it."""
         self._bytes -= 0 if entry.copy is None else len(entry.copy)
+        entry.copy = None
 
 
 copies = Copies(MOST_BYTES)

@@ -27,6 +27,10 @@ class Items(ABC):
     def digest(self, i: int) -> bytes:
         """Return 32 bytes that stand for the item's content."""
 
+    def known(self, window: range) -> Sequence[bytes | None]:
+        """Return those digests that are told sooner together; None where `digest` tells."""
+        return [None] * len(window)
+
     def check(self, i: int) -> None:  # noqa: B027  most check what they load
         """Refuse an item that `digest` would refuse and `load` would not."""
 

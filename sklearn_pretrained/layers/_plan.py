@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any
 
@@ -55,16 +56,18 @@ class Layer:
 
     def width(self, pooling: str) -> int:
         """Count the columns that a pooling gives here."""
-        return _width(pooling, self.shape, self.layout)
+        found = self._widths.get(pooling)
+        if found is None:
+            found = self._widths[pooling] = _pooling.width(pooling, self.shape, self.layout)
+        return found
+
+    @cached_property
+    def _widths(self) -> dict[str, int]:
+        return {}
 
     def allowed(self, poolings: Sequence[str]) -> list[str]:
         """Choose those of some poolings that make sense here."""
         return [*_allowed(tuple(poolings), self.shape, self.layout)]
-
-
-@remembered("widths of layers", maxsize=4096)
-def _width(pooling: str, shape: tuple[int, ...], layout: Layout | None) -> int:
-    return _pooling.width(pooling, shape, layout)
 
 
 @remembered("poolings that suit layers", maxsize=4096)

@@ -120,13 +120,15 @@ class Road:
         for window in windows(items, runners.batch_size):
             digests = trip.tally.digests(window)
             again = {}
-            for k, digest in enumerate(digests):
+            # The cache sees itself which items of one window are equal.
+            for k, digest in enumerate(digests if len(window) < len(items) else ()):
                 if digest is not None and first.setdefault(digest, window[k]) < window.start:
                     again[window[k]], digests[k] = first[digest], None
             work = self.through(trip, window, digests, out[window.start : window.stop])
             trip.tally.work.add(work)
-            out[list(again)] = out[list(again.values())]
-            trip.tally.found_again(out[list(again)])
+            if again:
+                out[list(again)] = out[list(again.values())]
+                trip.tally.found_again(out[list(again)])
         return self.formed(out, asked)
 
     def stream(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sklearn_pretrained.inputs import _digest, _known_contents, read_images
+from sklearn_pretrained.inputs import BadItems, _digest, _known_contents, read_images
 from sklearn_pretrained.inputs._copies import Copies
 from sklearn_pretrained.process import release
 from tests.test_digest import crafted
@@ -227,6 +227,77 @@ def test_copies_are_bounded_and_keep_their_places(pictures, monkeypatch):
         assert few._bytes == sum(len(entry.copy or b"") for entry in few._entries.values())
         assert few._bytes <= 4 * images[0].nbytes
     assert {entry.digest for entry in few._entries.values() if entry.copy} <= {*others_expected}
+
+
+def together(X):
+    """Digest all items of an X as a road does, window by window."""
+    items = read_images(X)
+    return BadItems(items, raises=True).digests(range(len(items)))
+
+
+def test_arrays_that_came_before_are_compared_in_one_go(pictures, monkeypatch):
+    """In any order and choice, as folds are; none is looked for by what it holds."""
+    release()
+    images, expected = pictures
+    for _ in range(3):
+        assert together(images) == expected
+
+    monkeypatch.setattr(_known_contents, "digest_of", None)
+    assert together(images) == together(tuple(images)) == expected
+    assert together(images[::-1]) == expected[::-1]
+    assert together([*images, images[3]]) == [*expected, expected[3]]
+
+
+@pytest.mark.parametrize("place", [0, 1, 599, 90 * 80 * 3 - 1])
+def test_an_array_that_is_changed_before_it_comes_again_is_another_item(pictures, place):
+    """The object only says with which copy to compare: one byte is enough, and back again."""
+    release()
+    images, expected = pictures
+    for _ in range(3):
+        together(images)
+    for change in range(2):
+        images[5].reshape(-1)[place] ^= 1
+        found = together(images)
+        assert found == [_digest.of_array(image, "pixels:None") for image in images]
+        assert (found[5] == expected[5]) == bool(change)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("shape", (45, 180, 3)), ("dtype", np.dtype(np.bool_)), ("strides", (3, 270, 1))],
+)
+def test_an_object_that_has_another_form_than_before_is_another_item(attribute, value):
+    """Though its bytes are the same."""
+    release()
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 2, (90, 90, 3), np.uint8) for _ in range(MANY)]
+    for _ in range(3):
+        before = together(images)
+    setattr(images[4], attribute, value)
+
+    found = together(images)
+    assert found == [_digest.of_array(image, "pixels:None") for image in images]
+    assert [one != other for one, other in zip(found, before, strict=True)] == [
+        i == 4 for i in range(MANY)
+    ]
+
+
+def test_an_object_keeps_no_copy_that_had_to_go(pictures, monkeypatch):
+    """The bound holds, and what is gone is hashed again."""
+    images, expected = pictures
+    few = Copies(16 * images[0].nbytes)
+    monkeypatch.setattr(_known_contents, "copies", few)
+    for _ in range(3):
+        together(images)
+    held = [*few._likely.values()]
+    assert len(held) == MANY
+    few.clear()
+
+    assert not few._likely
+    assert not few._bytes
+    assert all(entry.copy is None for entry in held)
+    assert together(images) == expected
 
 
 def test_few_or_small_images_leave_no_marks(pictures):
