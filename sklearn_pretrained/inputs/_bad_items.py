@@ -47,7 +47,9 @@ class BadItems:
 
     def digests(self, window: range) -> list[bytes | None]:
         """Return the digest of each of the next items, None for those that cannot be read."""
-        found: list[bytes | None] = [*self._items.known(window)]
+        # Items of somebody else's kind have the methods that each needs.
+        known = getattr(self._items, "known", None)
+        found: list[bytes | None] = [None] * len(window) if known is None else [*known(window)]
         for k, i in enumerate(window):
             if found[k] is None:
                 try:
