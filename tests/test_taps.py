@@ -159,7 +159,7 @@ def test_an_interrupt_while_hooks_are_put_leaves_a_network_that_can_be_read():
             return local
 
         def trace(frame, _event, _arg, local=local):
-            return local if frame.f_code.co_name in {"heard", "_put_hooks"} else None
+            return local if frame.f_code.co_name == "listening" else None
 
         traced = sys.gettrace()
         sys.settrace(trace)

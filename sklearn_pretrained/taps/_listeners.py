@@ -52,36 +52,21 @@ def _after(module: nn.Module, _args: Any, output: Any) -> None:
         listener.after(module, output)
 
 
-def heard(listeners: Mapping[nn.Module, Listener], call: Callable[[], Any]) -> Any:
-    """Call a function, and listen to these modules, and to no others, in what it runs."""
-    _put_hooks(listeners)
-    outer = _thread.listeners
-    try:
-        _thread.listeners = {id(vars(module)): one for module, one in listeners.items()}
-        return call()
-    finally:
-        _thread.listeners = outer
-
-
 @contextlib.contextmanager
 def listening(listeners: Mapping[nn.Module, Listener]) -> Iterator[None]:
     """Listen to these modules, and to no others, in what this thread runs inside the context."""
-    _put_hooks(listeners)
-    outer = _thread.listeners
-    try:
-        _thread.listeners = {id(vars(module)): one for module, one in listeners.items()}
-        yield
-    finally:
-        _thread.listeners = outer
-
-
-def _put_hooks(listeners: Mapping[nn.Module, Listener]) -> None:
     for module, listener in listeners.items():
         if listener.before is not None:
             module._forward_pre_hooks_with_kwargs[_KEY] = True  # type: ignore[index]
             module._forward_pre_hooks[_KEY] = _before  # type: ignore[index]
         if listener.after is not None:
             module._forward_hooks[_KEY] = _after  # type: ignore[index]
+    outer = _thread.listeners
+    try:
+        _thread.listeners = {id(vars(module)): one for module, one in listeners.items()}
+        yield
+    finally:
+        _thread.listeners = outer
 
 
 def forget(network: nn.Module) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ._listeners import Listener, heard
+from ._listeners import Listener, listening
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,8 @@ def read(
     """
     reading = _Reading(taps, stops=stops)
     try:
-        heard(reading.listeners(network), lambda: call(network))
+        with listening(reading.listeners(network)):
+            call(network)
     except _EnoughError:
         pass
     except Exception:  # what a network makes of the stop is its own affair
