@@ -6,6 +6,7 @@ import base64
 import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,6 @@ from ..process import keep, remembered, warn
 from ..recipe import PRECISIONS
 
 if TYPE_CHECKING:
-    import torch
-
     from ..backbones import Backbone
     from ..running import Reading, Runner
 
@@ -85,18 +84,15 @@ class Canary:
         """Whether it was compared with the past, and found as it was."""
         return bool(self._passed)
 
-    def has_passed_on(self, device: torch.device) -> bool:
-        """Whether it was compared with what a network gives on this device."""
-        return device in self._passed
-
     def check(self, backbone: Backbone, runner: Runner, reading: Reading) -> None:
         """Compare a network's canary with that of the past, or compute it where there is none."""
         from ..running import is_out_of_memory
 
-        if self.has_passed_on(runner.device) or not is_on():
+        if runner.device in self._passed or not is_on():
             return
         try:
-            now = self._compute(self._names, backbone, runner, reading)
+            # A copy, which may come to ask for less.
+            now = self._compute(self._names, backbone, runner, replace(reading))
         except Exception as error:
             if isinstance(error, LayerError) or is_out_of_memory(error):
                 raise
