@@ -77,9 +77,7 @@ class Copies:
         # It is as long as its copy, by its form: what a copy starts with is all of it.
         if entry is None or copy is None or not copy.startswith(content):  # type: ignore[arg-type]
             return None
-        self._asked += 1
-        if self._asked - entry.seen > len(self._entries):
-            entry.seen = self._asked
+        self._note(entry)
         if type(content) is np.ndarray:
             if len(self._likely) >= _MOST:
                 self._likely.clear()
@@ -97,7 +95,7 @@ class Copies:
             What arrays mean.
         """
         found: list[bytes | None] = []
-        likely, many = self._likely, len(self._entries)
+        likely = self._likely
         for content in contents:
             entry = likely.get(id(content))
             copy = None if entry is None else entry.copy
@@ -111,11 +109,15 @@ class Copies:
             ):
                 found.append(None)
                 continue
-            self._asked += 1
-            if self._asked - entry.seen > many:
-                entry.seen = self._asked
+            self._note(entry)
             found.append(entry.digest)
         return found
+
+    def _note(self, entry: _Entry) -> None:
+        """Note that a copy was asked for."""
+        self._asked += 1
+        if self._asked - entry.seen > len(self._entries):
+            entry.seen = self._asked
 
     def comes_again(self, key: Key, n: int) -> bool:
         """Say whether a content with this key came before, and its copy of ``n`` bytes has room."""

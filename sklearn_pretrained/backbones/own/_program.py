@@ -94,7 +94,8 @@ class ProgramBackbone(ModuleBackbone):
                 "weights out."
             )
         super().__init__(self._layered, **parameters)
-        self._program, self._path = model, (path := _path(model))
+        self._program, self._path = model, _path(model)
+        path = self._path
         if path is None:
             self.name = "program/exported"
             self.weights = _ProgramWeights(model)
