@@ -162,6 +162,14 @@ OF_IMAGES = CHANGES | {
 }
 
 
+def assert_noticed(featurizer, road, items):
+    """The road is another one, and what comes of it is what comes of one found anew."""
+    assert featurizer._standing.road(featurizer) is not road
+    found = outcome(featurizer, items)
+    featurizer._standing = Standing()
+    assert found == outcome(featurizer, items)
+
+
 def check(featurizer, item, change):
     """Compare a featurizer that remembers its road with one that served nothing before."""
     featurizer.fit([item])
@@ -171,10 +179,7 @@ def check(featurizer, item, change):
 
     change()
     for _ in range(2):  # while what was written is young, and later
-        assert featurizer._standing.road(featurizer) is not road
-        found = outcome(featurizer, [item])
-        featurizer._standing = Standing()
-        assert found == outcome(featurizer, [item])
+        assert_noticed(featurizer, road, [item])
         grow_old()
 
 
@@ -385,10 +390,7 @@ def test_a_function_that_changes_is_noticed(change, tmp_path):
     assert featurizer.road() is road
 
     change(make, path)
-    assert featurizer._standing.road(featurizer) is not road
-    found = outcome(featurizer, X[:1])
-    featurizer._standing = Standing()
-    assert found == outcome(featurizer, X[:1])
+    assert_noticed(featurizer, road, X[:1])
 
 
 FACTOR = 1.0
@@ -431,10 +433,7 @@ def test_a_plain_function_is_looked_at_as_an_object_is(change, monkeypatch):
     assert featurizer.road() is road
 
     change(make, monkeypatch)
-    assert featurizer._standing.road(featurizer) is not road
-    found = outcome(featurizer, X[:1])
-    featurizer._standing = Standing()
-    assert found == outcome(featurizer, X[:1])
+    assert_noticed(featurizer, road, X[:1])
 
 
 def test_a_relative_path_of_weights_is_that_of_now(tmp_path, monkeypatch):
